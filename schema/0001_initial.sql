@@ -1,0 +1,262 @@
+-- deltapost's database, version 1. README.md beside this file tells what each column means.
+-- Times are UTC text with three decimals. No STRICT tables and no syntax newer than SQLite 3.34: the sqlite3 of
+-- Debian 11 opens this file. Constraints are named, so that their name explains a failure.
+
+CREATE TABLE meta (
+  id          INTEGER PRIMARY KEY CONSTRAINT meta_has_one_row CHECK (id = 1),
+  created_at  TEXT NOT NULL,
+  key_check   BLOB NOT NULL
+);
+
+CREATE TABLE endpoint (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  url            TEXT NOT NULL,
+  url_mac        BLOB NOT NULL CONSTRAINT endpoints_are_unique UNIQUE,
+  state          TEXT NOT NULL DEFAULT 'active'
+                 CONSTRAINT endpoint_state_is_known CHECK (state IN ('active', 'backing_off', 'disabled')),
+  state_since    TEXT NOT NULL,
+  failures       INTEGER NOT NULL DEFAULT 0,
+  next_probe_at  TEXT,
+  last_error     TEXT
+);
+
+CREATE TABLE instance (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  name             TEXT NOT NULL CONSTRAINT instance_names_are_unique UNIQUE,
+  element_key      TEXT NOT NULL,
+  tags             TEXT NOT NULL DEFAULT '[]',
+  enabled          INTEGER NOT NULL DEFAULT 1 CONSTRAINT instance_enabled_is_0_or_1 CHECK (enabled IN (0, 1)),
+  events_enabled   INTEGER NOT NULL DEFAULT 0
+                   CONSTRAINT instance_events_enabled_is_0_or_1 CHECK (events_enabled IN (0, 1)),
+  configuration    TEXT NOT NULL,
+  endpoint_id      INTEGER REFERENCES endpoint (id),
+  grant_state      TEXT NOT NULL DEFAULT 'ok'
+                   CONSTRAINT grant_state_is_known CHECK (grant_state IN ('ok', 'login_required')),
+  grant_error      TEXT,
+  throttled_until  TEXT,
+  created_at       TEXT NOT NULL,
+  updated_at       TEXT NOT NULL,
+  deleting_since   TEXT
+);
+
+CREATE TABLE secret (
+  instance_id  INTEGER NOT NULL REFERENCES instance (id) ON DELETE CASCADE,
+  key          TEXT NOT NULL,
+  sealed       BLOB NOT NULL,
+  updated_at   TEXT NOT NULL,
+  PRIMARY KEY (instance_id, key)
+) WITHOUT ROWID;
+
+CREATE TABLE resource (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  instance_id      INTEGER NOT NULL REFERENCES instance (id) ON DELETE CASCADE,
+  name             TEXT NOT NULL,
+  url              TEXT NOT NULL,
+  baseline         TEXT NOT NULL
+                   CONSTRAINT baseline_is_known CHECK (baseline IN ('snapshot', 'emit', 'latest')),
+  page_size        INTEGER,
+  interval_seconds INTEGER,
+  phase            TEXT NOT NULL DEFAULT 'baseline'
+                   CONSTRAINT phase_is_known CHECK (phase IN ('baseline', 'following', 'enumerating', 'sweeping')),
+  silent           INTEGER NOT NULL DEFAULT 0 CONSTRAINT silent_is_0_or_1 CHECK (silent IN (0, 1)),
+  generation       INTEGER NOT NULL DEFAULT 1,
+  swept_generation INTEGER NOT NULL DEFAULT 1,
+  cursor           BLOB,
+  cursor_seq       INTEGER NOT NULL DEFAULT 0,
+  next_cursor      BLOB,
+  started_at       TEXT NOT NULL,
+  drive_id         TEXT,
+  root_id          TEXT,
+  last_poll_at     TEXT,
+  last_success_at  TEXT,
+  next_poll_at     TEXT,
+  failures         INTEGER NOT NULL DEFAULT 0,
+  last_error       TEXT,
+  CONSTRAINT resource_names_are_unique_within_an_instance UNIQUE (instance_id, name)
+);
+
+CREATE INDEX resource_by_next_poll ON resource (next_poll_at);
+
+CREATE TABLE item (
+  resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
+  object_id    TEXT NOT NULL,
+  name         TEXT,
+  parent_id    TEXT,
+  kind         TEXT NOT NULL,
+  content      BLOB NOT NULL,
+  metadata     BLOB NOT NULL,
+  generation   INTEGER NOT NULL,
+  doomed       INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (resource_id, object_id)
+) WITHOUT ROWID;
+
+CREATE INDEX item_by_parent ON item (resource_id, parent_id);
+CREATE INDEX item_doomed ON item (resource_id, doomed) WHERE doomed > 0;
+
+CREATE TABLE staged_deletion (
+  resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
+  object_id    TEXT NOT NULL,
+  raw          TEXT NOT NULL,
+  PRIMARY KEY (resource_id, object_id)
+) WITHOUT ROWID;
+
+CREATE TABLE outbox (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  event_id         TEXT NOT NULL CONSTRAINT event_ids_are_unique UNIQUE,
+  instance_id      INTEGER NOT NULL REFERENCES instance (id),
+  resource         TEXT NOT NULL,
+  state            TEXT NOT NULL DEFAULT 'pending'
+                   CONSTRAINT outbox_state_is_known CHECK (state IN ('pending', 'delivered', 'dead')),
+  created_at       TEXT NOT NULL,
+  event_count      INTEGER NOT NULL,
+  attempts         INTEGER NOT NULL DEFAULT 0,
+  next_attempt_at  TEXT,
+  delivered_at     TEXT,
+  last_status      INTEGER,
+  last_error       TEXT,
+  replay_of        TEXT,
+  body             BLOB NOT NULL,
+  CONSTRAINT pending_has_a_next_attempt CHECK ((state = 'pending') = (next_attempt_at IS NOT NULL)),
+  CONSTRAINT delivered_has_a_time CHECK ((state = 'delivered') = (delivered_at IS NOT NULL))
+);
+
+CREATE INDEX outbox_pending_by_instance ON outbox (instance_id, id) WHERE state = 'pending';
+CREATE INDEX outbox_dead_by_instance ON outbox (instance_id, id) WHERE state = 'dead';
+CREATE INDEX outbox_by_delivery ON outbox (delivered_at) WHERE state = 'delivered';
+CREATE INDEX outbox_by_instance ON outbox (instance_id, id);
+
+CREATE TABLE event (
+  outbox_id    INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,
+  position     INTEGER NOT NULL,
+  event_type   TEXT NOT NULL
+               CONSTRAINT event_type_is_known CHECK (event_type IN ('CREATED', 'UPDATED', 'DELETED')),
+  object_id    TEXT NOT NULL,
+  object_type  TEXT NOT NULL,
+  path         TEXT,
+  raw_start    INTEGER,
+  raw_length   INTEGER,
+  PRIMARY KEY (outbox_id, position)
+) WITHOUT ROWID;
+
+CREATE TABLE attempt (
+  outbox_id    INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,
+  number       INTEGER NOT NULL,
+  at           TEXT NOT NULL,
+  duration_ms  INTEGER NOT NULL,
+  status       INTEGER,
+  error        TEXT,
+  PRIMARY KEY (outbox_id, number)
+) WITHOUT ROWID;
+
+CREATE TABLE poll (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
+  started_at   TEXT NOT NULL,
+  duration_ms  INTEGER NOT NULL,
+  outcome      TEXT NOT NULL CONSTRAINT outcome_is_known CHECK (outcome IN ('done', 'failed', 'stopped')),
+  pages        INTEGER NOT NULL,
+  items        INTEGER NOT NULL,
+  events       INTEGER NOT NULL,
+  unchanged    INTEGER NOT NULL,
+  filtered     INTEGER NOT NULL,
+  error        TEXT
+);
+
+CREATE INDEX poll_by_resource ON poll (resource_id, id);
+
+-- What a command asks of the running agent; the agent answers in the same row.
+CREATE TABLE request (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
+  depth        TEXT NOT NULL
+               CONSTRAINT depth_is_known CHECK (depth IN ('changes', 'resync', 'rebaseline')),
+  state        TEXT NOT NULL DEFAULT 'waiting'
+               CONSTRAINT request_state_is_known CHECK (state IN ('waiting', 'done')),
+  created_at   TEXT NOT NULL,
+  answer       TEXT
+);
+
+CREATE INDEX request_waiting ON request (resource_id) WHERE state = 'waiting';
+
+CREATE VIEW outbox_pending AS
+SELECT o.id,
+       o.event_id,
+       i.name AS instance,
+       o.resource,
+       e.url AS endpoint,
+       o.event_count,
+       o.created_at,
+       o.attempts,
+       o.next_attempt_at,
+       o.last_status,
+       o.last_error
+  FROM outbox o
+  JOIN instance i ON i.id = o.instance_id
+  LEFT JOIN endpoint e ON e.id = i.endpoint_id
+ WHERE o.state = 'pending'
+ ORDER BY o.id;
+
+CREATE VIEW outbox_dead AS
+SELECT o.id,
+       o.event_id,
+       i.name AS instance,
+       o.resource,
+       e.url AS endpoint,
+       o.event_count,
+       o.created_at,
+       o.attempts,
+       o.last_status,
+       o.last_error
+  FROM outbox o
+  JOIN instance i ON i.id = o.instance_id
+  LEFT JOIN endpoint e ON e.id = i.endpoint_id
+ WHERE o.state = 'dead'
+ ORDER BY o.id;
+
+CREATE VIEW recent_events AS
+SELECT o.id AS outbox_id,
+       v.position,
+       o.created_at,
+       i.name AS instance,
+       o.resource,
+       v.event_type,
+       v.object_type,
+       v.object_id,
+       v.path,
+       o.state,
+       o.delivered_at,
+       CAST(substr(o.body, v.raw_start + 1, v.raw_length) AS TEXT) AS raw
+  FROM outbox o
+  JOIN event v ON v.outbox_id = o.id
+  JOIN instance i ON i.id = o.instance_id
+ ORDER BY o.id DESC, v.position DESC;
+
+CREATE VIEW instance_health AS
+SELECT i.name AS instance,
+       r.name AS resource,
+       CASE
+         WHEN i.deleting_since IS NOT NULL THEN 'deleting'
+         WHEN i.grant_state = 'login_required' THEN 'login required'
+         WHEN i.events_enabled = 0 THEN 'events off'
+         WHEN i.enabled = 0 THEN 'disabled'
+         WHEN r.failures > 0 THEN 'failing'
+         WHEN r.last_success_at IS NULL THEN 'not polled yet'
+         ELSE 'ok'
+       END AS health,
+       r.phase,
+       r.last_poll_at,
+       r.last_success_at,
+       r.next_poll_at,
+       i.throttled_until,
+       r.failures,
+       coalesce(r.last_error, i.grant_error) AS last_error,
+       (SELECT count(*) FROM outbox o WHERE o.instance_id = i.id AND o.state = 'pending') AS pending,
+       (SELECT count(*) FROM outbox o WHERE o.instance_id = i.id AND o.state = 'dead') AS dead,
+       (SELECT o.created_at
+          FROM outbox o
+         WHERE o.instance_id = i.id AND o.state = 'pending'
+         ORDER BY o.id
+         LIMIT 1) AS oldest_pending_at
+  FROM instance i
+  LEFT JOIN resource r ON r.instance_id = i.id
+ ORDER BY i.id, r.id;

@@ -1,0 +1,262 @@
+//! What changed: a page of the feed held against the known items. Deletions are only staged here, since the feed may
+//! list a folder's deletion before a child's move out of it; `deletion` names each one when the set has been read.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::model::{
+    Aspect, BaselineMode, Change, EventType, FeedItem, Filter, Item, ItemKind, Page, Phase, Previous,
+};
+use super::{fingerprint, glob};
+
+/// How long before the cursor's start an object may have been created and still count as new (spec, section 6).
+const CREATED_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A parent chain longer than this is a loop: OneDrive paths have at most 400 characters.
+const DEEPEST: usize = 512;
+
+/// The items that bear on a page: those it names and the chains of parents above them.
+pub type Known = HashMap<String, Item>;
+
+/// What stays the same for every object of a page.
+#[derive(Clone, Debug)]
+pub struct Rules<'a> {
+    /// The resource's name: the `objectType` of objects without a drive item's facets.
+    pub resource: &'a str,
+    pub phase: Phase,
+    /// Nothing is announced: what exists is being learnt.
+    pub silent: bool,
+    pub baseline: BaselineMode,
+    /// When the resource's first cursor began.
+    pub started_at: Timestamp,
+    pub filter: &'a Filter,
+    /// When this poll began.
+    pub poll_date: Timestamp,
+}
+
+/// A deletion that waits for the end of its set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedDeletion {
+    pub object_id: String,
+    /// The provider's object.
+    pub raw: String,
+}
+
+/// What a page means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detected {
+    /// To be announced, in the order of the page.
+    pub changes: Vec<Change>,
+    /// To be remembered as they are now.
+    pub upserts: Vec<Item>,
+    /// Ids seen alive: what an earlier page staged against them is void.
+    pub alive: Vec<String>,
+    pub staged: Vec<StagedDeletion>,
+    /// Objects in which nothing moved.
+    pub unchanged: u64,
+    /// Changes that the instance's filter keeps back.
+    pub filtered: u64,
+    /// The drive that the items belong to, and its root, where the page tells.
+    pub drive_id: Option<String>,
+    pub root_id: Option<String>,
+}
+
+/// Holds `page` against `known`. An id that the page lists twice counts as its last occurrence.
+pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
+    let last: HashMap<&str, usize> = page
+        .items
+        .iter()
+        .enumerate()
+        .map(|(position, item)| (item.id.as_str(), position))
+        .collect();
+    let mut found = Detected::default();
+    let mut changed = Vec::new();
+    for (position, seen) in page.items.iter().enumerate() {
+        if last[seen.id.as_str()] != position {
+            continue;
+        }
+        if seen.drive_id.is_some() {
+            found.drive_id.clone_from(&seen.drive_id);
+        }
+        if seen.deleted {
+            stage(seen, &mut known, rules, &mut found);
+            continue;
+        }
+        if seen.kind == ItemKind::Root {
+            found.root_id = Some(seen.id.clone());
+        }
+        let before = known.get(&seen.id);
+        let after = remember(before, seen);
+        let change = compare(before, &after, seen, rules);
+        found.alive.push(seen.id.clone());
+        if before != Some(&after) || rules.phase == Phase::Enumerating {
+            found.upserts.push(after.clone());
+        }
+        match change {
+            Some(change) if !rules.silent => changed.push((position, change)),
+            Some(_) => {}
+            None => found.unchanged += 1,
+        }
+        known.insert(seen.id.clone(), after);
+    }
+    // Paths are told when the whole page is known, since a child may stand before its parent.
+    for (position, (event_type, aspects)) in changed {
+        let seen = &page.items[position];
+        let change = Change {
+            event_type,
+            object_id: seen.id.clone(),
+            object_type: object_type(known[&seen.id].kind, rules.resource),
+            date: seen.modified.unwrap_or(rules.poll_date),
+            path: path(&seen.id, &known),
+            aspects,
+            previous: None,
+            raw: Some(seen.raw.to_owned()),
+        };
+        keep_if_wanted(change, rules.filter, &mut found);
+    }
+    found
+}
+
+/// The event of one deletion, or `None` where the filter keeps it back. `known` holds the item's parents as they are
+/// when the set has been read.
+pub fn deletion(item: &Item, raw: Option<String>, known: &Known, rules: &Rules<'_>) -> Option<Change> {
+    if item.kind == ItemKind::Root {
+        return None;
+    }
+    let path = path(&item.id, known);
+    let change = Change {
+        event_type: EventType::Deleted,
+        object_id: item.id.clone(),
+        object_type: object_type(item.kind, rules.resource),
+        date: rules.poll_date,
+        path: path.clone(),
+        aspects: Vec::new(),
+        previous: Some(Previous {
+            name: item.name.clone(),
+            parent_id: item.parent_id.clone(),
+            path,
+        }),
+        raw,
+    };
+    wanted(&change, rules.filter).then_some(change)
+}
+
+/// The path of an item from its drive's root, or `None` where a parent or a name is not known.
+pub fn path(id: &str, known: &Known) -> Option<String> {
+    let mut names = Vec::new();
+    let mut item = known.get(id)?;
+    while item.kind != ItemKind::Root {
+        if names.len() == DEEPEST {
+            return None;
+        }
+        names.push(item.name.as_deref()?);
+        item = known.get(item.parent_id.as_deref()?)?;
+    }
+    names.reverse();
+    Some(format!("/{}", names.join("/")))
+}
+
+/// Stages a listed deletion. One of an object that nobody was told of means nothing, except where the resource
+/// started at a moment and so never learnt what existed before.
+fn stage(seen: &FeedItem<'_>, known: &mut Known, rules: &Rules<'_>, found: &mut Detected) {
+    let unheard = !known.contains_key(&seen.id);
+    if seen.kind == ItemKind::Root || (unheard && rules.baseline != BaselineMode::Latest) {
+        found.unchanged += 1;
+        return;
+    }
+    if unheard {
+        let item = remember(None, seen);
+        found.upserts.push(item.clone());
+        known.insert(seen.id.clone(), item);
+    }
+    found.staged.push(StagedDeletion {
+        object_id: seen.id.clone(),
+        raw: seen.raw.to_owned(),
+    });
+}
+
+/// The item as it is after `seen`: what the feed leaves out stays as it was known.
+fn remember(before: Option<&Item>, seen: &FeedItem<'_>) -> Item {
+    let (content, metadata) = (fingerprint::content(seen), fingerprint::metadata(seen));
+    let Some(before) = before else {
+        return Item {
+            id: seen.id.clone(),
+            name: seen.name.clone(),
+            parent_id: seen.parent_id.clone(),
+            kind: seen.kind,
+            content,
+            metadata,
+        };
+    };
+    Item {
+        id: seen.id.clone(),
+        name: seen.name.clone().or_else(|| before.name.clone()),
+        parent_id: seen.parent_id.clone().or_else(|| before.parent_id.clone()),
+        kind: if seen.kind == ItemKind::Object { before.kind } else { seen.kind },
+        content: fingerprint::adopt(&before.content, &content),
+        metadata: fingerprint::adopt(&before.metadata, &metadata),
+    }
+}
+
+/// Whether a live object changed, how, and in what. A folder reappears whenever something below it changes, so only
+/// its name and parent count; a file's eTag and time move with every other change, so they count when alone.
+fn compare(
+    before: Option<&Item>,
+    after: &Item,
+    seen: &FeedItem<'_>,
+    rules: &Rules<'_>,
+) -> Option<(EventType, Vec<Aspect>)> {
+    if after.kind == ItemKind::Root {
+        return None;
+    }
+    let Some(before) = before else {
+        let latest = rules.baseline == BaselineMode::Latest;
+        let since = rules.started_at.saturating_sub(CREATED_TOLERANCE).unwrap_or(Timestamp::MIN);
+        let old = latest && seen.created.is_some_and(|created| created < since);
+        let event_type = if old { EventType::Updated } else { EventType::Created };
+        return Some((event_type, Vec::new()));
+    };
+    let mut aspects = Vec::new();
+    let folder = after.kind == ItemKind::Folder;
+    if !folder && fingerprint::moved(&before.content, &after.content) {
+        aspects.push(Aspect::Content);
+    }
+    if before.name != after.name {
+        aspects.push(Aspect::Name);
+    }
+    if before.parent_id != after.parent_id {
+        aspects.push(Aspect::Parent);
+    }
+    if !folder && aspects.is_empty() && fingerprint::moved(&before.metadata, &after.metadata) {
+        aspects.push(Aspect::Metadata);
+    }
+    (!aspects.is_empty()).then_some((EventType::Updated, aspects))
+}
+
+fn object_type(kind: ItemKind, resource: &str) -> String {
+    match kind {
+        ItemKind::Object | ItemKind::Root => resource.to_owned(),
+        facet => facet.as_str().to_owned(),
+    }
+}
+
+fn keep_if_wanted(change: Change, filter: &Filter, found: &mut Detected) {
+    if wanted(&change, filter) {
+        found.changes.push(change);
+    } else {
+        found.filtered += 1;
+    }
+}
+
+/// Whether the instance's filter lets `change` through. A path that is not known matches no glob.
+fn wanted(change: &Change, filter: &Filter) -> bool {
+    let type_wanted = filter.types.is_empty() || filter.types.contains(&change.event_type);
+    let object_wanted = filter.objects.is_empty() || filter.objects.contains(&change.object_type);
+    let path_wanted = filter.paths.is_empty()
+        || change
+            .path
+            .as_deref()
+            .is_some_and(|path| filter.paths.iter().any(|pattern| glob::matches(pattern, path)));
+    type_wanted && object_wanted && path_wanted
+}

@@ -1,0 +1,118 @@
+//! What can go wrong with the database, told apart as far as a caller or an operator can act on it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be made, read or changed.
+    #[error("could not {doing} `{}`: {source}", path.display())]
+    File { doing: &'static str, path: PathBuf, source: std::io::Error },
+    /// There is no database yet.
+    #[error("there is no database at `{}`", .0.display())]
+    Missing(PathBuf),
+    /// Others than the owner, or the group where it may, can read the file.
+    #[error("`{}` has mode {mode:04o}, so others can read it; expected at most {widest:04o}", path.display())]
+    Exposed { path: PathBuf, mode: u32, widest: u32 },
+    /// The file, or the disk, cannot be written.
+    #[error("the database `{}` is read-only", .0.display())]
+    ReadOnly(PathBuf),
+    /// The file is something else.
+    #[error("`{}` is not a deltapost database", .0.display())]
+    NotADatabase(PathBuf),
+    /// SQLite's check found damage.
+    #[error("the database `{}` is damaged: {detail}", path.display())]
+    Damaged { path: PathBuf, detail: String },
+    /// A later deltapost wrote it.
+    #[error(
+        "the database `{}` has schema version {found}; this deltapost knows versions up to {known}",
+        path.display()
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// Another agent works with this data directory.
+    #[error("another agent{} runs on `{}`", holder(*pid), path.display())]
+    Locked { path: PathBuf, pid: Option<u32> },
+    /// Another process wrote for longer than this one waited.
+    #[error("the database is busy: another process has been writing to it for more than 5 seconds")]
+    Busy,
+    /// The sealing key is missing, or is another one.
+    #[error("what is sealed in the database cannot be opened: its key is missing or is another one")]
+    NoKey,
+    /// The key file is not a key.
+    #[error("`{}` does not hold a key of 32 bytes in base64", .0.display())]
+    BadKey(PathBuf),
+    /// An instance of that name exists.
+    #[error("an instance named `{0}` exists already")]
+    NameTaken(String),
+    /// No instance has that id or name.
+    #[error("there is no instance `{0}`")]
+    NoSuchInstance(String),
+    /// Somebody else moved the cursor in the meantime; nothing was written.
+    #[error("another poll of this resource has moved its cursor in the meantime")]
+    Superseded,
+    /// A row holds what this version cannot read.
+    #[error("the database holds `{value}` as {what}, which this deltapost does not know")]
+    Unreadable { what: &'static str, value: String },
+    /// Anything else that SQLite said.
+    #[error("the database refused: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl StoreError {
+    pub(super) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+        StoreError::File { doing, path: path.to_owned(), source }
+    }
+
+    /// An error met while opening `path`, where SQLite's codes say what the file is.
+    pub(super) fn opening(path: &Path, source: rusqlite::Error) -> StoreError {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => StoreError::NotADatabase(path.to_owned()),
+            Some(ErrorCode::DatabaseCorrupt) => {
+                StoreError::Damaged { path: path.to_owned(), detail: source.to_string() }
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                StoreError::ReadOnly(path.to_owned())
+            }
+            _ => StoreError::from(source),
+        }
+    }
+
+    /// The next thing to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            StoreError::Missing(_) => "run `deltapost init` to create it".to_owned(),
+            StoreError::Exposed { path, widest, .. } => format!("run `chmod {widest:o} {}`", path.display()),
+            StoreError::ReadOnly(_) => "run as the owner of the data directory, on a disk that can be written".to_owned(),
+            StoreError::NotADatabase(path) | StoreError::Damaged { path, .. } => {
+                format!("nothing was changed; put a backup in place of `{}`", path.display())
+            }
+            StoreError::Newer { .. } => "install the newer deltapost again, or restore a backup of before".to_owned(),
+            StoreError::Locked { .. } => "stop it first, or use another data_dir".to_owned(),
+            StoreError::Busy => "try again; if it lasts, look for a process that keeps a transaction open".to_owned(),
+            StoreError::NoKey | StoreError::BadKey(_) => {
+                "put the secret.key that belongs to this database back into the data directory".to_owned()
+            }
+            StoreError::NameTaken(_) => "choose another name, or use `instance apply` to change it".to_owned(),
+            StoreError::NoSuchInstance(_) => "`deltapost instance list` shows them".to_owned(),
+            StoreError::File { .. }
+            | StoreError::Superseded
+            | StoreError::Unreadable { .. }
+            | StoreError::Sqlite(_) => return None,
+        })
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(source: rusqlite::Error) -> StoreError {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+            _ => StoreError::Sqlite(source),
+        }
+    }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
+}

@@ -1,0 +1,416 @@
+//! Instances with their secrets and grants. A configuration is split on its way in: what may be shown stands as JSON
+//! in `instance`, the rest is sealed in `secret`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{Store, StoreError, endpoints, resources};
+use crate::core::elements;
+use crate::core::model::{
+    Configuration, ElementKey, GrantState, Instance, Secret, Settings, time_from_text, time_text,
+};
+
+/// Rows that one transaction removes.
+const REMOVAL: i64 = 1_000;
+
+const REFRESH_TOKEN: &str = "grant.refresh_token";
+const ACCESS_TOKEN: &str = "grant.access_token";
+
+/// An instance that does not exist yet.
+#[derive(Debug)]
+pub struct NewInstance<'a> {
+    pub name: &'a str,
+    pub element: ElementKey,
+    pub tags: &'a [String],
+    pub configuration: &'a Configuration,
+    /// The typed reading of `configuration`.
+    pub settings: &'a Settings,
+    pub grant: &'a Grant,
+}
+
+/// What an account's provider has given so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    pub refresh_token: Option<Secret>,
+    pub access_token: Option<Secret>,
+    /// When the access token ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Writes `new` whole: instance, secrets, grant and resources. Returns its id.
+    ///
+    /// # Errors
+    /// `NameTaken`; `NoKey`, since it has secrets.
+    pub fn create_instance(&self, new: &NewInstance<'_>, now: Timestamp) -> Result<i64, StoreError> {
+        self.write(|connection| {
+            refuse_taken(connection, new.name, None)?;
+            let (shown, secrets) = elements::split(new.configuration);
+            connection.execute(
+                "INSERT INTO instance
+                        (name, element_key, tags, events_enabled, configuration, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+                (
+                    new.name,
+                    new.element.as_str(),
+                    json(&new.tags),
+                    new.settings.events_enabled,
+                    json(&shown),
+                    time_text(now),
+                ),
+            )?;
+            let id = connection.last_insert_rowid();
+            self.put_secrets(connection, id, &secrets, now)?;
+            self.put_grant(connection, id, new.grant, now)?;
+            self.put_endpoint(connection, id, new.settings, now)?;
+            resources::reconcile(connection, id, new.settings, now)?;
+            Ok(id)
+        })
+    }
+
+    /// Writes a changed instance: name, tags and configuration. Returns notes on what the change did to its resources.
+    ///
+    /// # Errors
+    /// `NameTaken`, `NoSuchInstance`, `NoKey`.
+    pub fn update_instance(
+        &self,
+        instance: &Instance,
+        settings: &Settings,
+        grant: Option<&Grant>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        self.write(|connection| {
+            refuse_taken(connection, &instance.name, Some(instance.id))?;
+            let (shown, secrets) = elements::split(&instance.configuration);
+            let changed = connection.execute(
+                "UPDATE instance
+                    SET name = ?2, tags = ?3, events_enabled = ?4, configuration = ?5, updated_at = ?6
+                  WHERE id = ?1",
+                (
+                    instance.id,
+                    &instance.name,
+                    json(&instance.tags),
+                    settings.events_enabled,
+                    json(&shown),
+                    time_text(now),
+                ),
+            )?;
+            if changed == 0 {
+                return Err(StoreError::NoSuchInstance(instance.name.clone()));
+            }
+            connection.execute(
+                "DELETE FROM secret WHERE instance_id = ?1 AND key NOT IN (?2, ?3)",
+                (instance.id, REFRESH_TOKEN, ACCESS_TOKEN),
+            )?;
+            self.put_secrets(connection, instance.id, &secrets, now)?;
+            if let Some(grant) = grant {
+                self.put_grant(connection, instance.id, grant, now)?;
+            }
+            self.put_endpoint(connection, instance.id, settings, now)?;
+            endpoints::forget_unused(connection)?;
+            resources::reconcile(connection, instance.id, settings, now)
+        })
+    }
+
+    /// The instance with that id, or name, with its configuration in the clear.
+    ///
+    /// # Errors
+    /// `NoSuchInstance`.
+    pub fn find_instance(&self, id_or_name: &str) -> Result<Instance, StoreError> {
+        self.read(|connection| {
+            let rows = self.instances_where(connection, "name = ?1 OR CAST(id AS TEXT) = ?1", id_or_name)?;
+            rows.into_iter().next().ok_or_else(|| StoreError::NoSuchInstance(id_or_name.to_owned()))
+        })
+    }
+
+    /// The instance with that id.
+    ///
+    /// # Errors
+    /// `NoSuchInstance`.
+    pub fn instance(&self, id: i64) -> Result<Instance, StoreError> {
+        self.read(|connection| {
+            let rows = self.instances_where(connection, "id = ?1", id)?;
+            rows.into_iter().next().ok_or_else(|| StoreError::NoSuchInstance(id.to_string()))
+        })
+    }
+
+    /// All instances, by id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn instances(&self) -> Result<Vec<Instance>, StoreError> {
+        self.read(|connection| self.instances_where(connection, "?1", true))
+    }
+
+    /// Pauses or resumes polling of an instance.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn enable_instance(&self, id: i64, enabled: bool, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET enabled = ?2, updated_at = ?3 WHERE id = ?1",
+                (id, enabled, time_text(now)),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Stops polling of an instance for good; it is removed when nothing of it is pending any more.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn begin_deletion(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET deleting_since = coalesce(deleting_since, ?2) WHERE id = ?1",
+                (id, time_text(now)),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The instances being deleted of which nothing is pending.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn drained_deletions(&self) -> Result<Vec<(i64, String)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, name FROM instance i
+                  WHERE deleting_since IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM outbox WHERE instance_id = i.id AND state = 'pending')",
+            )?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Removes an instance and everything of it, in transactions of at most a thousand rows, itself last.
+    ///
+    /// # Errors
+    /// When the database cannot be written; what is left is removed by the next call.
+    pub fn remove_instance(&self, id: i64) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM item WHERE (resource_id, object_id) IN
+               (SELECT resource_id, object_id FROM item
+                 WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
+            "DELETE FROM poll WHERE id IN
+               (SELECT id FROM poll
+                 WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE instance_id = ?1 LIMIT ?2 / 10)",
+        ] {
+            while self.write(|connection| Ok(connection.execute(statement, (id, REMOVAL))?))? > 0 {}
+        }
+        self.write(|connection| {
+            connection.execute("DELETE FROM instance WHERE id = ?1", [id])?;
+            endpoints::forget_unused(connection)
+        })
+    }
+
+    /// What the provider has given this instance.
+    ///
+    /// # Errors
+    /// `NoKey`.
+    pub fn grant(&self, instance_id: i64) -> Result<Grant, StoreError> {
+        let stored = self.read(|connection| secrets(connection, instance_id))?;
+        let open = |name: &str| -> Result<Option<Secret>, StoreError> {
+            let sealed = stored.iter().find(|(key, _)| key == name);
+            sealed.map(|(key, sealed)| self.key()?.open(&place(instance_id, key), sealed)).transpose()
+        };
+        let mut grant = Grant { refresh_token: open(REFRESH_TOKEN)?, ..Grant::default() };
+        // The access token is sealed together with its end: `<time> <token>`.
+        if let Some(stored) = open(ACCESS_TOKEN)?
+            && let Some((time, token)) = stored.expose().split_once(' ')
+        {
+            grant.expires_at = time_from_text(time);
+            grant.access_token = Some(Secret::new(token));
+        }
+        Ok(grant)
+    }
+
+    /// Keeps a renewed grant, durably, and with it that the instance is signed in.
+    ///
+    /// # Errors
+    /// `NoKey`; when the database cannot be written.
+    pub fn save_grant(&self, instance_id: i64, grant: &Grant, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| self.put_grant(connection, instance_id, grant, now))
+    }
+
+    /// Marks that a person must sign in again, and why.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn require_login(&self, instance_id: i64, reason: &str) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET grant_state = 'login_required', grant_error = ?2 WHERE id = ?1",
+                (instance_id, reason),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// When requests for this instance's account may go out again, where the provider has asked to wait.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn throttled_until(&self, instance_id: i64) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|connection| {
+            let until: Option<Option<String>> = connection
+                .query_row("SELECT throttled_until FROM instance WHERE id = ?1", [instance_id], |row| row.get(0))
+                .optional()?;
+            Ok(until.flatten().as_deref().and_then(time_from_text))
+        })
+    }
+
+    /// Keeps the provider's wish that nothing is requested for this account before `until`.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn throttle(&self, instance_id: i64, until: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET throttled_until = ?2 WHERE id = ?1",
+                (instance_id, time_text(until)),
+            )?;
+            Ok(())
+        })
+    }
+
+    fn instances_where(
+        &self,
+        connection: &Connection,
+        condition: &str,
+        value: impl rusqlite::ToSql,
+    ) -> Result<Vec<Instance>, StoreError> {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT id, name, element_key, tags, enabled, grant_state, created_at, configuration
+               FROM instance WHERE {condition} ORDER BY id"
+        ))?;
+        let mut rows = statement.query([value])?;
+        let mut instances = Vec::new();
+        while let Some(row) = rows.next()? {
+            let mut instance = instance(row)?;
+            let mut opened = BTreeMap::new();
+            for (key, sealed) in secrets(connection, instance.id)? {
+                // Without the key a secret stays masked: the instance can be shown, but not used.
+                if let Ok(secret) = self.key().and_then(|k| k.open(&place(instance.id, &key), &sealed))
+                    && !key.starts_with("grant.")
+                {
+                    opened.insert(key, secret);
+                }
+            }
+            instance.configuration = elements::join(&instance.configuration, &opened);
+            instances.push(instance);
+        }
+        Ok(instances)
+    }
+
+    fn put_secrets(
+        &self,
+        connection: &Connection,
+        instance_id: i64,
+        secrets: &BTreeMap<String, Secret>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO secret (instance_id, key, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (instance_id, key) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at",
+        )?;
+        for (key, secret) in secrets {
+            let sealed = self.key()?.seal(&place(instance_id, key), secret.expose().as_bytes());
+            statement.execute((instance_id, key, sealed, time_text(now)))?;
+        }
+        Ok(())
+    }
+
+    fn put_grant(
+        &self,
+        connection: &Connection,
+        instance_id: i64,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tokens = BTreeMap::new();
+        if let Some(token) = &grant.refresh_token {
+            tokens.insert(REFRESH_TOKEN.to_owned(), token.clone());
+        }
+        if let (Some(token), Some(end)) = (&grant.access_token, grant.expires_at) {
+            let with_end = Secret::new(format!("{} {}", time_text(end), token.expose()));
+            tokens.insert(ACCESS_TOKEN.to_owned(), with_end);
+        }
+        self.put_secrets(connection, instance_id, &tokens, now)?;
+        connection.execute(
+            "UPDATE instance SET grant_state = 'ok', grant_error = NULL WHERE id = ?1",
+            [instance_id],
+        )?;
+        Ok(())
+    }
+
+    fn put_endpoint(
+        &self,
+        connection: &Connection,
+        instance_id: i64,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let endpoint = match &settings.callback_url {
+            Some(url) => Some(endpoints::endpoint_of(connection, self.key()?, url, now)?),
+            None => None,
+        };
+        connection.execute("UPDATE instance SET endpoint_id = ?2 WHERE id = ?1", (instance_id, endpoint))?;
+        Ok(())
+    }
+}
+
+fn instance(row: &Row<'_>) -> Result<Instance, StoreError> {
+    Ok(Instance {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        element: known("element_key", &row.get::<_, String>("element_key")?, ElementKey::from_text)?,
+        tags: known("tags", &row.get::<_, String>("tags")?, |text| serde_json::from_str(text).ok())?,
+        enabled: row.get("enabled")?,
+        grant_state: known("grant_state", &row.get::<_, String>("grant_state")?, GrantState::from_text)?,
+        created_at: known("created_at", &row.get::<_, String>("created_at")?, time_from_text)?,
+        configuration: known("configuration", &row.get::<_, String>("configuration")?, |text| {
+            serde_json::from_str(text).ok()
+        })?,
+    })
+}
+
+/// Reads a column's text as what it stands for.
+pub(super) fn known<T>(
+    what: &'static str,
+    text: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    read(text).ok_or_else(|| StoreError::Unreadable { what, value: text.chars().take(80).collect() })
+}
+
+fn secrets(connection: &Connection, instance_id: i64) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT key, sealed FROM secret WHERE instance_id = ?1")?;
+    let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The place that a secret is bound to.
+fn place(instance_id: i64, key: &str) -> String {
+    format!("instance/{instance_id}/{key}")
+}
+
+fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Result<(), StoreError> {
+    let holder: Option<i64> = connection
+        .query_row("SELECT id FROM instance WHERE name = ?1", [name], |row| row.get(0))
+        .optional()?;
+    match holder {
+        Some(id) if Some(id) != except => Err(StoreError::NameTaken(name.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("strings, numbers and maps of them are JSON")
+}

@@ -1,0 +1,230 @@
+//! SQLite: opening the database safely, and the two ways in. With `schema/*.sql`, this room is the only place with
+//! SQL. It decides nothing: what changed and when to retry is told to it.
+
+mod endpoints;
+mod error;
+mod instances;
+mod items;
+mod lock;
+mod migrate;
+mod outbox;
+mod report;
+mod requests;
+mod resources;
+mod secrets;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+pub use error::StoreError;
+pub use instances::{Grant, NewInstance};
+pub use items::Doomed;
+pub use lock::AgentLock;
+pub use outbox::{Attempt, Due, PageStep};
+pub use report::{AttemptRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
+pub use requests::{Depth, Request};
+pub use resources::{PollRecord, Resource};
+pub use secrets::Key;
+
+/// The database's name within the data directory.
+pub const DATABASE: &str = "deltapost.db";
+
+/// How long a statement waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Whether members of a group may read the data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// 0700 and 0600.
+    Owner,
+    /// 0750 and 0640.
+    Group,
+}
+
+impl Sharing {
+    /// The mode of the directory.
+    pub fn directory_mode(self) -> u32 {
+        match self {
+            Sharing::Owner => 0o700,
+            Sharing::Group => 0o750,
+        }
+    }
+
+    /// The mode of the database's files.
+    pub fn file_mode(self) -> u32 {
+        match self {
+            Sharing::Owner => 0o600,
+            Sharing::Group => 0o640,
+        }
+    }
+}
+
+/// How closely the database is looked at when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The header and the version: for a command.
+    Brief,
+    /// SQLite's quick check of every page: at the agent's start.
+    Whole,
+}
+
+/// The open database. All writes go through one connection, since a second writer would only wait for the first;
+/// readers never wait.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    key: Option<Key>,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Store {
+    /// Creates the data directory and the database where there are none. Returns whether the database is new.
+    ///
+    /// # Errors
+    /// When the directory or the database cannot be made, or one that exists is not usable.
+    pub fn create(data_dir: &Path, sharing: Sharing, key: &Key, now: Timestamp) -> Result<bool, StoreError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(sharing.directory_mode())
+            .create(data_dir)
+            .and_then(|()| fs::set_permissions(data_dir, fs::Permissions::from_mode(sharing.directory_mode())))
+            .map_err(|source| StoreError::file("create", data_dir, source))?;
+        let path = data_dir.join(DATABASE);
+        if path.exists() {
+            return Ok(false);
+        }
+        // The file is made with its mode before SQLite opens it: its WAL takes the mode over.
+        let unfinished = data_dir.join("deltapost.db.new");
+        remove_if_there(&unfinished)?;
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(sharing.file_mode())
+            .open(&unfinished)
+            .map_err(|source| StoreError::file("create", &unfinished, source))?;
+        let mut connection = Connection::open(&unfinished)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        migrate::create(&mut connection, key, now)?;
+        connection.close().map_err(|(_, source)| source)?;
+        // Only a whole database ever bears the name.
+        fs::rename(&unfinished, &path).map_err(|source| StoreError::file("create", &path, source))?;
+        Ok(true)
+    }
+
+    /// Opens the database in `data_dir`. Without `key`, or with another than the one it was made with, what is sealed
+    /// stays closed.
+    ///
+    /// # Errors
+    /// When it is missing, open to others, read-only, of a newer version, damaged, or not a deltapost database.
+    pub fn open(data_dir: &Path, sharing: Sharing, key: Option<Key>, look: Look) -> Result<Store, StoreError> {
+        let path = data_dir.join(DATABASE);
+        if !path.exists() {
+            return Err(StoreError::Missing(path));
+        }
+        refuse_exposed(data_dir, sharing.directory_mode())?;
+        refuse_exposed(&path, sharing.file_mode())?;
+        let mut writer = connect(&path)?;
+        migrate::migrate(&mut writer, &path)?;
+        if look == Look::Whole {
+            migrate::quick_check(&writer, &path)?;
+        }
+        let key = key.filter(|key| migrate::is_the_key(&writer, key));
+        let reader = connect(&path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Store { path, key, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// The database's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key that seals this database's secrets.
+    ///
+    /// # Errors
+    /// When the key was not given, or is not the one that the database was made with.
+    pub fn key(&self) -> Result<&Key, StoreError> {
+        self.key.as_ref().ok_or(StoreError::NoKey)
+    }
+
+    /// Runs `work` in one immediate transaction. A deferred one that reads and then writes would fail with BUSY at
+    /// once, whatever the time-out says.
+    fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut writer = lock(&self.writer);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = work(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Runs `work` on the reading connection.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        work(&lock(&self.reader))
+    }
+
+    /// Moves what the WAL holds into the database file and empties it, when no reader is in the way.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+/// Opens a connection with the settings that every connection has.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|source| StoreError::opening(path, source))?;
+    if connection.is_readonly("main")? {
+        return Err(StoreError::ReadOnly(path.to_owned()));
+    }
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // The schema of a file from elsewhere must not run functions of ours.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        .map_err(|source| StoreError::opening(path, source))?;
+    // FULL: a commit that has returned survives the power. With NORMAL the last ones would be lost, and with them
+    // the order "cursor committed, therefore events committed" across a crash would still hold, but not promise 1.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+fn refuse_exposed(path: &Path, widest: u32) -> Result<(), StoreError> {
+    let mode = fs::metadata(path)
+        .map_err(|source| StoreError::file("look at", path, source))?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & !widest & 0o077 != 0 {
+        return Err(StoreError::Exposed { path: path.to_owned(), mode, widest });
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::file("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A thread that panicked while it held the connection left no transaction open (it was rolled back on the way), so
+/// the connection is as good as before.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,219 @@
+//! Read-only answers for people: what the command line prints.
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::{Store, StoreError};
+
+/// Notifications of one endpoint in one state.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxCount {
+    pub endpoint: Option<String>,
+    pub endpoint_state: Option<String>,
+    pub state: String,
+    pub notifications: i64,
+    pub events: i64,
+    /// When the oldest was written.
+    pub oldest_at: String,
+}
+
+/// One notification without its body.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationRow {
+    pub id: i64,
+    pub event_id: String,
+    pub instance: String,
+    pub resource: String,
+    pub state: String,
+    pub event_count: i64,
+    pub created_at: String,
+    pub attempts: i64,
+    pub next_attempt_at: Option<String>,
+    pub delivered_at: Option<String>,
+    pub last_status: Option<i64>,
+    pub last_error: Option<String>,
+}
+
+/// One event of a notification.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRow {
+    pub event_type: String,
+    pub object_type: String,
+    pub object_id: String,
+    pub path: Option<String>,
+}
+
+/// One attempt to deliver a notification.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRow {
+    pub number: i64,
+    pub at: String,
+    pub duration_ms: i64,
+    pub status: Option<i64>,
+    pub error: Option<String>,
+}
+
+/// One resource's line of `instance_health`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceRow {
+    pub resource: String,
+    pub health: String,
+    pub phase: String,
+    pub last_poll_at: Option<String>,
+    pub last_success_at: Option<String>,
+    pub next_poll_at: Option<String>,
+    pub last_error: Option<String>,
+    pub pending: i64,
+    pub dead: i64,
+}
+
+impl Store {
+    /// How many notifications there are, by endpoint and state.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn outbox_counts(&self) -> Result<Vec<OutboxCount>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(
+                "SELECT e.url, e.state, o.state, count(*), sum(o.event_count), min(o.created_at)
+                   FROM outbox o
+                   JOIN instance i ON i.id = o.instance_id
+                   LEFT JOIN endpoint e ON e.id = i.endpoint_id
+                  GROUP BY e.id, o.state ORDER BY e.url, o.state",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(OutboxCount {
+                    endpoint: row.get(0)?,
+                    endpoint_state: row.get(1)?,
+                    state: row.get(2)?,
+                    notifications: row.get(3)?,
+                    events: row.get(4)?,
+                    oldest_at: row.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The newest notifications, of one state or one instance where given.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn list_outbox(
+        &self,
+        state: Option<&str>,
+        instance_id: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<NotificationRow>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(&format!(
+                "{NOTIFICATION} WHERE (?1 IS NULL OR o.state = ?1) AND (?2 IS NULL OR o.instance_id = ?2)
+                  ORDER BY o.id DESC LIMIT ?3"
+            ))?;
+            let rows = statement.query_map((state, instance_id, limit), notification)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// One notification: its row, body, events and attempts. `None` where there is none of that id or event id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    #[expect(clippy::type_complexity, reason = "the four parts of one answer")]
+    pub fn outbox_notification(
+        &self,
+        id: &str,
+    ) -> Result<Option<(NotificationRow, Vec<u8>, Vec<EventRow>, Vec<AttemptRow>)>, StoreError> {
+        self.read(|connection| {
+            let row = connection
+                .prepare(&format!("{NOTIFICATION} WHERE CAST(o.id AS TEXT) = ?1 OR o.event_id = ?1"))?
+                .query_row([id], notification)
+                .optional()?;
+            let Some(row) = row else { return Ok(None) };
+            let body =
+                connection.query_row("SELECT body FROM outbox WHERE id = ?1", [row.id], |row| row.get(0))?;
+            let events = connection
+                .prepare(
+                    "SELECT event_type, object_type, object_id, path FROM event
+                      WHERE outbox_id = ?1 ORDER BY position",
+                )?
+                .query_map([row.id], |row| {
+                    Ok(EventRow {
+                        event_type: row.get(0)?,
+                        object_type: row.get(1)?,
+                        object_id: row.get(2)?,
+                        path: row.get(3)?,
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            let attempts = connection
+                .prepare(
+                    "SELECT number, at, duration_ms, status, error FROM attempt
+                      WHERE outbox_id = ?1 ORDER BY number",
+                )?
+                .query_map([row.id], |row| {
+                    Ok(AttemptRow {
+                        number: row.get(0)?,
+                        at: row.get(1)?,
+                        duration_ms: row.get(2)?,
+                        status: row.get(3)?,
+                        error: row.get(4)?,
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok(Some((row, body, events, attempts)))
+        })
+    }
+
+    /// What `instance_health` says of an instance, a line for each resource.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn health(&self, instance: &str) -> Result<Vec<ResourceRow>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(
+                "SELECT resource, health, phase, last_poll_at, last_success_at, next_poll_at, last_error, pending, dead
+                   FROM instance_health WHERE instance = ?1 AND resource IS NOT NULL",
+            )?;
+            let rows = statement.query_map([instance], |row| {
+                Ok(ResourceRow {
+                    resource: row.get(0)?,
+                    health: row.get(1)?,
+                    phase: row.get(2)?,
+                    last_poll_at: row.get(3)?,
+                    last_success_at: row.get(4)?,
+                    next_poll_at: row.get(5)?,
+                    last_error: row.get(6)?,
+                    pending: row.get(7)?,
+                    dead: row.get(8)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+const NOTIFICATION: &str = "SELECT o.id, o.event_id, i.name AS instance, o.resource, o.state, o.event_count, o.created_at,
+        o.attempts, o.next_attempt_at, o.delivered_at, o.last_status, o.last_error
+   FROM outbox o JOIN instance i ON i.id = o.instance_id";
+
+fn notification(row: &Row<'_>) -> rusqlite::Result<NotificationRow> {
+    Ok(NotificationRow {
+        id: row.get("id")?,
+        event_id: row.get("event_id")?,
+        instance: row.get("instance")?,
+        resource: row.get("resource")?,
+        state: row.get("state")?,
+        event_count: row.get("event_count")?,
+        created_at: row.get("created_at")?,
+        attempts: row.get("attempts")?,
+        next_attempt_at: row.get("next_attempt_at")?,
+        delivered_at: row.get("delivered_at")?,
+        last_status: row.get("last_status")?,
+        last_error: row.get("last_error")?,
+    })
+}

@@ -1,0 +1,116 @@
+//! What a command asks of the running agent: a row it waits on, which the agent answers in place.
+
+use jiff::Timestamp;
+use rusqlite::OptionalExtension;
+
+use super::instances::known;
+use super::{Store, StoreError};
+use crate::core::model::time_text;
+
+/// How much of a feed a poll on request reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What changed since the cursor.
+    Changes,
+    /// Everything, compared with what is known: the differences become events.
+    Resync,
+    /// Everything, learnt anew without an event.
+    Rebaseline,
+}
+
+impl Depth {
+    /// The one spelling of this value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Depth::Changes => "changes",
+            Depth::Resync => "resync",
+            Depth::Rebaseline => "rebaseline",
+        }
+    }
+
+    fn from_text(text: &str) -> Option<Depth> {
+        [Depth::Changes, Depth::Resync, Depth::Rebaseline].into_iter().find(|depth| depth.as_str() == text)
+    }
+}
+
+/// A poll that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub id: i64,
+    pub resource_id: i64,
+    pub depth: Depth,
+}
+
+impl Store {
+    /// Asks the agent to poll a resource. Returns the request's id.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn ask_for_poll(&self, resource_id: i64, depth: Depth, now: Timestamp) -> Result<i64, StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "INSERT INTO request (resource_id, depth, created_at) VALUES (?1, ?2, ?3)",
+                (resource_id, depth.as_str(), time_text(now)),
+            )?;
+            Ok(connection.last_insert_rowid())
+        })
+    }
+
+    /// The requests that wait, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn waiting_requests(&self) -> Result<Vec<Request>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT id, resource_id, depth FROM request WHERE state = 'waiting' ORDER BY id")?;
+            let mut rows = statement.query([])?;
+            let mut requests = Vec::new();
+            while let Some(row) = rows.next()? {
+                requests.push(Request {
+                    id: row.get(0)?,
+                    resource_id: row.get(1)?,
+                    depth: known("depth", &row.get::<_, String>(2)?, Depth::from_text)?,
+                });
+            }
+            Ok(requests)
+        })
+    }
+
+    /// Answers a request with the JSON text `answer`.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn answer_request(&self, id: i64, answer: &str) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection
+                .execute("UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1", (id, answer))?;
+            Ok(())
+        })
+    }
+
+    /// The answer to a request, once there is one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn answer_to(&self, id: i64) -> Result<Option<String>, StoreError> {
+        self.read(|connection| {
+            let answer: Option<Option<String>> = connection
+                .prepare_cached("SELECT answer FROM request WHERE id = ?1")?
+                .query_row([id], |row| row.get(0))
+                .optional()?;
+            Ok(answer.flatten())
+        })
+    }
+
+    /// Removes a request, answered or not.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn withdraw_request(&self, id: i64) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute("DELETE FROM request WHERE id = ?1", [id])?;
+            Ok(())
+        })
+    }
+}

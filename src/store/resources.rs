@@ -1,0 +1,325 @@
+//! Resources: where each polled feed stands, when it is due, and what its polls came to.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::instances::known;
+use super::{Store, StoreError};
+use crate::core::model::{
+    BaselineMode, Interval, Phase, Secret, Settings, time_from_text, time_text,
+};
+
+/// Polls that are kept of each resource.
+const KEPT_POLLS: i64 = 1_000;
+
+/// One polled feed of an instance and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    pub id: i64,
+    pub instance_id: i64,
+    pub name: String,
+    pub url: String,
+    pub baseline: BaselineMode,
+    pub page_size: Option<u32>,
+    pub interval_seconds: Option<i64>,
+    pub phase: Phase,
+    /// What is read now is learnt without being announced.
+    pub silent: bool,
+    pub generation: i64,
+    /// The link that is requested next; `None` before the first page.
+    pub cursor: Option<Secret>,
+    /// Counts the cursor's steps: a commit names the step that it began from.
+    pub cursor_seq: i64,
+    /// When its first cursor began.
+    pub started_at: Timestamp,
+    pub drive_id: Option<String>,
+    pub root_id: Option<String>,
+    pub failures: i64,
+}
+
+/// What one poll came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PollRecord {
+    pub duration_ms: i64,
+    pub pages: u64,
+    pub items: u64,
+    pub events: u64,
+    pub unchanged: u64,
+    pub filtered: u64,
+    /// Why it did not come to its end.
+    pub error: Option<String>,
+    /// It was asked to stop between two pages.
+    pub stopped: bool,
+}
+
+impl Store {
+    /// The resource with that id.
+    ///
+    /// # Errors
+    /// `NoKey` when it has a cursor that cannot be opened; `Unreadable` when there is none.
+    pub fn resource(&self, id: i64) -> Result<Resource, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM resource WHERE id = ?1")?;
+            let found = statement.query_row([id], |row| Ok(self.read_resource(row))).optional()?;
+            found.unwrap_or_else(|| Err(StoreError::Unreadable { what: "a resource", value: id.to_string() }))
+        })
+    }
+
+    /// The ids of an instance's resources, in the order of their creation.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn resources_of(&self, instance_id: i64) -> Result<Vec<(i64, String)>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id, name FROM resource WHERE instance_id = ?1 ORDER BY id")?;
+            let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The resources whose instances are polled at all, by id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn polled_resources(&self) -> Result<Vec<i64>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT r.id FROM resource r JOIN instance i ON i.id = r.instance_id
+                  WHERE i.enabled AND i.events_enabled AND i.deleting_since IS NULL ORDER BY r.id",
+            )?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The resources that are due at `now`, the longest overdue first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn due_resources(&self, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT r.id FROM resource r JOIN instance i ON i.id = r.instance_id
+                  WHERE r.next_poll_at <= ?1
+                    AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL
+                    AND i.grant_state = 'ok'
+                    AND (i.throttled_until IS NULL OR i.throttled_until <= ?1)
+                  ORDER BY r.next_poll_at",
+            )?;
+            let rows = statement.query_map([time_text(now)], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Notes that a poll begins, and when the next one is due after it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn begin_poll(&self, resource: &Resource, now: Timestamp) -> Result<(), StoreError> {
+        let next = resource.interval_seconds.map(|seconds| {
+            let next = now.saturating_add(jiff::SignedDuration::from_secs(seconds));
+            time_text(next.unwrap_or(Timestamp::MAX))
+        });
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE resource SET last_poll_at = ?2, next_poll_at = ?3 WHERE id = ?1",
+                (resource.id, time_text(now), next),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Keeps what a poll came to, in the history and in the resource's row.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn end_poll(
+        &self,
+        resource_id: i64,
+        started_at: Timestamp,
+        record: &PollRecord,
+    ) -> Result<(), StoreError> {
+        let outcome = match (&record.error, record.stopped) {
+            (Some(_), _) => "failed",
+            (None, true) => "stopped",
+            (None, false) => "done",
+        };
+        let ended_at = started_at
+            .saturating_add(jiff::SignedDuration::from_millis(record.duration_ms))
+            .unwrap_or(Timestamp::MAX);
+        self.write(|connection| {
+            connection.execute(
+                "INSERT INTO poll (resource_id, started_at, duration_ms, outcome, pages, items, events, unchanged,
+                                   filtered, error)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                (
+                    resource_id,
+                    time_text(started_at),
+                    record.duration_ms,
+                    outcome,
+                    record.pages.cast_signed(),
+                    record.items.cast_signed(),
+                    record.events.cast_signed(),
+                    record.unchanged.cast_signed(),
+                    record.filtered.cast_signed(),
+                    &record.error,
+                ),
+            )?;
+            connection.execute(
+                "DELETE FROM poll WHERE resource_id = ?1 AND id <=
+                   (SELECT id FROM poll WHERE resource_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                (resource_id, KEPT_POLLS),
+            )?;
+            match outcome {
+                "failed" => connection.execute(
+                    "UPDATE resource SET failures = failures + 1, last_error = ?2 WHERE id = ?1",
+                    (resource_id, &record.error),
+                )?,
+                "done" => connection.execute(
+                    "UPDATE resource SET failures = 0, last_error = NULL, last_success_at = ?2 WHERE id = ?1",
+                    (resource_id, time_text(ended_at)),
+                )?,
+                _ => 0,
+            };
+            Ok(())
+        })
+    }
+
+    /// Lets a resource read its feed whole again, from `cursor` or from the start: as `Phase::Baseline`, which learns
+    /// what exists anew, or as `Phase::Enumerating`, which compares it with what is known.
+    ///
+    /// # Errors
+    /// `Superseded`; when the database cannot be written.
+    pub fn start_over(
+        &self,
+        resource: &Resource,
+        phase: Phase,
+        silent: bool,
+        cursor: Option<&Secret>,
+    ) -> Result<(), StoreError> {
+        let sealed = self.seal_cursor(resource.id, cursor)?;
+        self.write(|connection| {
+            let moved = connection.execute(
+                "UPDATE resource
+                    SET phase = ?3, silent = ?4, generation = generation + 1, cursor = ?5, next_cursor = NULL,
+                        cursor_seq = cursor_seq + 1
+                  WHERE id = ?1 AND cursor_seq = ?2",
+                (resource.id, resource.cursor_seq, phase.as_str(), silent, sealed),
+            )?;
+            if moved == 0 {
+                return Err(StoreError::Superseded);
+            }
+            // What was staged belongs to a set that is read no further; the comparison finds it again.
+            connection.execute("DELETE FROM staged_deletion WHERE resource_id = ?1", [resource.id])?;
+            connection.execute("UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0", [resource.id])?;
+            Ok(())
+        })
+    }
+
+    /// Seals a link for its resource's row.
+    pub(super) fn seal_cursor(
+        &self,
+        resource_id: i64,
+        link: Option<&Secret>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        link.map(|link| Ok(self.key()?.seal(&place(resource_id), link.expose().as_bytes()))).transpose()
+    }
+
+    fn read_resource(&self, row: &Row<'_>) -> Result<Resource, StoreError> {
+        let id: i64 = row.get("id")?;
+        let sealed: Option<Vec<u8>> = row.get("cursor")?;
+        Ok(Resource {
+            id,
+            instance_id: row.get("instance_id")?,
+            name: row.get("name")?,
+            url: row.get("url")?,
+            baseline: known("baseline", &row.get::<_, String>("baseline")?, BaselineMode::from_text)?,
+            page_size: row.get("page_size")?,
+            interval_seconds: row.get("interval_seconds")?,
+            phase: known("phase", &row.get::<_, String>("phase")?, Phase::from_text)?,
+            silent: row.get("silent")?,
+            generation: row.get("generation")?,
+            cursor: sealed.map(|sealed| self.key()?.open(&place(id), &sealed)).transpose()?,
+            cursor_seq: row.get("cursor_seq")?,
+            started_at: known("started_at", &row.get::<_, String>("started_at")?, time_from_text)?,
+            drive_id: row.get("drive_id")?,
+            root_id: row.get("root_id")?,
+            failures: row.get("failures")?,
+        })
+    }
+}
+
+/// Brings an instance's resource rows in line with its settings. Returns notes on what that means for each: a changed
+/// URL or baseline learns anew, a resource that is no longer named is forgotten.
+pub(super) fn reconcile(
+    connection: &Connection,
+    instance_id: i64,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let mut notes = Vec::new();
+    let mut known: Vec<(i64, String, String)> = connection
+        .prepare_cached("SELECT id, name, url FROM resource WHERE instance_id = ?1")?
+        .query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let interval = match settings.interval {
+        Interval::Every(every) => Some(every.as_secs().cast_signed()),
+        Interval::Never => None,
+    };
+    for wanted in &settings.resources {
+        let silent = wanted.baseline != BaselineMode::Emit;
+        let same = known.iter().position(|(_, name, _)| *name == wanted.name);
+        if let Some((id, name, url)) = same.map(|position| known.swap_remove(position)) {
+            // The next poll moves with a changed interval; an unchanged one keeps its time.
+            connection.execute(
+                "UPDATE resource
+                    SET url = ?2, baseline = ?3, page_size = ?4,
+                        next_poll_at = CASE WHEN interval_seconds IS ?5 THEN next_poll_at
+                                            WHEN ?5 IS NULL THEN NULL
+                                            ELSE ?6 END,
+                        interval_seconds = ?5
+                  WHERE id = ?1",
+                (id, &wanted.url, wanted.baseline.as_str(), wanted.page_size, interval, time_text(now)),
+            )?;
+            if url != wanted.url {
+                notes.push(format!("resource `{name}` has another url and learns what exists there anew"));
+                connection.execute("DELETE FROM staged_deletion WHERE resource_id = ?1", [id])?;
+                connection.execute(
+                    "UPDATE resource
+                        SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
+                            next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL
+                      WHERE id = ?1",
+                    (id, silent),
+                )?;
+            }
+            continue;
+        }
+        connection.execute(
+            "INSERT INTO resource
+                    (instance_id, name, url, baseline, page_size, interval_seconds, silent, started_at, next_poll_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            (
+                instance_id,
+                &wanted.name,
+                &wanted.url,
+                wanted.baseline.as_str(),
+                wanted.page_size,
+                interval,
+                silent,
+                time_text(now),
+                interval.map(|_| time_text(now)),
+            ),
+        )?;
+    }
+    for (id, name, _) in known {
+        notes.push(format!("resource `{name}` is no longer polled; what was known of it is forgotten"));
+        connection.execute("DELETE FROM resource WHERE id = ?1", [id])?;
+    }
+    Ok(notes)
+}
+
+/// The place that a cursor is bound to.
+fn place(resource_id: i64) -> String {
+    format!("resource/{resource_id}/cursor")
+}

@@ -1,0 +1,134 @@
+//! Sealing: what must not be read from a copied database. ChaCha20-Poly1305, each value bound to its row, so that a
+//! sealed value moved to another row does not open.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
+
+use super::{StoreError, refuse_exposed};
+use crate::clock;
+use crate::core::model::Secret;
+
+const KEY_LEN: usize = 32;
+
+/// The key's name within the data directory, and within systemd's credentials.
+const KEY_FILE: &str = "secret.key";
+
+/// The key of one data directory.
+#[derive(Clone)]
+pub struct Key {
+    sealing: Arc<LessSafeKey>,
+    naming: hmac::Key,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl Key {
+    fn new(bytes: &[u8; KEY_LEN]) -> Key {
+        let sealing = UnboundKey::new(&CHACHA20_POLY1305, bytes).expect("32 bytes are a ChaCha20 key");
+        // A second key for names, derived, so that the sealing key is used for one thing only.
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"deltapost endpoint names");
+        Key {
+            sealing: Arc::new(LessSafeKey::new(sealing)),
+            naming: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+        }
+    }
+
+    /// Reads the key from systemd's credentials directory, when given, else from the data directory. `None` where
+    /// there is none.
+    ///
+    /// # Errors
+    /// When it is there but cannot be read, others can read it, or it is not a key.
+    pub fn load(data_dir: &Path, credentials: Option<&Path>) -> Result<Option<Key>, StoreError> {
+        let credential = credentials.map(|dir| dir.join(KEY_FILE)).filter(|path| path.exists());
+        let path = match credential {
+            Some(path) => path,
+            None => {
+                let path = data_dir.join(KEY_FILE);
+                if !path.exists() {
+                    return Ok(None);
+                }
+                refuse_exposed(&path, 0o600)?;
+                path
+            }
+        };
+        let text = fs::read_to_string(&path).map_err(|source| StoreError::file("read", &path, source))?;
+        match STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok()) {
+            Some(bytes) => Ok(Some(Key::new(&bytes))),
+            None => Err(StoreError::BadKey(path)),
+        }
+    }
+
+    /// Makes a new key and writes it into the data directory, readable by its owner only, durably.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or is there already.
+    pub fn create(data_dir: &Path) -> Result<(Key, PathBuf), StoreError> {
+        let path = data_dir.join(KEY_FILE);
+        let bytes = clock::random_bytes::<KEY_LEN>();
+        let write = || {
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            writeln!(file, "{}", STANDARD.encode(bytes))?;
+            file.sync_all()
+        };
+        write().map_err(|source| StoreError::file("create", &path, source))?;
+        Ok((Key::new(&bytes), path))
+    }
+
+    /// Seals `plain` for the place that `context` names. The result begins with its nonce.
+    pub(super) fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
+        let nonce = clock::random_bytes::<NONCE_LEN>();
+        let mut sealed = plain.to_vec();
+        self.sealing
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(context.as_bytes()),
+                &mut sealed,
+            )
+            .expect("a value of the size of a configuration can be sealed");
+        [&nonce[..], &sealed].concat()
+    }
+
+    /// Opens what `seal` sealed for the same context.
+    pub(super) fn open(&self, context: &str, sealed: &[u8]) -> Result<Secret, StoreError> {
+        let open = || {
+            let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+            let mut plain = sealed.to_vec();
+            let plain = self.sealing.open_in_place(nonce, Aad::from(context.as_bytes()), &mut plain).ok()?;
+            String::from_utf8(plain.to_vec()).ok()
+        };
+        open().map(Secret::new).ok_or(StoreError::NoKey)
+    }
+
+    /// A name for `text` that does not give it away: equal texts have equal names.
+    pub(super) fn name(&self, text: &str) -> Vec<u8> {
+        hmac::sign(&self.naming, text.as_bytes()).as_ref().to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_value_opens_only_in_its_own_place() {
+        let key = Key::new(&[7; KEY_LEN]);
+        let sealed = key.seal("instance/1/oauth.api.secret", b"hunter2");
+        assert_eq!(key.open("instance/1/oauth.api.secret", &sealed).unwrap().expose(), "hunter2");
+        assert!(key.open("instance/2/oauth.api.secret", &sealed).is_err());
+        assert!(Key::new(&[8; KEY_LEN]).open("instance/1/oauth.api.secret", &sealed).is_err());
+        assert!(key.open("instance/1/oauth.api.secret", &sealed[..5]).is_err());
+    }
+}
