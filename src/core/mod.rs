@@ -3,3 +3,4 @@
 
 pub mod model;
 pub mod nearest;
+pub mod sign;
