@@ -3,4 +3,5 @@
 
 pub mod model;
 pub mod nearest;
+pub mod retry;
 pub mod sign;
