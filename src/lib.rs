@@ -5,4 +5,5 @@
 //! `docs/ARCHITECTURE.md` is the longer map, and `tests/house.rs` holds who may import whom.
 
 pub mod clock;
+pub mod config;
 pub mod core;

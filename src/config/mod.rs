@@ -1,0 +1,165 @@
+//! The configuration file: TOML text to a `Config` that is complete and within its ranges, or all its problems at
+//! once, each with line and column. It reads one file; when to read it again, and what then changes, is the agent's.
+
+mod problem;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use problem::{ConfigError, ConfigProblem, Fault};
+use reader::Reader;
+
+/// The commented file that `init` writes. Its settings, uncommented, are the defaults.
+pub const TEMPLATE: &str = include_str!("../../packaging/deltapost.toml");
+
+/// A larger file is somebody's mistake, and not read into memory.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The settings of the agent, as the file gives them or by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where database, key and token live; absolute.
+    pub data_dir: PathBuf,
+    /// The group whose members may read the database.
+    pub group: Option<String>,
+    pub schedule: Schedule,
+    pub delivery: Delivery,
+    pub microsoft: Microsoft,
+}
+
+/// `[schedule]`: how polls are spread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Polls at the same time, 1 to 64.
+    pub workers: usize,
+}
+
+/// `[delivery]`: how the outbox is drained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Requests at the same time, 1 to 64.
+    pub workers: usize,
+    /// How long a receiver may take to answer, 1 s to 5 min.
+    pub timeout: Duration,
+    /// Events per notification, 1 to 100.
+    pub batch: usize,
+    /// The waits between attempts, 1 to 32 of them, each 1 s to 30 d.
+    pub retry: Vec<Duration>,
+}
+
+/// `[microsoft]`: where the provider is, and who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Microsoft {
+    /// The base of the identity platform's URLs, without a slash at its end.
+    pub authority: String,
+    /// The base of Microsoft Graph's URLs, without a slash at its end.
+    pub graph: String,
+    /// Goes into the User-Agent; printable ASCII without `|`.
+    pub company: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        // The x-th retry comes 4^x s after the first failure, as Cloud Elements has it; these are the differences.
+        let retry = [4, 12, 48, 192, 768, 3_072, 12_288, 49_152, 196_608];
+        Config {
+            data_dir: PathBuf::from("/var/lib/deltapost"),
+            group: None,
+            schedule: Schedule { workers: 4 },
+            delivery: Delivery {
+                workers: 4,
+                timeout: Duration::from_secs(30),
+                batch: 10,
+                retry: retry.map(Duration::from_secs).to_vec(),
+            },
+            microsoft: Microsoft {
+                authority: "https://login.microsoftonline.com/common".to_owned(),
+                graph: "https://graph.microsoft.com/v1.0".to_owned(),
+                company: None,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// The configuration in the file at `path`. Where there is no such file, it is the defaults, unless the path was
+    /// named explicitly.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] when the file is named but missing, cannot be read, is not UTF-8 or larger than
+    /// 1 MiB; [`ConfigError::Invalid`] with every problem in it.
+    pub fn load(path: &Path, explicit: bool) -> Result<Config, ConfigError> {
+        match read_text(path) {
+            Ok(text) => Config::parse(&text).map_err(|problems| ConfigError::Invalid {
+                path: path.to_owned(),
+                problems,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => Ok(Config::default()),
+            Err(source) => Err(ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// The configuration that `text` describes; what it leaves out has its default.
+    ///
+    /// # Errors
+    /// Every problem in `text`, in the order of their places.
+    pub fn parse(text: &str) -> Result<Config, Vec<ConfigProblem>> {
+        let mut reader = Reader::new(text);
+        let mut config = Config::default();
+        read_settings(&mut reader, &mut config);
+        let problems = reader.finish();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// The keys of this version: what is not read here is refused.
+fn read_settings(reader: &mut Reader, config: &mut Config) {
+    reader.one("data_dir", value::directory, &mut config.data_dir);
+    reader.one("group", value::group, &mut config.group);
+
+    let workers = value::count(1..=64);
+    reader.one("schedule.workers", &workers, &mut config.schedule.workers);
+
+    let delivery = &mut config.delivery;
+    reader.one("delivery.workers", &workers, &mut delivery.workers);
+    reader.one(
+        "delivery.timeout",
+        value::duration("1s", "5m"),
+        &mut delivery.timeout,
+    );
+    reader.one("delivery.batch", value::count(1..=100), &mut delivery.batch);
+    let wait = value::duration("1s", "30d");
+    reader.list("delivery.retry", 1..=32, wait, &mut delivery.retry);
+
+    let microsoft = &mut config.microsoft;
+    reader.one("microsoft.authority", value::base_url, &mut microsoft.authority);
+    reader.one("microsoft.graph", value::base_url, &mut microsoft.graph);
+    reader.one("microsoft.company", value::company, &mut microsoft.company);
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than 1 MiB",
+        ));
+    }
+    Ok(text)
+}

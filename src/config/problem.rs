@@ -1,0 +1,106 @@
+//! What can be wrong with a configuration file, and how it is said. Whoever prints it adds nothing.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// How many characters of a text from the file an error shows.
+const SHOWN_CHARS: usize = 200;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is missing though it was named, or it cannot be read as text.
+    #[error("could not read the configuration file `{}`: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// What the file says is not a configuration. At least one problem; shown one a line, `path:line:column: …`.
+    #[error("{}", each_in(path, problems))]
+    Invalid {
+        path: PathBuf,
+        problems: Vec<ConfigProblem>,
+    },
+}
+
+impl ConfigError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ConfigError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "`deltapost init` writes a commented file; without one, and without naming one, the defaults hold"
+            }
+            ConfigError::Unreadable { .. } => {
+                "the file must be UTF-8 text that the user who runs deltapost may read"
+            }
+            ConfigError::Invalid { .. } => "correct these lines; a key that is left out has its default",
+        }
+    }
+}
+
+fn each_in(path: &std::path::Path, problems: &[ConfigProblem]) -> String {
+    let lines = problems
+        .iter()
+        .map(|problem| format!("{}:{problem}", path.display()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// One thing that is wrong, and where. Shown as `line:column: key: fault`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The key with its table, as in `delivery.retry[2]`; empty where the text is not TOML.
+    pub key: String,
+    pub fault: Fault,
+}
+
+/// What is wrong at one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The text is not TOML.
+    Syntax(String),
+    /// There is no such key; perhaps `meant`, named with its table.
+    UnknownKey { meant: Option<&'static str> },
+    /// There will be such a key.
+    NotYet,
+    /// The key is right and the value is not. Both are phrases, `received` with its own backticks.
+    Value { expected: String, received: String },
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.line, self.column)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        write!(f, "{}", self.fault)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Syntax(message) => f.write_str(message),
+            Fault::UnknownKey { meant: None } => f.write_str("unknown key"),
+            Fault::UnknownKey { meant: Some(meant) } => write!(f, "unknown key, did you mean `{meant}`?"),
+            Fault::NotYet => f.write_str("not supported by this version yet"),
+            Fault::Value { expected, received } => write!(f, "expected {expected}, got {received}"),
+        }
+    }
+}
+
+/// `text` as an error may show it: its first characters, with whatever a terminal could obey escaped.
+pub(super) fn bounded(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN_CHARS) {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}

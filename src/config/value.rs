@@ -1,0 +1,142 @@
+//! What single values may be: each function reads one TOML value into its type, or says what it expected.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeValue;
+use url::{Host, Url};
+
+/// Why a value was not taken.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) expected: String,
+    /// What to show in place of the value, when that may hold a secret.
+    pub(super) received: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn expected(expected: impl Into<String>) -> Wrong {
+        Wrong {
+            expected: expected.into(),
+            received: None,
+        }
+    }
+}
+
+/// A whole number in `range`.
+pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&DeValue) -> Result<usize, Wrong> {
+    move |value| {
+        value
+            .as_integer()
+            .and_then(|number| usize::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                Wrong::expected(format!(
+                    "a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ))
+            })
+    }
+}
+
+/// A duration from `least` to `most`, both spelled as in the file.
+pub(super) fn duration(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&DeValue) -> Result<Duration, Wrong> {
+    let range = duration_from_text(least)..=duration_from_text(most);
+    move |value| {
+        value
+            .as_str()
+            .and_then(duration_from_text)
+            .filter(|duration| range.contains(&Some(*duration)))
+            .ok_or_else(|| Wrong::expected(format!("a duration from \"{least}\" to \"{most}\"")))
+    }
+}
+
+/// A whole number and `s`, `m`, `h` or `d`.
+fn duration_from_text(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - unit.len_utf8()];
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+/// An absolute path: what a relative one means would depend on where the command was typed.
+pub(super) fn directory(value: &DeValue) -> Result<PathBuf, Wrong> {
+    value
+        .as_str()
+        .filter(|text| Path::new(text).is_absolute())
+        .map(PathBuf::from)
+        .ok_or_else(|| Wrong::expected("an absolute path"))
+}
+
+/// The name of a group; `""` is none.
+pub(super) fn group(value: &DeValue) -> Result<Option<String>, Wrong> {
+    let plain = |text: &&str| {
+        !text
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || c == ':')
+    };
+    optional_text(value, plain, "the name of a group, or \"\" for none")
+}
+
+/// A name that fits between the bars of `NONISV|company|deltapost/version`; `""` is none.
+pub(super) fn company(value: &DeValue) -> Result<Option<String>, Wrong> {
+    let plain = |text: &&str| text.len() <= 64 && text.chars().all(|c| matches!(c, ' '..='~') && c != '|');
+    optional_text(value, plain, "at most 64 characters of ASCII without `|`")
+}
+
+fn optional_text(
+    value: &DeValue,
+    good: impl Fn(&&str) -> bool,
+    expected: &str,
+) -> Result<Option<String>, Wrong> {
+    match value.as_str().filter(good) {
+        Some("") => Ok(None),
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(Wrong::expected(expected)),
+    }
+}
+
+/// A URL to which paths are appended, without a slash at its end. https, or http to this machine, since tokens travel
+/// there; no query, and no credentials, which would end in logs.
+pub(super) fn base_url(value: &DeValue) -> Result<String, Wrong> {
+    let text = value.as_str();
+    let url = text
+        .and_then(|text| Url::parse(text).ok())
+        .filter(|url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)))
+        .filter(|url| url.username().is_empty() && url.password().is_none())
+        .filter(|url| url.query().is_none() && url.fragment().is_none());
+    match url {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        None => Err(Wrong {
+            expected: "an https URL (http only to a loopback host) without credentials, query or fragment"
+                .to_owned(),
+            received: text
+                .filter(|text| text.contains(['@', '?', '#']))
+                .map(|_| "one that is not shown here, since it may hold a secret".to_owned()),
+        }),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
