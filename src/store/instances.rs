@@ -81,6 +81,8 @@ impl Store {
         grant: Option<&Grant>,
         now: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
+        // Without the key the configuration at hand has masks for secrets, and writing it would lose them.
+        self.key()?;
         self.write(|connection| {
             refuse_taken(connection, &instance.name, Some(instance.id))?;
             let (shown, secrets) = elements::split(&instance.configuration);

@@ -187,7 +187,8 @@ impl Store {
     }
 
     /// Lets a resource read its feed whole again, from `cursor` or from the start: as `Phase::Baseline`, which learns
-    /// what exists anew, or as `Phase::Enumerating`, which compares it with what is known.
+    /// what exists anew, or as `Phase::Enumerating`, which compares it with what is known. A resource that starts at
+    /// now reads nothing whole, so there is no new generation to compare, and what it knows stays.
     ///
     /// # Errors
     /// `Superseded`; when the database cannot be written.
@@ -202,8 +203,8 @@ impl Store {
         self.write(|connection| {
             let moved = connection.execute(
                 "UPDATE resource
-                    SET phase = ?3, silent = ?4, generation = generation + 1, cursor = ?5, next_cursor = NULL,
-                        cursor_seq = cursor_seq + 1
+                    SET phase = ?3, silent = ?4, cursor = ?5, next_cursor = NULL, cursor_seq = cursor_seq + 1,
+                        generation = generation + iif(baseline = 'latest', 0, 1)
                   WHERE id = ?1 AND cursor_seq = ?2",
                 (resource.id, resource.cursor_seq, phase.as_str(), silent, sealed),
             )?;

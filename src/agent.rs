@@ -1,0 +1,277 @@
+//! The agent: workers that poll, workers that deliver, and the main loop that keeps house between them. It is asked to
+//! stop through a flag, and stops between two requests.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::claims::Claims;
+use crate::clock::Clock;
+use crate::commands::House;
+use crate::deliver::{Deliverer, Tally};
+use crate::grants::Grants;
+use crate::poll::{PollError, Poller};
+use crate::store::{Depth, PollRecord, Request, StoreError};
+
+/// How often the house is kept, and how often a worker looks for work that nobody told it of.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long requests that are under way at a stop may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many looks without work go by before the WAL is put away.
+const IDLE_LOOKS: u32 = 20;
+
+/// What `once` came to.
+#[derive(Clone, Debug, Default)]
+pub struct OnceReport {
+    pub polls: Vec<(String, String, Result<PollRecord, String>)>,
+    pub delivery: Tally,
+}
+
+/// What the workers share.
+struct Floor<'a> {
+    house: &'a House<'a>,
+    grants: Grants<'a>,
+    polls: Claims,
+    deliveries: Claims,
+    stop: &'a AtomicBool,
+    working: AtomicUsize,
+}
+
+/// Runs until `stop` is set. Requests that are under way then have ten seconds to end; what is cut off is as safe as in a
+/// crash.
+///
+/// # Errors
+/// When the database cannot be used at all; a failing poll or delivery is no error of the agent.
+pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
+    let floor = Floor::new(house, stop);
+    thread::scope(|scope| {
+        for _ in 0..house.config.schedule.workers {
+            scope.spawn(|| floor.employed(|| floor.poll_until_stopped()));
+        }
+        for _ in 0..house.config.delivery.workers {
+            scope.spawn(|| floor.employed(|| floor.deliverer().work()));
+        }
+        let kept = floor.keep_house();
+        floor.polls.ring();
+        floor.deliveries.ring();
+        floor.see_out();
+        kept
+    })
+}
+
+/// Polls every resource that is polled at all once, then delivers what is due. Stops early when `stop` is set.
+///
+/// # Errors
+/// When the database cannot be used.
+pub fn once(
+    house: &House<'_>,
+    stop: &AtomicBool,
+    progress: &(dyn Fn(&str, &PollRecord) + Sync),
+) -> Result<OnceReport, StoreError> {
+    let floor = Floor::new(house, stop);
+    let queue = std::sync::Mutex::new(house.store.polled_resources()?.into_iter());
+    let polls = std::sync::Mutex::new(Vec::new());
+    let next = || queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+    thread::scope(|scope| {
+        for _ in 0..house.config.schedule.workers {
+            scope.spawn(|| {
+                while let Some(resource_id) = next().filter(|_| !stop.load(Ordering::Relaxed)) {
+                    let poll = floor.poll_for_report(resource_id, progress);
+                    polls.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(poll);
+                }
+            });
+        }
+    });
+    let mut report = OnceReport::default();
+    for poll in polls.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        report.polls.push(poll?);
+    }
+    report.delivery = drain(house, stop)?;
+    floor.remove_drained()?;
+    Ok(report)
+}
+
+/// Delivers what is due, with the configured number of workers.
+///
+/// # Errors
+/// When the outbox cannot be read or written.
+pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
+    let floor = Floor::new(house, stop);
+    let deliverer = floor.deliverer();
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..house.config.delivery.workers).map(|_| scope.spawn(|| deliverer.drain())).collect();
+        let mut total = Tally::default();
+        for worker in workers {
+            let tally = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            total.delivered += tally.delivered;
+            total.failed += tally.failed;
+        }
+        Ok(total)
+    })
+}
+
+/// Polls one resource in this process: for a command, when no agent runs.
+///
+/// # Errors
+/// Those of the poll.
+pub fn poll(
+    house: &House<'_>,
+    stop: &AtomicBool,
+    resource_id: i64,
+    depth: Depth,
+    progress: &mut dyn FnMut(&PollRecord),
+) -> Result<PollRecord, PollError> {
+    Floor::new(house, stop).poller().poll(resource_id, depth, progress)
+}
+
+impl<'a> Floor<'a> {
+    fn new(house: &'a House<'a>, stop: &'a AtomicBool) -> Floor<'a> {
+        Floor {
+            house,
+            grants: Grants::new(house.store, house.client, house.clock),
+            polls: Claims::default(),
+            deliveries: Claims::default(),
+            stop,
+            working: AtomicUsize::new(0),
+        }
+    }
+
+    fn poller(&self) -> Poller<'_> {
+        Poller {
+            store: self.house.store,
+            client: self.house.client,
+            grants: &self.grants,
+            clock: self.house.clock,
+            batch: self.house.config.delivery.batch,
+            stop: self.stop,
+        }
+    }
+
+    fn deliverer(&self) -> Deliverer<'_> {
+        Deliverer {
+            store: self.house.store,
+            sender: self.house.sender,
+            clock: self.house.clock,
+            waits: &self.house.config.delivery.retry,
+            graph_base: self.house.client.base(),
+            claims: &self.deliveries,
+            stop: self.stop,
+        }
+    }
+
+    /// Counts a worker for as long as it works.
+    fn employed(&self, work: impl FnOnce()) {
+        self.working.fetch_add(1, Ordering::SeqCst);
+        work();
+        self.working.fetch_sub(1, Ordering::SeqCst);
+        self.polls.ring();
+    }
+
+    /// One polling worker: takes the next resource that somebody waits for, or that is due.
+    fn poll_until_stopped(&self) {
+        while !self.stopping() {
+            let heard = self.polls.rings();
+            let now = self.house.clock.now();
+            match self.polls.claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id))) {
+                Ok(Some(claim)) => self.poll_claimed(claim.key(), claim.work),
+                Ok(None) => self.polls.wait(heard, LOOK),
+                Err(error) => {
+                    log::error!("polling stalled error={:?}", error.to_string());
+                    self.polls.wait(heard, LOOK);
+                }
+            }
+        }
+    }
+
+    fn next_poll(
+        &self,
+        now: Timestamp,
+        in_hand: impl Fn(i64) -> bool,
+    ) -> Result<Option<(i64, Option<Request>)>, StoreError> {
+        let asked = self.house.store.waiting_requests()?.into_iter().find(|ask| !in_hand(ask.resource_id));
+        if let Some(request) = asked {
+            return Ok(Some((request.resource_id, Some(request))));
+        }
+        let due = self.house.store.due_resources(now)?.into_iter().find(|id| !in_hand(*id));
+        Ok(due.map(|id| (id, None)))
+    }
+
+    fn poll_claimed(&self, resource_id: i64, request: Option<Request>) {
+        let depth = request.map_or(Depth::Changes, |request| request.depth);
+        let polled = self.poller().poll(resource_id, depth, &mut |_| self.deliveries.ring());
+        let Some(request) = request else { return };
+        let answer = match polled {
+            Ok(record) => json!({"record": record}),
+            Err(error) => json!({"error": error.to_string(), "hint": error.hint()}),
+        };
+        if let Err(error) = self.house.store.answer_request(request.id, &answer.to_string()) {
+            log::error!("could not answer a command request={} error={:?}", request.id, error.to_string());
+        }
+    }
+
+    fn poll_for_report(
+        &self,
+        resource_id: i64,
+        progress: &(dyn Fn(&str, &PollRecord) + Sync),
+    ) -> Result<(String, String, Result<PollRecord, String>), StoreError> {
+        let resource = self.house.store.resource(resource_id)?;
+        let instance = self.house.store.instance(resource.instance_id)?;
+        let held = self.house.store.throttled_until(instance.id)?.filter(|until| *until > self.house.clock.now());
+        let outcome = match held {
+            Some(until) => Err(format!("the provider asked to wait until {until:.3}")),
+            None => self
+                .poller()
+                .poll(resource_id, Depth::Changes, &mut |record| progress(&resource.name, record))
+                .map_err(|error| error.to_string()),
+        };
+        Ok((instance.name, resource.name, outcome))
+    }
+
+    /// What needs doing between polls and deliveries, until the agent is asked to stop.
+    fn keep_house(&self) -> Result<(), StoreError> {
+        let mut idle_looks = 0;
+        while !self.stopping() {
+            self.house.clock.sleep(LOOK);
+            self.remove_drained()?;
+            idle_looks = if self.house.store.changed_since_checkpoint()? { idle_looks + 1 } else { 0 };
+            if idle_looks == IDLE_LOOKS {
+                self.house.store.checkpoint()?;
+                idle_looks = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_drained(&self) -> Result<(), StoreError> {
+        for (id, name) in self.house.store.drained_deletions()? {
+            self.house.store.remove_instance(id)?;
+            log::info!("instance removed instance={name:?}");
+        }
+        Ok(())
+    }
+
+    /// Waits for the workers' last requests, but not for ever.
+    fn see_out(&self) {
+        let deadline = self.house.clock.now().saturating_add(PATIENCE).unwrap_or(Timestamp::MAX);
+        while self.working.load(Ordering::SeqCst) > 0 {
+            if self.house.clock.now() >= deadline {
+                log::warn!("stopping with requests under way; they are made again at the next start");
+                std::process::exit(0);
+            }
+            let heard = self.polls.rings();
+            if self.working.load(Ordering::SeqCst) > 0 {
+                self.polls.wait(heard, Duration::from_millis(100));
+            }
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

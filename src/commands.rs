@@ -1,0 +1,265 @@
+//! What the command line, and every other way in, does with instances: create, apply, update, delete, try. Nothing is
+//! half-done: the provider is asked first, and then one transaction writes all.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::callback::{Answer, Sender};
+use crate::clock::{self, Clock};
+use crate::config::Config;
+use crate::core::elements::{self, Document, Problem};
+use crate::core::model::{GrantKind, Instance, Secret, Settings};
+use crate::core::payload::{self, Origin};
+use crate::deliver;
+use crate::grants::granted;
+use crate::graph::{AuthError, Client};
+use crate::store::{Grant, NewInstance, Store, StoreError};
+
+/// Why a command did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The document or the assignments are not valid; every problem of them.
+    #[error("the instance is not valid:\n{}", listed(.0))]
+    Invalid(Vec<Problem>),
+    #[error("could not sign in: {0}")]
+    SignIn(#[from] AuthError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing can be sent to the instance's endpoint.
+    #[error("could not ping instance `{instance}`: {reason}")]
+    NoEndpoint { instance: String, reason: String },
+    /// Polling an instance that does not want events.
+    #[error("events are off for instance `{0}`, so there is nothing to poll")]
+    EventsOff(String),
+    /// No resource of that name.
+    #[error("instance `{instance}` has no resource `{resource}`; it has {known}")]
+    NoSuchResource { instance: String, resource: String, known: String },
+}
+
+impl CommandError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            CommandError::Invalid(_) => Some("correct all of these; nothing was changed".to_owned()),
+            CommandError::SignIn(error) => error.hint().map(str::to_owned),
+            CommandError::Store(error) => error.hint(),
+            CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
+            CommandError::EventsOff(name) => Some(format!(
+                "turn them on: `deltapost instance update '{name}' --set event.notification.enabled=true`"
+            )),
+            CommandError::NoSuchResource { .. } => None,
+        }
+    }
+
+    /// Whether the input was at fault, not the world.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            CommandError::Invalid(_) | CommandError::EventsOff(_) | CommandError::NoSuchResource { .. }
+        )
+    }
+}
+
+/// What became of an instance, and what its operator should know about it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub instance: Instance,
+    /// False where it is as it was.
+    pub changed: bool,
+    pub notes: Vec<String>,
+}
+
+/// How a deletion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    Removed,
+    /// It is removed when its pending notifications are delivered.
+    Draining,
+}
+
+/// The opened house: what every command works with.
+#[derive(Debug)]
+pub struct House<'a> {
+    pub config: &'a Config,
+    pub store: &'a Store,
+    pub client: &'a Client,
+    pub sender: &'a Sender,
+    pub clock: &'a dyn Clock,
+}
+
+impl House<'_> {
+    /// Creates the instance that the JSON text `document` describes, once the provider has granted it tokens.
+    ///
+    /// # Errors
+    /// All problems of the document together; a refused sign-in, which leaves nothing behind.
+    pub fn create_instance(&self, document: &str) -> Result<Outcome, CommandError> {
+        let document = elements::parse(document).map_err(CommandError::Invalid)?;
+        self.create(&document)
+    }
+
+    /// Creates the instance, or brings the one of that name to what the document says. A code is exchanged only for a
+    /// new instance or one that must sign in: one that was exchanged already is ignored.
+    ///
+    /// # Errors
+    /// As `create_instance`.
+    pub fn apply_instance(&self, document: &str) -> Result<Outcome, CommandError> {
+        let document = elements::parse(document).map_err(CommandError::Invalid)?;
+        let existing = document.name.as_deref().map(|name| self.store.find_instance(name));
+        match existing {
+            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create(&document),
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(instance)) => {
+                let configuration =
+                    elements::replace(&instance.configuration, &document).map_err(CommandError::Invalid)?;
+                let tags = document.tags.clone().unwrap_or_default();
+                self.change(&instance, Instance { configuration, tags, ..instance.clone() }, &document)
+            }
+        }
+    }
+
+    /// Changes single keys of an instance; `name`, `tags` and `providerData.code` among them.
+    ///
+    /// # Errors
+    /// All problems together; a code that the provider refuses.
+    pub fn update_instance(
+        &self,
+        id_or_name: &str,
+        assignments: &[(String, String)],
+    ) -> Result<Outcome, CommandError> {
+        let instance = self.store.find_instance(id_or_name)?;
+        let document = elements::set(assignments).map_err(CommandError::Invalid)?;
+        let configuration =
+            elements::merge(&instance.configuration, &document).map_err(CommandError::Invalid)?;
+        let changed = Instance {
+            name: document.name.clone().unwrap_or_else(|| instance.name.clone()),
+            tags: document.tags.clone().unwrap_or_else(|| instance.tags.clone()),
+            configuration,
+            ..instance.clone()
+        };
+        self.change(&instance, changed, &document)
+    }
+
+    /// Removes an instance: at once where nothing of it is pending or `discard` says so, else when that is delivered.
+    ///
+    /// # Errors
+    /// `NoSuchInstance`; when the database cannot be written.
+    pub fn delete_instance(&self, id_or_name: &str, discard: bool) -> Result<Deletion, CommandError> {
+        let instance = self.store.find_instance(id_or_name)?;
+        self.store.begin_deletion(instance.id, self.clock.now())?;
+        if discard {
+            self.store.discard_pending(instance.id)?;
+        }
+        let drained = self.store.drained_deletions()?;
+        if drained.iter().any(|(id, _)| *id == instance.id) {
+            self.store.remove_instance(instance.id)?;
+            return Ok(Deletion::Removed);
+        }
+        Ok(Deletion::Draining)
+    }
+
+    /// Sends a signed notification without events to the instance's endpoint, and returns its answer.
+    ///
+    /// # Errors
+    /// `NoEndpoint` where nothing may be sent.
+    pub fn ping(&self, id_or_name: &str) -> Result<(Instance, Answer), CommandError> {
+        let instance = self.store.find_instance(id_or_name)?;
+        let now = self.clock.now();
+        let origin = Origin {
+            instance_id: instance.id,
+            instance_name: &instance.name,
+            instance_tags: &instance.tags,
+            element: instance.element,
+            resource: "ping",
+            poll_date: now,
+        };
+        let ping = payload::ping(&origin, clock::new_event_id(now));
+        let base = self.client.base();
+        let answer =
+            deliver::send_once(self.sender, self.clock, &instance, base, &ping.event_id, &ping.body)
+                .map_err(|reason| CommandError::NoEndpoint { instance: instance.name.clone(), reason })?;
+        Ok((instance, answer))
+    }
+
+    /// The instance as `instance show` and GET show it, without its token.
+    pub fn shown(&self, instance: &Instance) -> Value {
+        elements::render(instance)
+    }
+
+    fn create(&self, document: &Document) -> Result<Outcome, CommandError> {
+        let new = elements::check_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+        if let Ok(taken) = self.store.find_instance(&new.name) {
+            return Err(StoreError::NameTaken(taken.name).into());
+        }
+        // The key is looked for before the code is spent: a grant that could not be sealed would be lost.
+        self.store.key()?;
+        let grant = self.sign_in(&new.settings, document.code.as_ref())?;
+        let id = self.store.create_instance(
+            &NewInstance {
+                name: &new.name,
+                element: new.element,
+                tags: document.tags.as_deref().unwrap_or_default(),
+                configuration: &document.configuration,
+                settings: &new.settings,
+                grant: &grant,
+            },
+            self.clock.now(),
+        )?;
+        let instance = self.store.instance(id)?;
+        Ok(Outcome { instance, changed: true, notes: notes(document) })
+    }
+
+    fn change(
+        &self,
+        before: &Instance,
+        after: Instance,
+        document: &Document,
+    ) -> Result<Outcome, CommandError> {
+        let settings = elements::settings(after.element, &after.configuration, self.client.base())
+            .map_err(CommandError::Invalid)?;
+        let mut notes = notes(document);
+        let token_changed = settings.refresh_token.is_some()
+            && before.configuration.get("oauth.user.refresh_token")
+                != after.configuration.get("oauth.user.refresh_token");
+        let login_required = before.grant_state != crate::core::model::GrantState::Ok;
+        let spent = document.code.as_ref().filter(|_| !login_required);
+        if spent.is_some() {
+            notes.push("`providerData.code` is ignored: the instance is signed in".to_owned());
+        }
+        let code = document.code.as_ref().filter(|_| login_required);
+        let grant = if code.is_some() || token_changed {
+            Some(self.sign_in(&settings, code)?)
+        } else {
+            None
+        };
+        if *before == after && grant.is_none() {
+            return Ok(Outcome { instance: after, changed: false, notes });
+        }
+        notes.extend(self.store.update_instance(&after, &settings, grant.as_ref(), self.clock.now())?);
+        Ok(Outcome { instance: self.store.instance(before.id)?, changed: true, notes })
+    }
+
+    /// Asks the provider for tokens: for a code, with an imported refresh token, or with the app's own credentials.
+    fn sign_in(&self, settings: &Settings, code: Option<&Secret>) -> Result<Grant, AuthError> {
+        let tokens = match (settings.grant, code, &settings.refresh_token) {
+            (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(settings)?,
+            (GrantKind::AuthorizationCode, Some(code), _) => self.client.exchange_code(settings, code)?,
+            (GrantKind::AuthorizationCode, None, Some(token)) => {
+                let mut tokens = self.client.refresh(settings, token)?;
+                tokens.refresh_token.get_or_insert_with(|| token.clone());
+                tokens
+            }
+            (GrantKind::AuthorizationCode, None, None) => return Ok(Grant::default()),
+        };
+        let now: Timestamp = self.clock.now();
+        Ok(granted(tokens, now))
+    }
+}
+
+fn notes(document: &Document) -> Vec<String> {
+    let ignored = document.ignored.iter().map(|key| format!("`{key}` means nothing here and is ignored"));
+    document.notes.iter().cloned().chain(ignored).collect()
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,342 @@
+//! The poll of one resource: pages from the cursor to the deltaLink, each committed before the next is requested, then
+//! the sweep of what is gone. It knows the outbox as a place to write to, and nothing of callbacks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+
+use crate::clock::{self, Clock};
+use crate::core::cycle::Cycle;
+use crate::core::detect::{self, Detected, Rules};
+use crate::core::elements;
+use crate::core::model::{BaselineMode, Change, Instance, Page, PageEnd, Phase, Secret, Settings};
+use crate::core::payload::{self, Origin};
+use crate::grants::{GrantError, Grants};
+use crate::graph::{self, Client, GraphError};
+use crate::killpoint;
+use crate::store::{Depth, PageStep, PollRecord, Resource, Store, StoreError};
+
+/// How often one poll may be sent back to the start of the enumeration before it gives up until its next time.
+const RESTARTS: u32 = 3;
+
+/// Why a poll did not come to its end. What it had committed by then stays.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The stored configuration is not valid for this version.
+    #[error("the configuration of instance `{instance}` is not valid: {problem}")]
+    Configuration { instance: String, problem: String },
+    /// The feed leads back to a page that it has led to before.
+    #[error("the feed repeats itself: its next page is one that this poll has read already")]
+    Cycle,
+    /// The feed sent the poll back to the start again and again.
+    #[error("the provider found the token stale {RESTARTS} times in one poll")]
+    Restarted,
+}
+
+impl PollError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            PollError::Store(error) => error.hint(),
+            PollError::Grant(error) => error.hint(),
+            PollError::Graph(error) => error.hint().map(str::to_owned),
+            PollError::Configuration { .. } => Some("correct it with `deltapost instance update`".to_owned()),
+            PollError::Cycle | PollError::Restarted => Some("the next poll tries again".to_owned()),
+        }
+    }
+}
+
+/// What a poll is given to work with; the same for every resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Poller<'a> {
+    pub store: &'a Store,
+    pub client: &'a Client,
+    pub grants: &'a Grants<'a>,
+    pub clock: &'a dyn Clock,
+    /// Events per notification.
+    pub batch: usize,
+    /// Set when the agent is asked to stop: the poll ends between two pages.
+    pub stop: &'a AtomicBool,
+}
+
+/// One poll under way.
+struct Run<'a> {
+    poller: Poller<'a>,
+    instance: Instance,
+    settings: Settings,
+    cycle: Cycle,
+    restarts: u32,
+    record: PollRecord,
+    /// Told after each commit, with what the poll has come to so far.
+    progress: &'a mut dyn FnMut(&PollRecord),
+}
+
+impl Poller<'_> {
+    /// Polls a resource, writes the poll's history, and returns what it came to. `progress` is told after each commit.
+    ///
+    /// # Errors
+    /// Why the poll stopped short; it is in the history, too, and the next poll goes on from the last commit.
+    pub fn poll(
+        &self,
+        resource_id: i64,
+        depth: Depth,
+        progress: &mut dyn FnMut(&PollRecord),
+    ) -> Result<PollRecord, PollError> {
+        let started_at = self.clock.now();
+        let resource = self.store.resource(resource_id)?;
+        let instance = self.store.instance(resource.instance_id)?;
+        self.store.begin_poll(&resource, started_at)?;
+        let mut record = PollRecord::default();
+        let outcome = self.run(instance.clone(), resource.clone(), depth, &mut record, progress);
+        record.duration_ms = self.clock.now().duration_since(started_at).as_millis().try_into().unwrap_or(i64::MAX);
+        record.error = outcome.as_ref().err().map(ToString::to_string);
+        self.store.end_poll(resource_id, started_at, &record)?;
+        log_outcome(&instance, &resource, &record);
+        outcome.map(|()| record)
+    }
+
+    fn run(
+        &self,
+        instance: Instance,
+        resource: Resource,
+        depth: Depth,
+        record: &mut PollRecord,
+        progress: &mut dyn FnMut(&PollRecord),
+    ) -> Result<(), PollError> {
+        let base = self.client.base();
+        let settings = elements::settings(instance.element, &instance.configuration, base).map_err(|problems| {
+            PollError::Configuration {
+                instance: instance.name.clone(),
+                problem: problems.first().map_or_else(String::new, ToString::to_string),
+            }
+        })?;
+        let mut run = Run {
+            poller: *self,
+            instance,
+            settings,
+            cycle: Cycle::default(),
+            restarts: 0,
+            record: PollRecord::default(),
+            progress,
+        };
+        let outcome = run.read_set(resource, depth);
+        *record = run.record;
+        outcome
+    }
+}
+
+impl Run<'_> {
+    /// Reads one set to its end. A sweep that an earlier poll left behind is finished first.
+    fn read_set(&mut self, mut resource: Resource, depth: Depth) -> Result<(), PollError> {
+        let store = self.poller.store;
+        match (depth, resource.baseline) {
+            (Depth::Changes, _) => {}
+            (Depth::Rebaseline, _) | (Depth::Resync, BaselineMode::Latest) => {
+                store.start_over(&resource, Phase::Baseline, true, None)?;
+            }
+            (Depth::Resync, _) if resource.phase == Phase::Baseline => {}
+            (Depth::Resync, _) => store.start_over(&resource, Phase::Enumerating, false, None)?,
+        }
+        let mut read = false;
+        loop {
+            resource = store.resource(resource.id)?;
+            if resource.phase == Phase::Sweeping {
+                self.sweep(resource.clone())?;
+                continue;
+            }
+            if read {
+                return Ok(());
+            }
+            if self.poller.stop.load(Ordering::Relaxed) {
+                self.record.stopped = true;
+                return Ok(());
+            }
+            read = self.read_page(&resource)?;
+        }
+    }
+
+    /// Reads and commits one page. Returns whether it was the last one of its set.
+    fn read_page(&mut self, resource: &Resource) -> Result<bool, PollError> {
+        let link = match &resource.cursor {
+            Some(link) => link.clone(),
+            None => graph::first_link(
+                self.poller.client.base(),
+                &resource.url,
+                resource.baseline,
+                resource.page_size,
+            ),
+        };
+        let bytes = match self.fetch(&link, resource.phase == Phase::Following) {
+            Err(PollError::Graph(GraphError::Gone { location, code })) => {
+                self.start_over(resource, location.as_ref(), &code)?;
+                return Ok(false);
+            }
+            other => other?,
+        };
+        killpoint::reached("fetched");
+        let page = graph::page::parse(&bytes, self.poller.client.base()).map_err(GraphError::from)?;
+        if let PageEnd::Next(next) = &page.end
+            && self.cycle.closes_with(next.expose())
+        {
+            return Err(PollError::Cycle);
+        }
+        self.commit(resource, &page)?;
+        killpoint::reached("committed");
+        Ok(matches!(page.end, PageEnd::Delta(_)))
+    }
+
+    /// Holds a page against what is known and commits what it means.
+    fn commit(&mut self, resource: &Resource, page: &Page<'_>) -> Result<(), PollError> {
+        let now = self.poller.clock.now();
+        let ids = page.items.iter().map(|item| item.id.as_str());
+        let parents = page.items.iter().filter_map(|item| item.parent_id.as_deref());
+        let known = self.poller.store.known_items(resource.id, ids, parents)?;
+        let detected = detect::page(page, known, &self.rules(resource, now));
+        let notifications = self.announce(resource, &detected.changes, now);
+        let Detected { changes, upserts, alive, staged, unchanged, filtered, drive_id, root_id } = detected;
+        self.poller.store.commit_page(
+            resource,
+            &PageStep {
+                upserts: &upserts,
+                alive: &alive,
+                staged: &staged,
+                notifications: &notifications,
+                end: &page.end,
+                drive_id: drive_id.as_deref(),
+                root_id: root_id.as_deref(),
+                now,
+            },
+        )?;
+        self.record.pages += 1;
+        self.record.items += page.items.len() as u64;
+        self.record.unchanged += unchanged;
+        self.record.filtered += filtered;
+        self.record.events += changes.len() as u64;
+        (self.progress)(&self.record);
+        Ok(())
+    }
+
+    /// Works through what the set just read says is gone, leaf first, until the resource follows the new deltaLink.
+    fn sweep(&mut self, mut resource: Resource) -> Result<(), PollError> {
+        let store = self.poller.store;
+        store.mark_doomed(&resource)?;
+        killpoint::reached("marked");
+        loop {
+            let now = self.poller.clock.now();
+            let doomed = store.doomed_items(resource.id)?;
+            let ids = doomed.iter().map(|doomed| doomed.item.id.as_str());
+            let known = store.known_items(resource.id, ids, [])?;
+            let rules = self.rules(&resource, now);
+            let mut changes = Vec::new();
+            if !resource.silent {
+                changes.extend(doomed.iter().filter_map(|gone| {
+                    detect::deletion(&gone.item, gone.raw.clone(), &known, &rules)
+                }));
+                self.record.filtered += (doomed.len() - changes.len()) as u64;
+            }
+            let notifications = self.announce(&resource, &changes, now);
+            let phase = store.commit_sweep(&resource, &doomed, &notifications, now)?;
+            killpoint::reached("swept");
+            resource.cursor_seq += 1;
+            self.record.events += changes.len() as u64;
+            (self.progress)(&self.record);
+            if phase != Phase::Sweeping {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The provider no longer knows the token: everything is read again. A baseline begins anew, as silent as it was;
+    /// a resource that keeps no record of what exists begins at now; any other compares.
+    fn start_over(
+        &mut self,
+        resource: &Resource,
+        location: Option<&Secret>,
+        code: &str,
+    ) -> Result<(), PollError> {
+        self.restarts += 1;
+        if self.restarts > RESTARTS {
+            return Err(PollError::Restarted);
+        }
+        log::warn!(
+            "token stale, reading everything again instance={:?} resource={:?} code={code:?}",
+            self.instance.name,
+            resource.name
+        );
+        self.cycle = Cycle::default();
+        let (phase, silent, location) = match (resource.baseline, resource.phase) {
+            (BaselineMode::Latest, _) => (Phase::Baseline, true, None),
+            (_, Phase::Baseline) => (Phase::Baseline, resource.silent, location),
+            _ => (Phase::Enumerating, false, location),
+        };
+        Ok(self.poller.store.start_over(resource, phase, silent, location)?)
+    }
+
+    /// Requests a page with the account's token, once more with a renewed one when the provider refuses it.
+    fn fetch(&self, link: &Secret, changes_only: bool) -> Result<Vec<u8>, PollError> {
+        let Poller { client, grants, .. } = self.poller;
+        let token = grants.access_token(&self.instance, &self.settings, None)?;
+        let fetched = match client.fetch(link, &token, changes_only, self.poller.clock.now()) {
+            Err(GraphError::Unauthorized) => {
+                let renewed = grants.access_token(&self.instance, &self.settings, Some(&token))?;
+                client.fetch(link, &renewed, changes_only, self.poller.clock.now())
+            }
+            other => other,
+        };
+        if let Err(GraphError::Throttled { retry_after: Some(wait), .. }) = &fetched {
+            let until = self.poller.clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX);
+            self.poller.store.throttle(self.instance.id, until)?;
+        }
+        Ok(fetched?)
+    }
+
+    fn announce(
+        &self,
+        resource: &Resource,
+        changes: &[Change],
+        now: Timestamp,
+    ) -> Vec<crate::core::model::Notification> {
+        let origin = Origin {
+            instance_id: self.instance.id,
+            instance_name: &self.instance.name,
+            instance_tags: &self.instance.tags,
+            element: self.instance.element,
+            resource: &resource.name,
+            poll_date: now,
+        };
+        payload::notifications(changes, &origin, self.poller.batch, &mut || clock::new_event_id(now))
+    }
+
+    fn rules<'r>(&'r self, resource: &'r Resource, now: Timestamp) -> Rules<'r> {
+        Rules {
+            resource: &resource.name,
+            phase: resource.phase,
+            silent: resource.silent,
+            baseline: resource.baseline,
+            started_at: resource.started_at,
+            filter: &self.settings.filter,
+            poll_date: now,
+        }
+    }
+}
+
+fn log_outcome(instance: &Instance, resource: &Resource, record: &PollRecord) {
+    let PollRecord { pages, items, events, duration_ms, .. } = record;
+    let (instance, resource) = (&instance.name, &resource.name);
+    match &record.error {
+        Some(error) => log::warn!(
+            "poll failed instance={instance:?} resource={resource:?} pages={pages} items={items} \
+             events={events} duration_ms={duration_ms} error={error:?}"
+        ),
+        None => log::info!(
+            "poll done instance={instance:?} resource={resource:?} pages={pages} items={items} \
+             events={events} duration_ms={duration_ms}"
+        ),
+    }
+}
