@@ -1,0 +1,26 @@
+//! Instance documents in Cloud Elements' shape: read with all their problems at once, merged with what is stored,
+//! understood as `Settings`, and shown again without their secrets. No storing, sealing or exchanging happens here.
+
+mod document;
+mod graph_path;
+mod headers;
+mod json;
+pub mod keys;
+mod markup;
+mod merge;
+mod problem;
+mod render;
+mod resources;
+mod secrets;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use document::{Document, parse, set};
+pub use keys::SECRET_KEYS;
+pub use merge::{merge, replace};
+pub use problem::Problem;
+pub use render::render;
+pub use secrets::{join, mask, split, withheld};
+pub use settings::{NewInstance, check_code, check_new, settings};
