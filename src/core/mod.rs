@@ -5,4 +5,5 @@ pub mod glob;
 pub mod model;
 pub mod nearest;
 pub mod retry;
+pub mod shown;
 pub mod sign;
