@@ -2,10 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
-
-/// How many characters of a text from the file an error shows.
-const SHOWN_CHARS: usize = 200;
+use std::path::{Path, PathBuf};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +33,7 @@ impl ConfigError {
     }
 }
 
-fn each_in(path: &std::path::Path, problems: &[ConfigProblem]) -> String {
+fn each_in(path: &Path, problems: &[ConfigProblem]) -> String {
     let lines = problems
         .iter()
         .map(|problem| format!("{}:{problem}", path.display()));
@@ -88,19 +85,4 @@ impl fmt::Display for Fault {
             Fault::Value { expected, received } => write!(f, "expected {expected}, got {received}"),
         }
     }
-}
-
-/// `text` as an error may show it: its first characters, with whatever a terminal could obey escaped.
-pub(super) fn bounded(text: &str) -> String {
-    let mut shown = String::new();
-    for c in text.chars().take(SHOWN_CHARS) {
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
 }

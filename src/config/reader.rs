@@ -6,9 +6,10 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{ConfigProblem, Fault, bounded};
+use super::problem::{ConfigProblem, Fault};
 use super::value::Wrong;
 use crate::core::nearest::nearest;
+use crate::core::shown::shown;
 
 /// Keys that are documented and do nothing yet. Refused by name: a setting that is silently ignored is worse.
 const NOT_YET: &[&str] = &[
@@ -42,7 +43,7 @@ impl<'text> Reader<'text> {
     pub(super) fn new(text: &'text str) -> Reader<'text> {
         let (document, errors) = DeTable::parse_recoverable(text);
         let syntax = errors.iter().map(|error| {
-            let fault = Fault::Syntax(bounded(error.message()));
+            let fault = Fault::Syntax(shown(error.message()));
             problem(text, error.span().unwrap_or(0..0), String::new(), fault)
         });
         Reader {
@@ -153,7 +154,7 @@ impl<'text> Reader<'text> {
                 }
                 _ if is_table => Fault::Value {
                     expected: format!("a table, as under [{key}]"),
-                    received: shown(self.text, value),
+                    received: spelled(self.text, value),
                 },
                 _ if self.known.contains(&key.as_str()) => continue,
                 _ if NOT_YET.contains(&key.as_str()) => Fault::NotYet,
@@ -161,7 +162,7 @@ impl<'text> Reader<'text> {
                     meant: self.meant(table, name.get_ref()),
                 },
             };
-            problems.push(problem(self.text, name.span(), bounded(&key), fault));
+            problems.push(problem(self.text, name.span(), shown(&key), fault));
         }
     }
 
@@ -192,7 +193,7 @@ fn find<'doc, 'text>(document: &'doc DeTable<'text>, key: &str) -> Option<&'doc 
 }
 
 fn wrong_value(text: &str, value: &Spanned<DeValue>, key: String, wrong: Wrong) -> ConfigProblem {
-    let received = wrong.received.unwrap_or_else(|| shown(text, value));
+    let received = wrong.received.unwrap_or_else(|| spelled(text, value));
     let fault = Fault::Value {
         expected: wrong.expected,
         received,
@@ -201,10 +202,10 @@ fn wrong_value(text: &str, value: &Spanned<DeValue>, key: String, wrong: Wrong) 
 }
 
 /// The value as the file spells it; a whole table only by its type, since its place is enough.
-fn shown(text: &str, value: &Spanned<DeValue>) -> String {
+fn spelled(text: &str, value: &Spanned<DeValue>) -> String {
     match (value.get_ref(), text.get(value.span())) {
         (DeValue::Table(_), _) | (_, None) => format!("a {}", value.get_ref().type_str()),
-        (_, Some(source)) => format!("`{}`", bounded(source)),
+        (_, Some(source)) => format!("`{}`", shown(source)),
     }
 }
 
