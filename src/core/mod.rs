@@ -2,3 +2,4 @@
 //! a die; whatever decides takes `now` and the dice as arguments.
 
 pub mod model;
+pub mod shown;
