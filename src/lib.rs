@@ -7,3 +7,4 @@
 pub mod clock;
 pub mod core;
 pub mod graph;
+pub mod wire;
