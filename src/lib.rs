@@ -4,6 +4,7 @@
 //! `store` commits items, events and the cursor in one transaction, and `deliver` drains the outbox through `callback`.
 //! `docs/ARCHITECTURE.md` is the longer map, and `tests/house.rs` holds who may import whom.
 
+pub mod callback;
 pub mod clock;
 pub mod core;
 pub mod graph;
