@@ -10,5 +10,4 @@ pub mod model;
 pub mod nearest;
 pub mod payload;
 pub mod retry;
-pub mod shown;
 pub mod sign;

@@ -1,0 +1,125 @@
+//! One POST to a callback: what was answered, or why nothing was. The connection is kept and reused.
+//! What a status means for the notification or its endpoint, and when to try again, is decided elsewhere.
+
+use std::io::Read;
+use std::time::Duration;
+
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use crate::clock::Clock;
+use crate::core::model::Secret;
+use crate::core::shown;
+use crate::wire::{self, Route, Setup, Timeouts};
+
+pub use crate::wire::{Failure, NoAnswer, SetupError, Stage};
+
+/// The most of an answer's body that is read; a connection whose answer is longer is not used again.
+const READ_BYTES: u64 = 64 * 1024;
+/// The most of an answer's body that is kept.
+const KEPT_BYTES: usize = 1024;
+/// More than the requests that may be in flight to one endpoint.
+const IDLE_PER_HOST: usize = 16;
+const IDLE_IN_ALL: usize = 64;
+
+/// What came of a POST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Answered {
+        status: u16,
+        /// How long the receiver asks to be left alone; unbounded.
+        retry_after: Option<Duration>,
+        /// The beginning of the answer's body, at most 1 KiB, fit to be shown. Empty where it did not come: the
+        /// status counts by itself.
+        excerpt: String,
+    },
+    Failed(NoAnswer),
+}
+
+/// What came of a POST, and how long it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub outcome: Outcome,
+    pub elapsed: Duration,
+}
+
+/// Sends notifications. One serves any number of threads, which share its connections.
+#[derive(Debug)]
+pub struct Sender {
+    agent: Agent,
+}
+
+impl Sender {
+    /// A sender whose requests take `timeout` at most, from connecting to the end of the answer. Callbacks are often
+    /// in the local network: no proxy is used but the one named here, whatever the environment says. `extra_roots`
+    /// are certificates in PEM, trusted beside the system's.
+    ///
+    /// # Errors
+    /// When the proxy or the roots cannot be used.
+    pub fn new(
+        timeout: Duration,
+        proxy: Option<&str>,
+        extra_roots: Option<&[u8]>,
+    ) -> Result<Sender, SetupError> {
+        let agent = wire::agent(&Setup {
+            user_agent: concat!("deltapost/", env!("CARGO_PKG_VERSION")),
+            timeouts: Timeouts::within(timeout),
+            route: proxy.map_or(Route::Direct, Route::Through),
+            extra_roots,
+            idle_per_host: IDLE_PER_HOST,
+            idle_in_all: IDLE_IN_ALL,
+        })?;
+        Ok(Sender { agent })
+    }
+
+    /// POSTs `body` with `headers` to `url`, once; a second time, at once, when it went out on a reused connection
+    /// that died before any byte of the answer (the receiver closed it while it was idle). Redirects are not
+    /// followed: a 3xx is an answer like any other.
+    pub fn post(&self, url: &Secret, headers: &[(&str, &str)], body: &[u8], clock: &dyn Clock) -> Answer {
+        let started = clock.now();
+        let sent = wire::once_more_if_stale(|on_new_connection| {
+            let mut request = self.agent.post(url.expose());
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if on_new_connection {
+                request = request.config().max_idle_age(Duration::ZERO).build();
+            }
+            request.send(body)
+        });
+        let outcome = match sent {
+            Ok(response) => answered(response, clock),
+            Err(error) => Outcome::Failed(NoAnswer::from(&error)),
+        };
+        let elapsed = clock.now().duration_since(started);
+        Answer {
+            outcome,
+            elapsed: elapsed.try_into().unwrap_or(Duration::ZERO),
+        }
+    }
+}
+
+fn answered(response: Response<Body>, clock: &dyn Clock) -> Outcome {
+    Outcome::Answered {
+        status: response.status().as_u16(),
+        retry_after: wire::retry_after(response.headers(), || clock.now()),
+        excerpt: read_excerpt(response.into_body()),
+    }
+}
+
+/// Reads the body to its end, so that the connection can be used again, and keeps its beginning. A body that breaks
+/// off, or comes too slowly, changes nothing about the status: what came of it is kept.
+fn read_excerpt(body: Body) -> String {
+    let mut reader = body.into_reader().take(READ_BYTES);
+    let mut kept = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        match reader.read(&mut chunk) {
+            Ok(0) | Err(_) => return shown::excerpt(&kept, KEPT_BYTES),
+            Ok(n) => kept.extend_from_slice(&chunk[..n.min(KEPT_BYTES - kept.len())]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

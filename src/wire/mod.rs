@@ -1,0 +1,240 @@
+//! What both clients (Graph and callbacks) need of HTTP: an agent with every default of ureq that would harm us turned
+//! off, the reasons why a request got no answer, and answers read within bounds.
+//! What a status means, and what to send, is decided by the clients.
+
+mod dial;
+mod failure;
+#[cfg(test)]
+pub(crate) mod peer;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use ureq::config::Config;
+use ureq::http::HeaderMap;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
+use url::{Host, Url};
+
+pub use failure::{Failure, NoAnswer, Stage};
+
+/// The largest head of an answer that is read.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Each way, for each connection. Larger than a head, so that one too large is told from one cut short.
+const BUFFER_BYTES: usize = 2 * MAX_HEAD_BYTES;
+
+/// How long each part of a request may take. Looking up a name is bounded by the resolver's own configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// To send the head, and again to send the body.
+    pub send: Duration,
+    /// From there to the whole head of the answer.
+    pub answer: Duration,
+    /// From there to the end of its body.
+    pub body: Duration,
+    /// All of it together.
+    pub total: Duration,
+}
+
+impl Timeouts {
+    /// All parts together take `total` at most, whichever of them needs it.
+    pub fn within(total: Duration) -> Timeouts {
+        Timeouts {
+            connect: total,
+            send: total,
+            answer: total,
+            body: total,
+            total,
+        }
+    }
+}
+
+/// The way out to the other side.
+#[derive(Clone, Copy, Debug)]
+pub enum Route<'a> {
+    /// No proxy, whatever the environment says.
+    Direct,
+    /// As `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
+    Environment,
+    /// Through this HTTP proxy, always.
+    Through(&'a str),
+}
+
+/// What an agent is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    pub user_agent: &'a str,
+    pub timeouts: Timeouts,
+    pub route: Route<'a>,
+    /// Certificates in PEM that are trusted beside the system's.
+    pub extra_roots: Option<&'a [u8]>,
+    /// Idle connections kept for one host and port.
+    pub idle_per_host: usize,
+    pub idle_in_all: usize,
+}
+
+/// Why an agent cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// The proxy's URL is not told: it may hold credentials.
+    #[error("could not use the proxy: its address is not a URL")]
+    BadProxy,
+    #[error("could not use the proxy: SOCKS is not supported")]
+    SocksProxy,
+    #[error("could not use the extra roots: they are not certificates in PEM")]
+    BadRoots,
+}
+
+impl SetupError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            SetupError::BadProxy => "write it as `http://proxy.example:3128`",
+            SetupError::SocksProxy => "name an HTTP proxy that allows CONNECT",
+            SetupError::BadRoots => "the file holds one or more `-----BEGIN CERTIFICATE-----` blocks",
+        }
+    }
+}
+
+/// An agent that follows no redirect (ureq would turn a POST into a GET, whose 200 is no delivery), takes no status
+/// for an error, starts no thread, and looks names up only when it opens a connection.
+///
+/// # Errors
+/// When the proxy or the extra roots cannot be used.
+pub fn agent(setup: &Setup<'_>) -> Result<Agent, SetupError> {
+    let Timeouts {
+        connect,
+        send,
+        answer,
+        body,
+        total,
+    } = setup.timeouts;
+    let config = Config::builder()
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .user_agent(header_safe(setup.user_agent))
+        .proxy(proxy(setup.route)?)
+        .tls_config(TlsConfig::builder().root_certs(roots(setup.extra_roots)?).build())
+        .timeout_connect(Some(connect))
+        .timeout_send_request(Some(send))
+        .timeout_send_body(Some(send))
+        .timeout_recv_response(Some(answer))
+        .timeout_recv_body(Some(body))
+        .timeout_global(Some(total))
+        .max_response_header_size(MAX_HEAD_BYTES)
+        .input_buffer_size(BUFFER_BYTES)
+        .output_buffer_size(BUFFER_BYTES)
+        .max_idle_connections_per_host(setup.idle_per_host)
+        .max_idle_connections(setup.idle_in_all)
+        .build();
+    Ok(Agent::with_parts(config, dial::Dial::default(), dial::Later))
+}
+
+/// ureq panics on a User-Agent that is no header value; a company's name may hold any letter.
+fn header_safe(text: &str) -> String {
+    let safe = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '_' };
+    text.chars().map(safe).collect()
+}
+
+fn proxy(route: Route<'_>) -> Result<Option<Proxy>, SetupError> {
+    let proxy = match route {
+        Route::Direct => None,
+        Route::Environment => Proxy::try_from_env(),
+        Route::Through(url) => Some(Proxy::new(url).map_err(|_| SetupError::BadProxy)?),
+    };
+    // ureq panics on a SOCKS proxy that was named, and passes over one from the environment.
+    match proxy.as_ref().map(Proxy::protocol) {
+        None | Some(ProxyProtocol::Http | ProxyProtocol::Https) => Ok(proxy),
+        Some(_) => Err(SetupError::SocksProxy),
+    }
+}
+
+fn roots(extra: Option<&[u8]>) -> Result<RootCerts, SetupError> {
+    let Some(pem) = extra else {
+        return Ok(RootCerts::PlatformVerifier);
+    };
+    let mut roots = Vec::new();
+    for item in parse_pem(pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
+            Ok(_) => {}
+            Err(_) => return Err(SetupError::BadRoots),
+        }
+    }
+    if roots.is_empty() {
+        return Err(SetupError::BadRoots);
+    }
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        log::warn!("could not read a root certificate of the system: {error}");
+    }
+    roots.extend(
+        system
+            .certs
+            .iter()
+            .map(|der| Certificate::from_der(der).to_owned()),
+    );
+    Ok(RootCerts::from(roots))
+}
+
+/// Sends a request, and sends it once more, on a new connection, when the reused connection that it went out on died
+/// before any byte of the answer: the other side had closed it while it was idle. `send` is told whether to insist
+/// on a new connection.
+///
+/// # Errors
+/// Those of `send`.
+pub fn once_more_if_stale<T>(send: impl Fn(bool) -> Result<T, ureq::Error>) -> Result<T, ureq::Error> {
+    match send(false) {
+        Err(error) if dial::is_stale(&error) => send(true),
+        outcome => outcome,
+    }
+}
+
+/// An answer's body was longer than allowed, or did not come whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyError {
+    TooLarge,
+    Cut(NoAnswer),
+}
+
+/// The whole body, `limit` bytes at most.
+///
+/// # Errors
+/// When it is longer, whether it says so at first or not, or does not come whole.
+pub fn read_body(body: &mut Body, limit: u64) -> Result<Vec<u8>, BodyError> {
+    if body.content_length().is_some_and(|length| length > limit) {
+        return Err(BodyError::TooLarge);
+    }
+    match body.with_config().limit(limit).read_to_vec() {
+        Ok(bytes) => Ok(bytes),
+        Err(ureq::Error::BodyExceedsLimit(_)) => Err(BodyError::TooLarge),
+        Err(error) => Err(BodyError::Cut(NoAnswer::from(&error))),
+    }
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3): a number of seconds, unbounded, or a date, for which the time from `now` is
+/// told: zero for a date gone by. `None` when the header is absent or neither.
+pub fn retry_after(headers: &HeaderMap, now: impl Fn() -> Timestamp) -> Option<Duration> {
+    let value = headers.get("retry-after")?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    Some(date.duration_since(now()).try_into().unwrap_or(Duration::ZERO))
+}
+
+/// Whether the host of `url` is this machine, by name or address.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
