@@ -1,0 +1,289 @@
+//! A small HTTP/1.1 server: accepts within limits, reads with deadlines, one thread per connection, and stops cleanly.
+//! It knows nothing of what is served. tiny_http lends its vocabulary (methods, statuses, headers, the printing of a
+//! head); its own accept loop must not face anyone, since one huge `Content-Length` aborts the process there.
+
+mod connection;
+mod head;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+pub use head::Request;
+pub use reply::{Reply, Then};
+pub use tiny_http::Method;
+
+/// What makes the answer to a request. A panic in it becomes a 500, and the connection closes.
+pub type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+/// What a client may take of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Request line and headers together; beyond it 431. At most 64 headers, whatever their size.
+    pub head_bytes: usize,
+    /// A request's body; beyond it 413, before any of it is read.
+    pub body_bytes: usize,
+    /// Connections at the same time; one more is answered 503 and closed.
+    pub connections: usize,
+    /// From a request's first byte to its last; beyond it 408.
+    pub receive: Duration,
+    /// From an answer's first byte to its last; beyond it the connection is cut.
+    pub send: Duration,
+    /// How long a connection may stay silent before, or between, requests.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            head_bytes: 16 * 1024,
+            body_bytes: 256 * 1024,
+            connections: 64,
+            receive: Duration::from_secs(10),
+            send: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A bound socket that does not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    limits: Limits,
+}
+
+impl Server {
+    /// Binds `address`; port 0 lets the system choose one, see `local_addr`.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn bind(address: SocketAddr, limits: Limits) -> io::Result<Server> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        Ok(Server {
+            listener,
+            address,
+            limits,
+        })
+    }
+
+    /// The address that is bound, with its actual port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins to accept; `handler` is called on the connections' threads, several at a time.
+    ///
+    /// # Errors
+    /// When the accepting thread cannot be started.
+    pub fn serve(self, handler: Handler) -> io::Result<Running> {
+        let shared = Arc::new(Shared {
+            limits: self.limits,
+            handler,
+            state: Mutex::new(State {
+                accepting: true,
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+        });
+        let accepting = {
+            let shared = shared.clone();
+            let listener = self.listener;
+            thread::Builder::new()
+                .name("http-accept".into())
+                .spawn(move || accept(&listener, &shared))?
+        };
+        Ok(Running {
+            shared,
+            address: self.address,
+            accepting: Some(accepting),
+        })
+    }
+}
+
+/// A server that accepts. Dropping it stops it as `stop` does.
+pub struct Running {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// The address that is bound, with its actual port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, closes idle connections and hanging ones, and returns when the requests in flight are
+    /// answered. It waits for handlers as long as they take.
+    pub fn stop(self) {}
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.lock();
+            state.stopping = true;
+            state.open.values().for_each(|stream| end_reading(stream));
+            self.shared.changed.notify_all();
+        }
+        self.wake_accepting();
+        if let Some(thread) = self.accepting.take()
+            && thread.join().is_err()
+        {
+            log::error!("the accepting thread panicked");
+        }
+        let mut state = self.shared.lock();
+        while !state.open.is_empty() {
+            state = self
+                .shared
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Running {
+    /// `accept` has no time-out, so a connection of our own ends its wait; again, should the first not come through.
+    fn wake_accepting(&self) {
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let target = SocketAddr::new(ip, self.address.port());
+        let panicked = || self.accepting.as_ref().is_none_or(JoinHandle::is_finished);
+        let mut state = self.shared.lock();
+        while state.accepting && !panicked() {
+            drop(state);
+            let knock = TcpStream::connect_timeout(&target, RETRY_WAIT);
+            state = self.shared.lock();
+            if state.accepting {
+                state = self.shared.wait(state, RETRY_WAIT);
+            }
+            drop(knock);
+        }
+    }
+}
+
+/// The wait after a failed accept: file descriptors come back when connections end, so it is worth going on.
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+
+/// What the accepting thread and the connections' threads share.
+struct Shared {
+    limits: Limits,
+    handler: Handler,
+    state: Mutex<State>,
+    /// Signalled when anything in `state` changes that someone waits for.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    stopping: bool,
+    accepting: bool,
+    last_id: u64,
+    open: HashMap<u64, Arc<TcpStream>>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>, at_most: Duration) -> MutexGuard<'s, State> {
+        self.changed
+            .wait_timeout(state, at_most)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+
+    fn stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
+    /// Takes one of the limited places; `None` when all are taken or the server is stopping.
+    fn admit(self: &Arc<Shared>, stream: TcpStream) -> Result<Place, TcpStream> {
+        let mut state = self.lock();
+        if state.stopping || state.open.len() >= self.limits.connections {
+            return Err(stream);
+        }
+        state.last_id += 1;
+        let id = state.last_id;
+        let stream = Arc::new(stream);
+        state.open.insert(id, stream.clone());
+        drop(state);
+        Ok(Place {
+            shared: self.clone(),
+            id,
+            stream,
+        })
+    }
+}
+
+/// One of the limited places of a server; dropping it frees the place, also when its thread panics.
+struct Place {
+    shared: Arc<Shared>,
+    id: u64,
+    stream: Arc<TcpStream>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.lock().open.remove(&self.id);
+        self.shared.changed.notify_all();
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    loop {
+        let accepted = listener.accept();
+        if shared.stopping() {
+            break;
+        }
+        match accepted {
+            Ok((stream, peer)) => match shared.admit(stream) {
+                Ok(place) => converse_on_a_thread(place, peer),
+                Err(stream) => connection::refuse_crowded(&stream),
+            },
+            Err(error) => {
+                log::warn!("could not accept a connection: {error}");
+                let state = shared.lock();
+                if !state.stopping {
+                    drop(shared.wait(state, RETRY_WAIT));
+                }
+            }
+        }
+    }
+    shared.lock().accepting = false;
+    shared.changed.notify_all();
+}
+
+fn converse_on_a_thread(place: Place, peer: SocketAddr) {
+    let stream = place.stream.clone();
+    let started = thread::Builder::new().name("http".into()).spawn(move || {
+        if let Err(error) = connection::converse(&place.stream, peer, &place.shared) {
+            log::debug!("connection of {peer} ended: {error}");
+        }
+    });
+    if let Err(error) = started {
+        log::warn!("could not start a thread for a connection: {error}");
+        connection::refuse_crowded(&stream);
+    }
+}
+
+/// Lets the thread that waits for this client see the end of its input. A client that is gone already has none.
+fn end_reading(stream: &TcpStream) {
+    if let Err(error) = stream.shutdown(Shutdown::Read) {
+        log::debug!("a connection was closed already: {error}");
+    }
+}
