@@ -239,10 +239,9 @@ impl<'a> Floor<'a> {
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
             self.remove_drained()?;
-            idle_looks = if self.house.store.changed_since_checkpoint()? { idle_looks + 1 } else { 0 };
+            idle_looks = if self.house.store.written_since_asked()? { 0 } else { idle_looks + 1 };
             if idle_looks == IDLE_LOOKS {
                 self.house.store.checkpoint()?;
-                idle_looks = 0;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! One POST to a callback: what was answered, or why nothing was. The connection is kept and reused.
 //! What a status means for the notification or its endpoint, and when to try again, is decided elsewhere.
 
+use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
@@ -41,6 +42,34 @@ pub enum Outcome {
 pub struct Answer {
     pub outcome: Outcome,
     pub elapsed: Duration,
+}
+
+impl Answer {
+    /// The status, where there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match &self.outcome {
+            Outcome::Answered { status, .. } => Some(*status),
+            Outcome::Failed(_) => None,
+        }
+    }
+
+    /// How long the receiver asks to be left alone; unbounded.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.outcome {
+            Outcome::Answered { retry_after, .. } => *retry_after,
+            Outcome::Failed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Outcome::Answered { status, excerpt, .. } if excerpt.is_empty() => write!(f, "answered {status}"),
+            Outcome::Answered { status, excerpt, .. } => write!(f, "answered {status}: {excerpt}"),
+            Outcome::Failed(no_answer) => write!(f, "{no_answer}"),
+        }
+    }
 }
 
 /// Sends notifications. One serves any number of threads, which share its connections.

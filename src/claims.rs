@@ -40,7 +40,11 @@ impl Claims {
         let mut state = self.lock();
         Ok(find(&state.in_hand)?.map(|(key, work)| {
             state.in_hand.insert(key);
-            Claim { claims: self, key, work }
+            Claim {
+                claims: self,
+                key,
+                work,
+            }
         }))
     }
 
@@ -57,7 +61,9 @@ impl Claims {
 
     /// Waits until the bell has rung more often than `heard`, or `at_most` has passed.
     pub fn wait(&self, heard: u64, at_most: Duration) {
-        let waited = self.bell.wait_timeout_while(self.lock(), at_most, |state| state.rings == heard);
+        let waited = self
+            .bell
+            .wait_timeout_while(self.lock(), at_most, |state| state.rings == heard);
         drop(waited);
     }
 

@@ -8,7 +8,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
 /// Tells the time and passes it. Two implementations: the machine's, and the one that tests turn by hand.
-pub trait Clock: Send + Sync {
+pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The present instant.
     fn now(&self) -> Timestamp;
 

@@ -89,20 +89,31 @@ impl Deliverer<'_> {
     /// where nothing is.
     fn deliver_next(&self) -> Result<Option<Tally>, StoreError> {
         let now = self.clock.now();
-        let claim = self.claims.claim(|in_hand| self.store.due_notifications(now, |id| in_hand.contains(&id)))?;
+        let claim = self
+            .claims
+            .claim(|in_hand| self.store.due_notifications(now, |id| in_hand.contains(&id)))?;
         let Some((instance_id, run)) = claim.as_ref().map(|claim| (claim.key(), &claim.work)) else {
             return Ok(None);
         };
         let instance = self.store.instance(instance_id)?;
         let attempts = match target(&instance, self.graph_base) {
             Ok(target) => self.send_in_order(&instance, &target, run),
-            Err(reason) => run.iter().take(1).map(|due| self.postponed(due, &reason)).collect(),
+            Err(reason) => run
+                .iter()
+                .take(1)
+                .map(|due| self.postponed(due, &reason))
+                .collect(),
         };
         self.store.record_attempts(&attempts)?;
         killpoint::reached("recorded");
-        let delivered =
-            attempts.iter().filter(|attempt| attempt.verdict == Verdict::Delivered).count() as u64;
-        Ok(Some(Tally { delivered, failed: attempts.len() as u64 - delivered }))
+        let delivered = attempts
+            .iter()
+            .filter(|attempt| attempt.verdict == Verdict::Delivered)
+            .count() as u64;
+        Ok(Some(Tally {
+            delivered,
+            failed: attempts.len() as u64 - delivered,
+        }))
     }
 
     /// Sends `run` one by one until one is not accepted, or the answers so far have waited long enough.
@@ -133,7 +144,10 @@ impl Deliverer<'_> {
 
     fn judged(&self, due: &Due, at: Timestamp, answer: &Answer) -> Attempt {
         let now = self.clock.now();
-        let outcome = Outcome { status: answer.status(), retry_after: answer.retry_after() };
+        let outcome = Outcome {
+            status: answer.status(),
+            retry_after: answer.retry_after(),
+        };
         let verdict = retry::decide(&outcome, due.attempts + 1, self.waits, now, clock::draw());
         Attempt {
             outbox_id: due.id,
@@ -148,8 +162,13 @@ impl Deliverer<'_> {
     /// An attempt that could not be made, since nothing may be sent.
     fn postponed(&self, due: &Due, reason: &str) -> Attempt {
         let now = self.clock.now();
-        let verdict =
-            retry::decide(&Outcome::default(), due.attempts + 1, self.waits, now, clock::draw());
+        let verdict = retry::decide(
+            &Outcome::default(),
+            due.attempts + 1,
+            self.waits,
+            now,
+            clock::draw(),
+        );
         log::warn!("notification waits id={} error={reason:?}", due.id);
         Attempt {
             outbox_id: due.id,
@@ -183,14 +202,25 @@ pub fn send_once(
 
 impl Target {
     /// Posts `body`, signed for `now`, which is this attempt's time.
-    fn post(&self, sender: &Sender, clock: &dyn Clock, event_id: &str, now: Timestamp, body: &[u8]) -> Answer {
+    fn post(
+        &self,
+        sender: &Sender,
+        clock: &dyn Clock,
+        event_id: &str,
+        now: Timestamp,
+        body: &[u8],
+    ) -> Answer {
         let keys: Vec<&Secret> = self.keys.iter().collect();
         let signed = sign::headers(&keys, event_id, now, body);
         let own = [("Content-Type", "application/json")];
         let headers: Vec<(&str, &str)> = own
             .into_iter()
             .chain(signed.iter().map(|(name, value)| (*name, value.as_str())))
-            .chain(self.headers.iter().map(|(name, value)| (name.as_str(), value.expose())))
+            .chain(
+                self.headers
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.expose())),
+            )
             .collect();
         sender.post(&self.url, &headers, body, clock)
     }
@@ -203,9 +233,17 @@ fn target(instance: &Instance, graph_base: &str) -> Result<Target, String> {
         .map_err(|problems| problems.first().map_or_else(String::new, ToString::to_string))?;
     // Nothing that should be signed goes out unsigned.
     if let Some(key) = elements::withheld(&instance.configuration).first() {
-        return Err(format!("`{key}` cannot be opened: secret.key is missing or is another one"));
+        return Err(format!(
+            "`{key}` cannot be opened: secret.key is missing or is another one"
+        ));
     }
-    let Settings { callback_url, signature_key, signature_key_previous, headers, .. } = settings;
+    let Settings {
+        callback_url,
+        signature_key,
+        signature_key_previous,
+        headers,
+        ..
+    } = settings;
     let url = callback_url.ok_or("the instance has no `event.notification.callback.url`")?;
     let keys = signature_key.into_iter().chain(signature_key_previous).collect();
     Ok(Target { url, keys, headers })

@@ -17,12 +17,13 @@ mod debug {
     static REACHED: AtomicU64 = AtomicU64::new(0);
 
     pub(super) fn reached(point: &'static str) {
-        let Ok(wanted) = std::env::var("DELTAPOST_KILL_AT") else { return };
+        let Ok(wanted) = std::env::var("DELTAPOST_KILL_AT") else {
+            return;
+        };
         let (name, count) = wanted.split_once(':').unwrap_or((&wanted, "1"));
         if name == point && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == count.parse().unwrap_or(1) {
             // Nothing runs after this: no destructor, no flush, no commit.
-            signal_hook::low_level::raise(signal_hook::consts::SIGKILL)
-                .expect("a process may kill itself");
+            signal_hook::low_level::raise(signal_hook::consts::SIGKILL).expect("a process may kill itself");
         }
     }
 }

@@ -193,7 +193,11 @@ fn remember(before: Option<&Item>, seen: &FeedItem<'_>) -> Item {
         id: seen.id.clone(),
         name: seen.name.clone().or_else(|| before.name.clone()),
         parent_id: seen.parent_id.clone().or_else(|| before.parent_id.clone()),
-        kind: if seen.kind == ItemKind::Object { before.kind } else { seen.kind },
+        kind: if seen.kind == ItemKind::Object {
+            before.kind
+        } else {
+            seen.kind
+        },
         content: fingerprint::adopt(&before.content, &content),
         metadata: fingerprint::adopt(&before.metadata, &metadata),
     }
@@ -212,9 +216,16 @@ fn compare(
     }
     let Some(before) = before else {
         let latest = rules.baseline == BaselineMode::Latest;
-        let since = rules.started_at.saturating_sub(CREATED_TOLERANCE).unwrap_or(Timestamp::MIN);
+        let since = rules
+            .started_at
+            .saturating_sub(CREATED_TOLERANCE)
+            .unwrap_or(Timestamp::MIN);
         let old = latest && seen.created.is_some_and(|created| created < since);
-        let event_type = if old { EventType::Updated } else { EventType::Created };
+        let event_type = if old {
+            EventType::Updated
+        } else {
+            EventType::Created
+        };
         return Some((event_type, Vec::new()));
     };
     let mut aspects = Vec::new();

@@ -25,7 +25,10 @@ pub fn metadata(item: &FeedItem<'_>) -> Vec<u8> {
 
 /// Whether a field that both fingerprints have differs between them.
 pub fn moved(known: &[u8], seen: &[u8]) -> bool {
-    comparable(known, seen) && slots(known).zip(slots(seen)).any(|(a, b)| given(a) && given(b) && a != b)
+    comparable(known, seen)
+        && slots(known)
+            .zip(slots(seen))
+            .any(|(a, b)| given(a) && given(b) && a != b)
 }
 
 /// The fingerprint to remember after `seen` came: its fields, and the known ones that it lacks.

@@ -10,4 +10,5 @@ pub mod model;
 pub mod nearest;
 pub mod payload;
 pub mod retry;
+pub mod shown;
 pub mod sign;

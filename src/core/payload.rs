@@ -70,7 +70,10 @@ fn notification(changes: &[Change], origin: &Origin<'_>, event_id: String) -> No
     put(&mut body, ",\"instanceId\":", &origin.instance_id);
     put(&mut body, ",\"instanceName\":", origin.instance_name);
     put(&mut body, ",\"instanceTags\":", origin.instance_tags);
-    let events: Vec<_> = changes.iter().map(|change| event_json(change, origin, &poll_date)).collect();
+    let events: Vec<_> = changes
+        .iter()
+        .map(|change| event_json(change, origin, &poll_date))
+        .collect();
     put(&mut body, ",\"events\":", &events);
     put(&mut body, ",\"raw\":{\"objectType\":", origin.resource);
     body.extend_from_slice(b",\"objects\":[");
@@ -92,7 +95,11 @@ fn notification(changes: &[Change], origin: &Origin<'_>, event_id: String) -> No
     put(&mut body, "]}},\"topic\":", origin.resource);
     put(&mut body, ",\"severity\":\"low\",\"date\":", &poll_date);
     body.push(b'}');
-    Notification { event_id, body, events }
+    Notification {
+        event_id,
+        body,
+        events,
+    }
 }
 
 fn event_json<'a>(change: &'a Change, origin: &Origin<'_>, poll_date: &'a str) -> EventJson<'a> {
@@ -118,7 +125,8 @@ fn event_json<'a>(change: &'a Change, origin: &Origin<'_>, poll_date: &'a str) -
 /// Writes `before` as it is, then `value` as JSON.
 fn put<T: Serialize + ?Sized>(body: &mut Vec<u8>, before: &str, value: &T) {
     body.extend_from_slice(before.as_bytes());
-    serde_json::to_writer(body, value).expect("strings, numbers and lists of them are JSON, and a Vec takes all bytes");
+    serde_json::to_writer(body, value)
+        .expect("strings, numbers and lists of them are JSON, and a Vec takes all bytes");
 }
 
 fn size_hint(change: &Change) -> usize {

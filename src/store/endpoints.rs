@@ -19,7 +19,11 @@ pub(super) fn endpoint_of(
         "INSERT INTO endpoint (url, url_mac, state_since) VALUES (?1, ?2, ?3) ON CONFLICT (url_mac) DO NOTHING",
         (shown_url(url.expose()), &mac, time_text(now)),
     )?;
-    Ok(connection.query_row("SELECT id FROM endpoint WHERE url_mac = ?1", [&mac], |row| row.get(0))?)
+    Ok(
+        connection.query_row("SELECT id FROM endpoint WHERE url_mac = ?1", [&mac], |row| {
+            row.get(0)
+        })?,
+    )
 }
 
 /// Removes the endpoints that no instance uses any more.

@@ -9,7 +9,11 @@ use rusqlite::ErrorCode;
 pub enum StoreError {
     /// A file could not be made, read or changed.
     #[error("could not {doing} `{}`: {source}", path.display())]
-    File { doing: &'static str, path: PathBuf, source: std::io::Error },
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// There is no database yet.
     #[error("there is no database at `{}`", .0.display())]
     Missing(PathBuf),
@@ -62,16 +66,21 @@ pub enum StoreError {
 
 impl StoreError {
     pub(super) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
-        StoreError::File { doing, path: path.to_owned(), source }
+        StoreError::File {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// An error met while opening `path`, where SQLite's codes say what the file is.
     pub(super) fn opening(path: &Path, source: rusqlite::Error) -> StoreError {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => StoreError::NotADatabase(path.to_owned()),
-            Some(ErrorCode::DatabaseCorrupt) => {
-                StoreError::Damaged { path: path.to_owned(), detail: source.to_string() }
-            }
+            Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged {
+                path: path.to_owned(),
+                detail: source.to_string(),
+            },
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 StoreError::ReadOnly(path.to_owned())
             }
@@ -84,17 +93,28 @@ impl StoreError {
         Some(match self {
             StoreError::Missing(_) => "run `deltapost init` to create it".to_owned(),
             StoreError::Exposed { path, widest, .. } => format!("run `chmod {widest:o} {}`", path.display()),
-            StoreError::ReadOnly(_) => "run as the owner of the data directory, on a disk that can be written".to_owned(),
-            StoreError::NotADatabase(path) | StoreError::Damaged { path, .. } => {
-                format!("nothing was changed; put a backup in place of `{}`", path.display())
+            StoreError::ReadOnly(_) => {
+                "run as the owner of the data directory, on a disk that can be written".to_owned()
             }
-            StoreError::Newer { .. } => "install the newer deltapost again, or restore a backup of before".to_owned(),
+            StoreError::NotADatabase(path) | StoreError::Damaged { path, .. } => {
+                format!(
+                    "nothing was changed; put a backup in place of `{}`",
+                    path.display()
+                )
+            }
+            StoreError::Newer { .. } => {
+                "install the newer deltapost again, or restore a backup of before".to_owned()
+            }
             StoreError::Locked { .. } => "stop it first, or use another data_dir".to_owned(),
-            StoreError::Busy => "try again; if it lasts, look for a process that keeps a transaction open".to_owned(),
+            StoreError::Busy => {
+                "try again; if it lasts, look for a process that keeps a transaction open".to_owned()
+            }
             StoreError::NoKey | StoreError::BadKey(_) => {
                 "put the secret.key that belongs to this database back into the data directory".to_owned()
             }
-            StoreError::NameTaken(_) => "choose another name, or use `instance apply` to change it".to_owned(),
+            StoreError::NameTaken(_) => {
+                "choose another name, or use `instance apply` to change it".to_owned()
+            }
             StoreError::NoSuchInstance(_) => "`deltapost instance list` shows them".to_owned(),
             StoreError::File { .. }
             | StoreError::Superseded

@@ -123,7 +123,9 @@ impl Store {
     pub fn find_instance(&self, id_or_name: &str) -> Result<Instance, StoreError> {
         self.read(|connection| {
             let rows = self.instances_where(connection, "name = ?1 OR CAST(id AS TEXT) = ?1", id_or_name)?;
-            rows.into_iter().next().ok_or_else(|| StoreError::NoSuchInstance(id_or_name.to_owned()))
+            rows.into_iter()
+                .next()
+                .ok_or_else(|| StoreError::NoSuchInstance(id_or_name.to_owned()))
         })
     }
 
@@ -134,7 +136,9 @@ impl Store {
     pub fn instance(&self, id: i64) -> Result<Instance, StoreError> {
         self.read(|connection| {
             let rows = self.instances_where(connection, "id = ?1", id)?;
-            rows.into_iter().next().ok_or_else(|| StoreError::NoSuchInstance(id.to_string()))
+            rows.into_iter()
+                .next()
+                .ok_or_else(|| StoreError::NoSuchInstance(id.to_string()))
         })
     }
 
@@ -220,9 +224,14 @@ impl Store {
         let stored = self.read(|connection| secrets(connection, instance_id))?;
         let open = |name: &str| -> Result<Option<Secret>, StoreError> {
             let sealed = stored.iter().find(|(key, _)| key == name);
-            sealed.map(|(key, sealed)| self.key()?.open(&place(instance_id, key), sealed)).transpose()
+            sealed
+                .map(|(key, sealed)| self.key()?.open(&place(instance_id, key), sealed))
+                .transpose()
         };
-        let mut grant = Grant { refresh_token: open(REFRESH_TOKEN)?, ..Grant::default() };
+        let mut grant = Grant {
+            refresh_token: open(REFRESH_TOKEN)?,
+            ..Grant::default()
+        };
         // The access token is sealed together with its end: `<time> <token>`.
         if let Some(stored) = open(ACCESS_TOKEN)?
             && let Some((time, token)) = stored.expose().split_once(' ')
@@ -262,7 +271,11 @@ impl Store {
     pub fn throttled_until(&self, instance_id: i64) -> Result<Option<Timestamp>, StoreError> {
         self.read(|connection| {
             let until: Option<Option<String>> = connection
-                .query_row("SELECT throttled_until FROM instance WHERE id = ?1", [instance_id], |row| row.get(0))
+                .query_row(
+                    "SELECT throttled_until FROM instance WHERE id = ?1",
+                    [instance_id],
+                    |row| row.get(0),
+                )
                 .optional()?;
             Ok(until.flatten().as_deref().and_then(time_from_text))
         })
@@ -299,7 +312,9 @@ impl Store {
             let mut opened = BTreeMap::new();
             for (key, sealed) in secrets(connection, instance.id)? {
                 // Without the key a secret stays masked: the instance can be shown, but not used.
-                if let Ok(secret) = self.key().and_then(|k| k.open(&place(instance.id, &key), &sealed))
+                if let Ok(secret) = self
+                    .key()
+                    .and_then(|k| k.open(&place(instance.id, &key), &sealed))
                     && !key.starts_with("grant.")
                 {
                     opened.insert(key, secret);
@@ -323,7 +338,9 @@ impl Store {
              ON CONFLICT (instance_id, key) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at",
         )?;
         for (key, secret) in secrets {
-            let sealed = self.key()?.seal(&place(instance_id, key), secret.expose().as_bytes());
+            let sealed = self
+                .key()?
+                .seal(&place(instance_id, key), secret.expose().as_bytes());
             statement.execute((instance_id, key, sealed, time_text(now)))?;
         }
         Ok(())
@@ -363,7 +380,10 @@ impl Store {
             Some(url) => Some(endpoints::endpoint_of(connection, self.key()?, url, now)?),
             None => None,
         };
-        connection.execute("UPDATE instance SET endpoint_id = ?2 WHERE id = ?1", (instance_id, endpoint))?;
+        connection.execute(
+            "UPDATE instance SET endpoint_id = ?2 WHERE id = ?1",
+            (instance_id, endpoint),
+        )?;
         Ok(())
     }
 }
@@ -372,10 +392,20 @@ fn instance(row: &Row<'_>) -> Result<Instance, StoreError> {
     Ok(Instance {
         id: row.get("id")?,
         name: row.get("name")?,
-        element: known("element_key", &row.get::<_, String>("element_key")?, ElementKey::from_text)?,
-        tags: known("tags", &row.get::<_, String>("tags")?, |text| serde_json::from_str(text).ok())?,
+        element: known(
+            "element_key",
+            &row.get::<_, String>("element_key")?,
+            ElementKey::from_text,
+        )?,
+        tags: known("tags", &row.get::<_, String>("tags")?, |text| {
+            serde_json::from_str(text).ok()
+        })?,
         enabled: row.get("enabled")?,
-        grant_state: known("grant_state", &row.get::<_, String>("grant_state")?, GrantState::from_text)?,
+        grant_state: known(
+            "grant_state",
+            &row.get::<_, String>("grant_state")?,
+            GrantState::from_text,
+        )?,
         created_at: known("created_at", &row.get::<_, String>("created_at")?, time_from_text)?,
         configuration: known("configuration", &row.get::<_, String>("configuration")?, |text| {
             serde_json::from_str(text).ok()
@@ -389,7 +419,10 @@ pub(super) fn known<T>(
     text: &str,
     read: impl Fn(&str) -> Option<T>,
 ) -> Result<T, StoreError> {
-    read(text).ok_or_else(|| StoreError::Unreadable { what, value: text.chars().take(80).collect() })
+    read(text).ok_or_else(|| StoreError::Unreadable {
+        what,
+        value: text.chars().take(80).collect(),
+    })
 }
 
 fn secrets(connection: &Connection, instance_id: i64) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
@@ -405,7 +438,9 @@ fn place(instance_id: i64, key: &str) -> String {
 
 fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Result<(), StoreError> {
     let holder: Option<i64> = connection
-        .query_row("SELECT id FROM instance WHERE name = ?1", [name], |row| row.get(0))
+        .query_row("SELECT id FROM instance WHERE name = ?1", [name], |row| {
+            row.get(0)
+        })
         .optional()?;
     match holder {
         Some(id) if Some(id) != except => Err(StoreError::NameTaken(name.to_owned())),

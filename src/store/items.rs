@@ -67,9 +67,11 @@ impl Store {
     /// When the database cannot be read.
     pub fn count_items(&self, resource_id: i64) -> Result<i64, StoreError> {
         self.read(|connection| {
-            Ok(connection.query_row("SELECT count(*) FROM item WHERE resource_id = ?1", [resource_id], |row| {
-                row.get(0)
-            })?)
+            Ok(connection.query_row(
+                "SELECT count(*) FROM item WHERE resource_id = ?1",
+                [resource_id],
+                |row| row.get(0),
+            )?)
         })
     }
 
@@ -154,7 +156,10 @@ impl Store {
             let mut rows = statement.query((resource_id, SWEPT))?;
             let mut doomed = Vec::new();
             while let Some(row) = rows.next()? {
-                doomed.push(Doomed { item: item(row)?, raw: row.get("raw")? });
+                doomed.push(Doomed {
+                    item: item(row)?,
+                    raw: row.get("raw")?,
+                });
             }
             Ok(doomed)
         })
@@ -193,7 +198,10 @@ impl Store {
                     (resource.id, resource.cursor_seq),
                 )?
             } else {
-                connection.execute("DELETE FROM staged_deletion WHERE resource_id = ?1", [resource.id])?;
+                connection.execute(
+                    "DELETE FROM staged_deletion WHERE resource_id = ?1",
+                    [resource.id],
+                )?;
                 connection.execute(
                     "UPDATE resource
                         SET phase = 'following', silent = 0, cursor = next_cursor, next_cursor = NULL,

@@ -34,7 +34,10 @@ impl AgentLock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder).map_err(failed)?;
-                return Err(StoreError::Locked { path: data_dir.to_owned(), pid: holder.trim().parse().ok() });
+                return Err(StoreError::Locked {
+                    path: data_dir.to_owned(),
+                    pid: holder.trim().parse().ok(),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::secrets::Key;
 use super::StoreError;
+use super::secrets::Key;
 use crate::core::model::time_text;
 
 /// `dpst`: tells a deltapost database from another program's.
@@ -46,7 +46,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     }
     let (found, known) = (pragma("user_version")?, STEPS.len() as i64);
     if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
     }
     for (version, step) in (1..).zip(STEPS).skip_while(|(version, _)| *version <= found) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -64,7 +68,10 @@ pub(super) fn quick_check(connection: &Connection, path: &Path) -> Result<(), St
         .map_err(|source| StoreError::opening(path, source))?;
     match verdict.as_str() {
         "ok" => Ok(()),
-        detail => Err(StoreError::Damaged { path: path.to_owned(), detail: detail.chars().take(200).collect() }),
+        detail => Err(StoreError::Damaged {
+            path: path.to_owned(),
+            detail: detail.chars().take(200).collect(),
+        }),
     }
 }
 
@@ -80,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_shipped_schema_file_never_changes() {
-        let shipped = ["SHIPPED_HASH_1"];
+        let shipped = ["d66ee4e0a339d98c8c0f37c38fc558c5e6f0a79409271b7f51f00ed97d5de237"];
         let now: Vec<String> = STEPS
             .iter()
             .map(|step| {
@@ -88,6 +95,9 @@ mod tests {
                 hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
             })
             .collect();
-        assert_eq!(now, shipped, "add a new file instead: databases of this version exist");
+        assert_eq!(
+            now, shipped,
+            "add a new file instead: databases of this version exist"
+        );
     }
 }

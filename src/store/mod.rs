@@ -16,6 +16,7 @@ mod secrets;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub struct Store {
     key: Option<Key>,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    /// SQLite's `data_version` when it was last looked at.
+    seen_version: AtomicI64,
 }
 
 impl Store {
@@ -95,7 +98,9 @@ impl Store {
             .recursive(true)
             .mode(sharing.directory_mode())
             .create(data_dir)
-            .and_then(|()| fs::set_permissions(data_dir, fs::Permissions::from_mode(sharing.directory_mode())))
+            .and_then(|()| {
+                fs::set_permissions(data_dir, fs::Permissions::from_mode(sharing.directory_mode()))
+            })
             .map_err(|source| StoreError::file("create", data_dir, source))?;
         let path = data_dir.join(DATABASE);
         if path.exists() {
@@ -124,7 +129,12 @@ impl Store {
     ///
     /// # Errors
     /// When it is missing, open to others, read-only, of a newer version, damaged, or not a deltapost database.
-    pub fn open(data_dir: &Path, sharing: Sharing, key: Option<Key>, look: Look) -> Result<Store, StoreError> {
+    pub fn open(
+        data_dir: &Path,
+        sharing: Sharing,
+        key: Option<Key>,
+        look: Look,
+    ) -> Result<Store, StoreError> {
         let path = data_dir.join(DATABASE);
         if !path.exists() {
             return Err(StoreError::Missing(path));
@@ -139,7 +149,13 @@ impl Store {
         let key = key.filter(|key| migrate::is_the_key(&writer, key));
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
-        Ok(Store { path, key, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Ok(Store {
+            path,
+            key,
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            seen_version: AtomicI64::new(0),
+        })
     }
 
     /// The database's path.
@@ -168,6 +184,17 @@ impl Store {
     /// Runs `work` on the reading connection.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         work(&lock(&self.reader))
+    }
+
+    /// Whether anybody has written to the database since this was last asked.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn written_since_asked(&self) -> Result<bool, StoreError> {
+        let version = self.read(|connection| {
+            Ok(connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?)
+        })?;
+        Ok(self.seen_version.swap(version, Ordering::Relaxed) != version)
     }
 
     /// Moves what the WAL holds into the database file and empties it, when no reader is in the way.
@@ -209,7 +236,11 @@ fn refuse_exposed(path: &Path, widest: u32) -> Result<(), StoreError> {
         .mode()
         & 0o777;
     if mode & !widest & 0o077 != 0 {
-        return Err(StoreError::Exposed { path: path.to_owned(), mode, widest });
+        return Err(StoreError::Exposed {
+            path: path.to_owned(),
+            mode,
+            widest,
+        });
     }
     Ok(())
 }

@@ -174,7 +174,14 @@ impl Store {
                     Verdict::Delivered => ("delivered", None, Some(at)),
                     Verdict::Retry { at } => ("pending", Some(time_text(at)), None),
                 };
-                outcome.execute((attempt.outbox_id, attempt.status, &attempt.error, state, next, delivered))?;
+                outcome.execute((
+                    attempt.outbox_id,
+                    attempt.status,
+                    &attempt.error,
+                    state,
+                    next,
+                    delivered,
+                ))?;
             }
             Ok(())
         })
@@ -186,8 +193,10 @@ impl Store {
     /// When the database cannot be written.
     pub fn discard_pending(&self, instance_id: i64) -> Result<usize, StoreError> {
         self.write(|connection| {
-            Ok(connection
-                .execute("DELETE FROM outbox WHERE instance_id = ?1 AND state = 'pending'", [instance_id])?)
+            Ok(connection.execute(
+                "DELETE FROM outbox WHERE instance_id = ?1 AND state = 'pending'",
+                [instance_id],
+            )?)
         })
     }
 }
@@ -217,7 +226,10 @@ pub(super) fn append(
             &notification.body,
         ))?;
         for (position, event) in notification.events.iter().enumerate() {
-            let (start, length) = event.raw.map(|(start, length)| (start as i64, length as i64)).unzip();
+            let (start, length) = event
+                .raw
+                .map(|(start, length)| (start as i64, length as i64))
+                .unzip();
             events.execute((
                 outbox_id,
                 position as i64,

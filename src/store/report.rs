@@ -130,12 +130,15 @@ impl Store {
     ) -> Result<Option<(NotificationRow, Vec<u8>, Vec<EventRow>, Vec<AttemptRow>)>, StoreError> {
         self.read(|connection| {
             let row = connection
-                .prepare(&format!("{NOTIFICATION} WHERE CAST(o.id AS TEXT) = ?1 OR o.event_id = ?1"))?
+                .prepare(&format!(
+                    "{NOTIFICATION} WHERE CAST(o.id AS TEXT) = ?1 OR o.event_id = ?1"
+                ))?
                 .query_row([id], notification)
                 .optional()?;
             let Some(row) = row else { return Ok(None) };
-            let body =
-                connection.query_row("SELECT body FROM outbox WHERE id = ?1", [row.id], |row| row.get(0))?;
+            let body = connection.query_row("SELECT body FROM outbox WHERE id = ?1", [row.id], |row| {
+                row.get(0)
+            })?;
             let events = connection
                 .prepare(
                     "SELECT event_type, object_type, object_id, path FROM event
@@ -197,7 +200,8 @@ impl Store {
     }
 }
 
-const NOTIFICATION: &str = "SELECT o.id, o.event_id, i.name AS instance, o.resource, o.state, o.event_count, o.created_at,
+const NOTIFICATION: &str =
+    "SELECT o.id, o.event_id, i.name AS instance, o.resource, o.state, o.event_count, o.created_at,
         o.attempts, o.next_attempt_at, o.delivered_at, o.last_status, o.last_error
    FROM outbox o JOIN instance i ON i.id = o.instance_id";
 

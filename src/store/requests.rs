@@ -29,7 +29,9 @@ impl Depth {
     }
 
     fn from_text(text: &str) -> Option<Depth> {
-        [Depth::Changes, Depth::Resync, Depth::Rebaseline].into_iter().find(|depth| depth.as_str() == text)
+        [Depth::Changes, Depth::Resync, Depth::Rebaseline]
+            .into_iter()
+            .find(|depth| depth.as_str() == text)
     }
 }
 
@@ -62,8 +64,9 @@ impl Store {
     /// When the database cannot be read.
     pub fn waiting_requests(&self) -> Result<Vec<Request>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT id, resource_id, depth FROM request WHERE state = 'waiting' ORDER BY id")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT id, resource_id, depth FROM request WHERE state = 'waiting' ORDER BY id",
+            )?;
             let mut rows = statement.query([])?;
             let mut requests = Vec::new();
             while let Some(row) = rows.next()? {
@@ -83,8 +86,10 @@ impl Store {
     /// When the database cannot be written.
     pub fn answer_request(&self, id: i64, answer: &str) -> Result<(), StoreError> {
         self.write(|connection| {
-            connection
-                .execute("UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1", (id, answer))?;
+            connection.execute(
+                "UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1",
+                (id, answer),
+            )?;
             Ok(())
         })
     }

@@ -5,9 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::instances::known;
 use super::{Store, StoreError};
-use crate::core::model::{
-    BaselineMode, Interval, Phase, Secret, Settings, time_from_text, time_text,
-};
+use crate::core::model::{BaselineMode, Interval, Phase, Secret, Settings, time_from_text, time_text};
 
 /// Polls that are kept of each resource.
 const KEPT_POLLS: i64 = 1_000;
@@ -60,8 +58,15 @@ impl Store {
     pub fn resource(&self, id: i64) -> Result<Resource, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT * FROM resource WHERE id = ?1")?;
-            let found = statement.query_row([id], |row| Ok(self.read_resource(row))).optional()?;
-            found.unwrap_or_else(|| Err(StoreError::Unreadable { what: "a resource", value: id.to_string() }))
+            let found = statement
+                .query_row([id], |row| Ok(self.read_resource(row)))
+                .optional()?;
+            found.unwrap_or_else(|| {
+                Err(StoreError::Unreadable {
+                    what: "a resource",
+                    value: id.to_string(),
+                })
+            })
         })
     }
 
@@ -71,8 +76,8 @@ impl Store {
     /// When the database cannot be read.
     pub fn resources_of(&self, instance_id: i64) -> Result<Vec<(i64, String)>, StoreError> {
         self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id, name FROM resource WHERE instance_id = ?1 ORDER BY id")?;
+            let mut statement = connection
+                .prepare_cached("SELECT id, name FROM resource WHERE instance_id = ?1 ORDER BY id")?;
             let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -212,8 +217,14 @@ impl Store {
                 return Err(StoreError::Superseded);
             }
             // What was staged belongs to a set that is read no further; the comparison finds it again.
-            connection.execute("DELETE FROM staged_deletion WHERE resource_id = ?1", [resource.id])?;
-            connection.execute("UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0", [resource.id])?;
+            connection.execute(
+                "DELETE FROM staged_deletion WHERE resource_id = ?1",
+                [resource.id],
+            )?;
+            connection.execute(
+                "UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0",
+                [resource.id],
+            )?;
             Ok(())
         })
     }
@@ -224,7 +235,8 @@ impl Store {
         resource_id: i64,
         link: Option<&Secret>,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        link.map(|link| Ok(self.key()?.seal(&place(resource_id), link.expose().as_bytes()))).transpose()
+        link.map(|link| Ok(self.key()?.seal(&place(resource_id), link.expose().as_bytes())))
+            .transpose()
     }
 
     fn read_resource(&self, row: &Row<'_>) -> Result<Resource, StoreError> {
@@ -235,13 +247,19 @@ impl Store {
             instance_id: row.get("instance_id")?,
             name: row.get("name")?,
             url: row.get("url")?,
-            baseline: known("baseline", &row.get::<_, String>("baseline")?, BaselineMode::from_text)?,
+            baseline: known(
+                "baseline",
+                &row.get::<_, String>("baseline")?,
+                BaselineMode::from_text,
+            )?,
             page_size: row.get("page_size")?,
             interval_seconds: row.get("interval_seconds")?,
             phase: known("phase", &row.get::<_, String>("phase")?, Phase::from_text)?,
             silent: row.get("silent")?,
             generation: row.get("generation")?,
-            cursor: sealed.map(|sealed| self.key()?.open(&place(id), &sealed)).transpose()?,
+            cursor: sealed
+                .map(|sealed| self.key()?.open(&place(id), &sealed))
+                .transpose()?,
             cursor_seq: row.get("cursor_seq")?,
             started_at: known("started_at", &row.get::<_, String>("started_at")?, time_from_text)?,
             drive_id: row.get("drive_id")?,
@@ -281,10 +299,19 @@ pub(super) fn reconcile(
                                             ELSE ?6 END,
                         interval_seconds = ?5
                   WHERE id = ?1",
-                (id, &wanted.url, wanted.baseline.as_str(), wanted.page_size, interval, time_text(now)),
+                (
+                    id,
+                    &wanted.url,
+                    wanted.baseline.as_str(),
+                    wanted.page_size,
+                    interval,
+                    time_text(now),
+                ),
             )?;
             if url != wanted.url {
-                notes.push(format!("resource `{name}` has another url and learns what exists there anew"));
+                notes.push(format!(
+                    "resource `{name}` has another url and learns what exists there anew"
+                ));
                 connection.execute("DELETE FROM staged_deletion WHERE resource_id = ?1", [id])?;
                 connection.execute(
                     "UPDATE resource
@@ -314,7 +341,9 @@ pub(super) fn reconcile(
         )?;
     }
     for (id, name, _) in known {
-        notes.push(format!("resource `{name}` is no longer polled; what was known of it is forgotten"));
+        notes.push(format!(
+            "resource `{name}` is no longer polled; what was known of it is forgotten"
+        ));
         connection.execute("DELETE FROM resource WHERE id = ?1", [id])?;
     }
     Ok(notes)

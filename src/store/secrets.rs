@@ -38,7 +38,10 @@ impl Key {
     fn new(bytes: &[u8; KEY_LEN]) -> Key {
         let sealing = UnboundKey::new(&CHACHA20_POLY1305, bytes).expect("32 bytes are a ChaCha20 key");
         // A second key for names, derived, so that the sealing key is used for one thing only.
-        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"deltapost endpoint names");
+        let derived = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, bytes),
+            b"deltapost endpoint names",
+        );
         Key {
             sealing: Arc::new(LessSafeKey::new(sealing)),
             naming: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
@@ -51,7 +54,9 @@ impl Key {
     /// # Errors
     /// When it is there but cannot be read, others can read it, or it is not a key.
     pub fn load(data_dir: &Path, credentials: Option<&Path>) -> Result<Option<Key>, StoreError> {
-        let credential = credentials.map(|dir| dir.join(KEY_FILE)).filter(|path| path.exists());
+        let credential = credentials
+            .map(|dir| dir.join(KEY_FILE))
+            .filter(|path| path.exists());
         let path = match credential {
             Some(path) => path,
             None => {
@@ -64,7 +69,11 @@ impl Key {
             }
         };
         let text = fs::read_to_string(&path).map_err(|source| StoreError::file("read", &path, source))?;
-        match STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok()) {
+        match STANDARD
+            .decode(text.trim())
+            .ok()
+            .and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok())
+        {
             Some(bytes) => Ok(Some(Key::new(&bytes))),
             None => Err(StoreError::BadKey(path)),
         }
@@ -78,7 +87,11 @@ impl Key {
         let path = data_dir.join(KEY_FILE);
         let bytes = clock::random_bytes::<KEY_LEN>();
         let write = || {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
             writeln!(file, "{}", STANDARD.encode(bytes))?;
             file.sync_all()
         };
@@ -106,7 +119,10 @@ impl Key {
             let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             let mut plain = sealed.to_vec();
-            let plain = self.sealing.open_in_place(nonce, Aad::from(context.as_bytes()), &mut plain).ok()?;
+            let plain = self
+                .sealing
+                .open_in_place(nonce, Aad::from(context.as_bytes()), &mut plain)
+                .ok()?;
             String::from_utf8(plain.to_vec()).ok()
         };
         open().map(Secret::new).ok_or(StoreError::NoKey)
@@ -126,9 +142,16 @@ mod tests {
     fn a_sealed_value_opens_only_in_its_own_place() {
         let key = Key::new(&[7; KEY_LEN]);
         let sealed = key.seal("instance/1/oauth.api.secret", b"hunter2");
-        assert_eq!(key.open("instance/1/oauth.api.secret", &sealed).unwrap().expose(), "hunter2");
+        assert_eq!(
+            key.open("instance/1/oauth.api.secret", &sealed).unwrap().expose(),
+            "hunter2"
+        );
         assert!(key.open("instance/2/oauth.api.secret", &sealed).is_err());
-        assert!(Key::new(&[8; KEY_LEN]).open("instance/1/oauth.api.secret", &sealed).is_err());
+        assert!(
+            Key::new(&[8; KEY_LEN])
+                .open("instance/1/oauth.api.secret", &sealed)
+                .is_err()
+        );
         assert!(key.open("instance/1/oauth.api.secret", &sealed[..5]).is_err());
     }
 }
