@@ -31,6 +31,7 @@ pub struct Config {
     pub schedule: Schedule,
     pub delivery: Delivery,
     pub microsoft: Microsoft,
+    pub network: Network,
 }
 
 /// `[schedule]`: how polls are spread.
@@ -64,6 +65,13 @@ pub struct Microsoft {
     pub company: Option<String>,
 }
 
+/// `[network]`: the way to the provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Roots in PEM that are trusted beside the system's; absolute. Whether it can be read is not checked here.
+    pub ca_file: Option<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Config {
         // The x-th retry comes 4^x s after the first failure, as Cloud Elements has it; these are the differences.
@@ -83,6 +91,7 @@ impl Default for Config {
                 graph: "https://graph.microsoft.com/v1.0".to_owned(),
                 company: None,
             },
+            network: Network::default(),
         }
     }
 }
@@ -148,6 +157,8 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("microsoft.authority", value::base_url, &mut microsoft.authority);
     reader.one("microsoft.graph", value::base_url, &mut microsoft.graph);
     reader.one("microsoft.company", value::company, &mut microsoft.company);
+
+    reader.one("network.ca_file", value::file, &mut config.network.ca_file);
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

@@ -55,6 +55,8 @@ fn every_key_reaches_its_field() {
         authority = "https://login.microsoftonline.us/Tenant/"
         graph = "http://127.0.0.1:8080//"
         company = "Example & Sons"
+        [network]
+        ca_file = "/etc/ssl/proxy.pem"
     "#;
     let seconds = |seconds| Duration::from_secs(seconds);
     let expect = Config {
@@ -71,6 +73,9 @@ fn every_key_reaches_its_field() {
             authority: "https://login.microsoftonline.us/Tenant".to_owned(),
             graph: "http://127.0.0.1:8080".to_owned(),
             company: Some("Example & Sons".to_owned()),
+        },
+        network: Network {
+            ca_file: Some(PathBuf::from("/etc/ssl/proxy.pem")),
         },
     };
     assert_eq!(Config::parse(text).unwrap(), expect);
@@ -116,13 +121,14 @@ fn an_unknown_key_names_the_key_that_was_meant() {
 #[test]
 fn a_key_of_a_later_version_is_refused_by_name() {
     check(
-        "[listen]\n[schedule]\ncron = \"@daily\"\n[[poll]]\n[outbox]\nmax_events = 5\n[network]\nca_file = \"x\"\n",
+        "[listen]\n[schedule]\ncron = \"@daily\"\n[[poll]]\n[outbox]\nmax_events = 5\n[network]\nproxy = \"x\"\nca_file = \"x\"\n",
         &[
             "1:2: listen: not supported by this version yet",
             "3:1: schedule.cron: not supported by this version yet",
             "4:3: poll: not supported by this version yet",
             "5:2: outbox: not supported by this version yet",
-            "7:2: network: not supported by this version yet",
+            "8:1: network.proxy: not supported by this version yet",
+            "9:11: network.ca_file: expected an absolute path, or \"\" for none, got `\"x\"`",
         ],
     );
 }

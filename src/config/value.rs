@@ -83,6 +83,13 @@ pub(super) fn directory(value: &DeValue) -> Result<PathBuf, Wrong> {
         .ok_or_else(|| Wrong::expected("an absolute path"))
 }
 
+/// An absolute path to a file; `""` is none.
+pub(super) fn file(value: &DeValue) -> Result<Option<PathBuf>, Wrong> {
+    let good = |text: &&str| text.is_empty() || Path::new(text).is_absolute();
+    let text = optional_text(value, good, "an absolute path, or \"\" for none")?;
+    Ok(text.map(PathBuf::from))
+}
+
 /// The name of a group; `""` is none.
 pub(super) fn group(value: &DeValue) -> Result<Option<String>, Wrong> {
     let plain = |text: &&str| {
