@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::claims::Claims;
-use crate::clock::Clock;
 use crate::commands::House;
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;

@@ -1,7 +1,6 @@
 //! What the command line, and every other way in, does with instances: create, apply, update, delete, try. Nothing is
 //! half-done: the provider is asked first, and then one transaction writes all.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::callback::{Answer, Sender};
@@ -12,7 +11,8 @@ use crate::core::model::{GrantKind, Instance, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::granted;
-use crate::graph::{AuthError, Client};
+use crate::graph::auth::{App, AuthError};
+use crate::graph::client::Client;
 use crate::store::{Grant, NewInstance, Store, StoreError};
 
 /// Why a command did nothing.
@@ -41,7 +41,7 @@ impl CommandError {
     pub fn hint(&self) -> Option<String> {
         match self {
             CommandError::Invalid(_) => Some("correct all of these; nothing was changed".to_owned()),
-            CommandError::SignIn(error) => error.hint().map(str::to_owned),
+            CommandError::SignIn(error) => Some(error.hint().to_owned()),
             CommandError::Store(error) => error.hint(),
             CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
             CommandError::EventsOff(name) => Some(format!(
@@ -240,18 +240,22 @@ impl House<'_> {
 
     /// Asks the provider for tokens: for a code, with an imported refresh token, or with the app's own credentials.
     fn sign_in(&self, settings: &Settings, code: Option<&Secret>) -> Result<Grant, AuthError> {
+        // `elements` has seen to it that what a sign-in needs is there.
+        let Some(app) = App::of(settings) else { return Ok(Grant::default()) };
+        let redirect_url = settings.redirect_url.as_deref().unwrap_or_default();
         let tokens = match (settings.grant, code, &settings.refresh_token) {
-            (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(settings)?,
-            (GrantKind::AuthorizationCode, Some(code), _) => self.client.exchange_code(settings, code)?,
+            (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(&app, self.clock)?,
+            (GrantKind::AuthorizationCode, Some(code), _) => {
+                self.client.exchange_code(&app, code, redirect_url, self.clock)?
+            }
             (GrantKind::AuthorizationCode, None, Some(token)) => {
-                let mut tokens = self.client.refresh(settings, token)?;
+                let mut tokens = self.client.refresh(&app, token, self.clock)?;
                 tokens.refresh_token.get_or_insert_with(|| token.clone());
                 tokens
             }
             (GrantKind::AuthorizationCode, None, None) => return Ok(Grant::default()),
         };
-        let now: Timestamp = self.clock.now();
-        Ok(granted(tokens, now))
+        Ok(granted(tokens, self.clock.now()))
     }
 }
 

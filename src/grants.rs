@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
-use crate::graph::{AuthError, Client, Tokens};
+use crate::graph::auth::{App, AuthError, Tokens};
+use crate::graph::client::Client;
 use crate::killpoint;
 use crate::store::{Grant, Store, StoreError};
 
@@ -40,7 +41,7 @@ impl GrantError {
                 "sign in again and pass the new code: `deltapost instance update '{name}' --set providerData.code=@FILE`"
             )),
             GrantError::Incomplete { .. } => Some("add it with `deltapost instance update`".to_owned()),
-            GrantError::Auth(error) => error.hint().map(str::to_owned),
+            GrantError::Auth(error) => Some(error.hint().to_owned()),
             GrantError::Store(error) => error.hint(),
         }
     }
@@ -88,18 +89,17 @@ impl<'a> Grants<'a> {
     }
 
     fn renew(&self, instance: &Instance, settings: &Settings, grant: &Grant) -> Result<Secret, GrantError> {
+        let lacks = |what| GrantError::Incomplete { instance: instance.name.clone(), what };
+        let app = App::of(settings).ok_or_else(|| lacks("oauth.api.key"))?;
         let renewed = match settings.grant {
-            GrantKind::ClientCredentials => self.client.client_credentials(settings),
+            GrantKind::ClientCredentials => self.client.client_credentials(&app, self.clock),
             GrantKind::AuthorizationCode => {
-                let token = grant.refresh_token.as_ref().ok_or_else(|| GrantError::Incomplete {
-                    instance: instance.name.clone(),
-                    what: "refresh token",
-                })?;
-                self.client.refresh(settings, token)
+                let token = grant.refresh_token.as_ref().ok_or_else(|| lacks("refresh token"))?;
+                self.client.refresh(&app, token, self.clock)
             }
         };
         let tokens = match renewed {
-            Err(error) if error.needs_a_person() => {
+            Err(error @ (AuthError::LoginRequired { .. } | AuthError::InvalidClient { .. })) => {
                 self.store.require_login(instance.id, &error.to_string())?;
                 log::error!("login required instance={:?} error={:?}", instance.name, error.to_string());
                 return Err(error.into());

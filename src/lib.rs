@@ -4,14 +4,18 @@
 //! `store` commits items, events and the cursor in one transaction, and `deliver` drains the outbox through `callback`.
 //! `docs/ARCHITECTURE.md` is the longer map, and `tests/house.rs` holds who may import whom.
 
+pub mod agent;
 pub mod callback;
 pub mod claims;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod core;
 pub mod deliver;
+pub mod grants;
 pub mod graph;
 pub mod httpd;
 pub mod killpoint;
+pub mod poll;
 pub mod store;
 pub mod wire;

@@ -12,7 +12,8 @@ use crate::core::elements;
 use crate::core::model::{BaselineMode, Change, Instance, Page, PageEnd, Phase, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::grants::{GrantError, Grants};
-use crate::graph::{self, Client, GraphError};
+use crate::graph::client::{self, Client, GraphError};
+use crate::graph::page::{self, PageError};
 use crate::killpoint;
 use crate::store::{Depth, PageStep, PollRecord, Resource, Store, StoreError};
 
@@ -28,6 +29,8 @@ pub enum PollError {
     Grant(#[from] GrantError),
     #[error(transparent)]
     Graph(#[from] GraphError),
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// The stored configuration is not valid for this version.
     #[error("the configuration of instance `{instance}` is not valid: {problem}")]
     Configuration { instance: String, problem: String },
@@ -45,7 +48,8 @@ impl PollError {
         match self {
             PollError::Store(error) => error.hint(),
             PollError::Grant(error) => error.hint(),
-            PollError::Graph(error) => error.hint().map(str::to_owned),
+            PollError::Graph(error) => Some(error.hint().to_owned()),
+            PollError::Page(error) => Some(error.hint().to_owned()),
             PollError::Configuration { .. } => Some("correct it with `deltapost instance update`".to_owned()),
             PollError::Cycle | PollError::Restarted => Some("the next poll tries again".to_owned()),
         }
@@ -165,12 +169,12 @@ impl Run<'_> {
     fn read_page(&mut self, resource: &Resource) -> Result<bool, PollError> {
         let link = match &resource.cursor {
             Some(link) => link.clone(),
-            None => graph::first_link(
+            None => client::first_link(
                 self.poller.client.base(),
                 &resource.url,
                 resource.baseline,
                 resource.page_size,
-            ),
+            )?,
         };
         let bytes = match self.fetch(&link, resource.phase == Phase::Following) {
             Err(PollError::Graph(GraphError::Gone { location, code })) => {
@@ -180,7 +184,7 @@ impl Run<'_> {
             other => other?,
         };
         killpoint::reached("fetched");
-        let page = graph::page::parse(&bytes, self.poller.client.base()).map_err(GraphError::from)?;
+        let page = page::parse(&bytes, self.poller.client.base())?;
         if let PageEnd::Next(next) = &page.end
             && self.cycle.closes_with(next.expose())
         {
@@ -280,17 +284,17 @@ impl Run<'_> {
 
     /// Requests a page with the account's token, once more with a renewed one when the provider refuses it.
     fn fetch(&self, link: &Secret, changes_only: bool) -> Result<Vec<u8>, PollError> {
-        let Poller { client, grants, .. } = self.poller;
+        let Poller { client, grants, clock, .. } = self.poller;
         let token = grants.access_token(&self.instance, &self.settings, None)?;
-        let fetched = match client.fetch(link, &token, changes_only, self.poller.clock.now()) {
-            Err(GraphError::Unauthorized) => {
+        let fetched = match client.fetch(link, &token, changes_only, clock) {
+            Err(GraphError::Unauthorized { .. }) => {
                 let renewed = grants.access_token(&self.instance, &self.settings, Some(&token))?;
-                client.fetch(link, &renewed, changes_only, self.poller.clock.now())
+                client.fetch(link, &renewed, changes_only, clock)
             }
             other => other,
         };
         if let Err(GraphError::Throttled { retry_after: Some(wait), .. }) = &fetched {
-            let until = self.poller.clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX);
+            let until = clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX);
             self.poller.store.throttle(self.instance.id, until)?;
         }
         Ok(fetched?)

@@ -1,6 +1,8 @@
 //! Foreign text made fit to be shown in an error, a log line or a table: bounded, and without characters that a
 //! terminal would obey. It does not judge whether the text is a secret; that is its caller's matter.
 
+use crate::core::model::MASK;
+
 /// The most characters of foreign text that an error or a log line carries.
 pub const SHOWN_CHARS: usize = 200;
 
@@ -28,6 +30,16 @@ pub fn excerpt(bytes: &[u8], max_bytes: usize) -> String {
             out.truncate(before);
             break;
         }
+    }
+    out
+}
+
+/// `text` with each of `secrets` that it holds replaced by the mask: for what another side says about a request that
+/// held them. Their own escaped or shortened forms are not recognised.
+pub fn redacted(text: &str, secrets: &[&str]) -> String {
+    let mut out = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        out = out.replace(secret, MASK);
     }
     out
 }
@@ -63,6 +75,14 @@ mod tests {
         let long = "ö".repeat(SHOWN_CHARS);
         check(&long, &long);
         check(&format!("{long}x"), &format!("{long}…"));
+    }
+
+    #[test]
+    fn secrets_that_are_echoed_are_masked() {
+        assert_eq!(
+            redacted("code abc, abcd, x", &["abc", "", "y"]),
+            "code ********, ********d, x"
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! The provider's wire: `page` reads what an answer says.
-//! What a page means, and when to ask for one, is not decided here.
+//! The provider's wire: `client` fetches, `page` reads what came, `auth` obtains the tokens to fetch with.
+//! What a page means, when to poll, and where tokens are kept are not decided here.
 
+pub mod auth;
+pub mod client;
+mod complaint;
 pub mod page;
 
 use url::Url;

@@ -36,7 +36,8 @@ pub struct Resource {
 }
 
 /// What one poll came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PollRecord {
     pub duration_ms: i64,
     pub pages: u64,
