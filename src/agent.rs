@@ -75,19 +75,30 @@ pub fn once(
     let floor = Floor::new(house, stop);
     let queue = std::sync::Mutex::new(house.store.polled_resources()?.into_iter());
     let polls = std::sync::Mutex::new(Vec::new());
-    let next = || queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+    let next = || {
+        queue
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .next()
+    };
     thread::scope(|scope| {
         for _ in 0..house.config.schedule.workers {
             scope.spawn(|| {
                 while let Some(resource_id) = next().filter(|_| !stop.load(Ordering::Relaxed)) {
                     let poll = floor.poll_for_report(resource_id, progress);
-                    polls.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(poll);
+                    polls
+                        .lock()
+                        .unwrap_or_else(|poisoned| poisoned.into_inner())
+                        .push(poll);
                 }
             });
         }
     });
     let mut report = OnceReport::default();
-    for poll in polls.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+    for poll in polls
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    {
         report.polls.push(poll?);
     }
     report.delivery = drain(house, stop)?;
@@ -103,11 +114,14 @@ pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> 
     let floor = Floor::new(house, stop);
     let deliverer = floor.deliverer();
     thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..house.config.delivery.workers).map(|_| scope.spawn(|| deliverer.drain())).collect();
+        let workers: Vec<_> = (0..house.config.delivery.workers)
+            .map(|_| scope.spawn(|| deliverer.drain()))
+            .collect();
         let mut total = Tally::default();
         for worker in workers {
-            let tally = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let tally = worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             total.delivered += tally.delivered;
             total.failed += tally.failed;
         }
@@ -126,7 +140,9 @@ pub fn poll(
     depth: Depth,
     progress: &mut dyn FnMut(&PollRecord),
 ) -> Result<PollRecord, PollError> {
-    Floor::new(house, stop).poller().poll(resource_id, depth, progress)
+    Floor::new(house, stop)
+        .poller()
+        .poll(resource_id, depth, progress)
 }
 
 impl<'a> Floor<'a> {
@@ -177,7 +193,10 @@ impl<'a> Floor<'a> {
         while !self.stopping() {
             let heard = self.polls.rings();
             let now = self.house.clock.now();
-            match self.polls.claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id))) {
+            match self
+                .polls
+                .claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id)))
+            {
                 Ok(Some(claim)) => self.poll_claimed(claim.key(), claim.work),
                 Ok(None) => self.polls.wait(heard, LOOK),
                 Err(error) => {
@@ -193,24 +212,40 @@ impl<'a> Floor<'a> {
         now: Timestamp,
         in_hand: impl Fn(i64) -> bool,
     ) -> Result<Option<(i64, Option<Request>)>, StoreError> {
-        let asked = self.house.store.waiting_requests()?.into_iter().find(|ask| !in_hand(ask.resource_id));
+        let asked = self
+            .house
+            .store
+            .waiting_requests()?
+            .into_iter()
+            .find(|ask| !in_hand(ask.resource_id));
         if let Some(request) = asked {
             return Ok(Some((request.resource_id, Some(request))));
         }
-        let due = self.house.store.due_resources(now)?.into_iter().find(|id| !in_hand(*id));
+        let due = self
+            .house
+            .store
+            .due_resources(now)?
+            .into_iter()
+            .find(|id| !in_hand(*id));
         Ok(due.map(|id| (id, None)))
     }
 
     fn poll_claimed(&self, resource_id: i64, request: Option<Request>) {
         let depth = request.map_or(Depth::Changes, |request| request.depth);
-        let polled = self.poller().poll(resource_id, depth, &mut |_| self.deliveries.ring());
+        let polled = self
+            .poller()
+            .poll(resource_id, depth, &mut |_| self.deliveries.ring());
         let Some(request) = request else { return };
         let answer = match polled {
             Ok(record) => json!({"record": record}),
             Err(error) => json!({"error": error.to_string(), "hint": error.hint()}),
         };
         if let Err(error) = self.house.store.answer_request(request.id, &answer.to_string()) {
-            log::error!("could not answer a command request={} error={:?}", request.id, error.to_string());
+            log::error!(
+                "could not answer a command request={} error={:?}",
+                request.id,
+                error.to_string()
+            );
         }
     }
 
@@ -221,12 +256,18 @@ impl<'a> Floor<'a> {
     ) -> Result<(String, String, Result<PollRecord, String>), StoreError> {
         let resource = self.house.store.resource(resource_id)?;
         let instance = self.house.store.instance(resource.instance_id)?;
-        let held = self.house.store.throttled_until(instance.id)?.filter(|until| *until > self.house.clock.now());
+        let held = self
+            .house
+            .store
+            .throttled_until(instance.id)?
+            .filter(|until| *until > self.house.clock.now());
         let outcome = match held {
             Some(until) => Err(format!("the provider asked to wait until {until:.3}")),
             None => self
                 .poller()
-                .poll(resource_id, Depth::Changes, &mut |record| progress(&resource.name, record))
+                .poll(resource_id, Depth::Changes, &mut |record| {
+                    progress(&resource.name, record)
+                })
                 .map_err(|error| error.to_string()),
         };
         Ok((instance.name, resource.name, outcome))
@@ -238,7 +279,11 @@ impl<'a> Floor<'a> {
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
             self.remove_drained()?;
-            idle_looks = if self.house.store.written_since_asked()? { 0 } else { idle_looks + 1 };
+            idle_looks = if self.house.store.written_since_asked()? {
+                0
+            } else {
+                idle_looks + 1
+            };
             if idle_looks == IDLE_LOOKS {
                 self.house.store.checkpoint()?;
             }
@@ -256,7 +301,12 @@ impl<'a> Floor<'a> {
 
     /// Waits for the workers' last requests, but not for ever.
     fn see_out(&self) {
-        let deadline = self.house.clock.now().saturating_add(PATIENCE).unwrap_or(Timestamp::MAX);
+        let deadline = self
+            .house
+            .clock
+            .now()
+            .saturating_add(PATIENCE)
+            .unwrap_or(Timestamp::MAX);
         while self.working.load(Ordering::SeqCst) > 0 {
             if self.house.clock.now() >= deadline {
                 log::warn!("stopping with requests under way; they are made again at the next start");

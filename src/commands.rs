@@ -33,7 +33,11 @@ pub enum CommandError {
     EventsOff(String),
     /// No resource of that name.
     #[error("instance `{instance}` has no resource `{resource}`; it has {known}")]
-    NoSuchResource { instance: String, resource: String, known: String },
+    NoSuchResource {
+        instance: String,
+        resource: String,
+        known: String,
+    },
 }
 
 impl CommandError {
@@ -104,7 +108,10 @@ impl House<'_> {
     /// As `create_instance`.
     pub fn apply_instance(&self, document: &str) -> Result<Outcome, CommandError> {
         let document = elements::parse(document).map_err(CommandError::Invalid)?;
-        let existing = document.name.as_deref().map(|name| self.store.find_instance(name));
+        let existing = document
+            .name
+            .as_deref()
+            .map(|name| self.store.find_instance(name));
         match existing {
             None | Some(Err(StoreError::NoSuchInstance(_))) => self.create(&document),
             Some(Err(error)) => Err(error.into()),
@@ -112,7 +119,15 @@ impl House<'_> {
                 let configuration =
                     elements::replace(&instance.configuration, &document).map_err(CommandError::Invalid)?;
                 let tags = document.tags.clone().unwrap_or_default();
-                self.change(&instance, Instance { configuration, tags, ..instance.clone() }, &document)
+                self.change(
+                    &instance,
+                    Instance {
+                        configuration,
+                        tags,
+                        ..instance.clone()
+                    },
+                    &document,
+                )
             }
         }
     }
@@ -174,9 +189,18 @@ impl House<'_> {
         };
         let ping = payload::ping(&origin, clock::new_event_id(now));
         let base = self.client.base();
-        let answer =
-            deliver::send_once(self.sender, self.clock, &instance, base, &ping.event_id, &ping.body)
-                .map_err(|reason| CommandError::NoEndpoint { instance: instance.name.clone(), reason })?;
+        let answer = deliver::send_once(
+            self.sender,
+            self.clock,
+            &instance,
+            base,
+            &ping.event_id,
+            &ping.body,
+        )
+        .map_err(|reason| CommandError::NoEndpoint {
+            instance: instance.name.clone(),
+            reason,
+        })?;
         Ok((instance, answer))
     }
 
@@ -205,7 +229,11 @@ impl House<'_> {
             self.clock.now(),
         )?;
         let instance = self.store.instance(id)?;
-        Ok(Outcome { instance, changed: true, notes: notes(document) })
+        Ok(Outcome {
+            instance,
+            changed: true,
+            notes: notes(document),
+        })
     }
 
     fn change(
@@ -232,16 +260,29 @@ impl House<'_> {
             None
         };
         if *before == after && grant.is_none() {
-            return Ok(Outcome { instance: after, changed: false, notes });
+            return Ok(Outcome {
+                instance: after,
+                changed: false,
+                notes,
+            });
         }
-        notes.extend(self.store.update_instance(&after, &settings, grant.as_ref(), self.clock.now())?);
-        Ok(Outcome { instance: self.store.instance(before.id)?, changed: true, notes })
+        notes.extend(
+            self.store
+                .update_instance(&after, &settings, grant.as_ref(), self.clock.now())?,
+        );
+        Ok(Outcome {
+            instance: self.store.instance(before.id)?,
+            changed: true,
+            notes,
+        })
     }
 
     /// Asks the provider for tokens: for a code, with an imported refresh token, or with the app's own credentials.
     fn sign_in(&self, settings: &Settings, code: Option<&Secret>) -> Result<Grant, AuthError> {
         // `elements` has seen to it that what a sign-in needs is there.
-        let Some(app) = App::of(settings) else { return Ok(Grant::default()) };
+        let Some(app) = App::of(settings) else {
+            return Ok(Grant::default());
+        };
         let redirect_url = settings.redirect_url.as_deref().unwrap_or_default();
         let tokens = match (settings.grant, code, &settings.refresh_token) {
             (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(&app, self.clock)?,
@@ -260,10 +301,17 @@ impl House<'_> {
 }
 
 fn notes(document: &Document) -> Vec<String> {
-    let ignored = document.ignored.iter().map(|key| format!("`{key}` means nothing here and is ignored"));
+    let ignored = document
+        .ignored
+        .iter()
+        .map(|key| format!("`{key}` means nothing here and is ignored"));
     document.notes.iter().cloned().chain(ignored).collect()
 }
 
 fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+    problems
+        .iter()
+        .map(|problem| format!("  {problem}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -60,7 +60,12 @@ pub struct Grants<'a> {
 impl<'a> Grants<'a> {
     /// Grants kept in `store`, renewed through `client`.
     pub fn new(store: &'a Store, client: &'a Client, clock: &'a dyn Clock) -> Grants<'a> {
-        Grants { store, client, clock, renewals: Mutex::default() }
+        Grants {
+            store,
+            client,
+            clock,
+            renewals: Mutex::default(),
+        }
     }
 
     /// An access token of the instance's account: the one at hand, unless it ends within five minutes or is `refused`,
@@ -89,19 +94,29 @@ impl<'a> Grants<'a> {
     }
 
     fn renew(&self, instance: &Instance, settings: &Settings, grant: &Grant) -> Result<Secret, GrantError> {
-        let lacks = |what| GrantError::Incomplete { instance: instance.name.clone(), what };
+        let lacks = |what| GrantError::Incomplete {
+            instance: instance.name.clone(),
+            what,
+        };
         let app = App::of(settings).ok_or_else(|| lacks("oauth.api.key"))?;
         let renewed = match settings.grant {
             GrantKind::ClientCredentials => self.client.client_credentials(&app, self.clock),
             GrantKind::AuthorizationCode => {
-                let token = grant.refresh_token.as_ref().ok_or_else(|| lacks("refresh token"))?;
+                let token = grant
+                    .refresh_token
+                    .as_ref()
+                    .ok_or_else(|| lacks("refresh token"))?;
                 self.client.refresh(&app, token, self.clock)
             }
         };
         let tokens = match renewed {
             Err(error @ (AuthError::LoginRequired { .. } | AuthError::InvalidClient { .. })) => {
                 self.store.require_login(instance.id, &error.to_string())?;
-                log::error!("login required instance={:?} error={:?}", instance.name, error.to_string());
+                log::error!(
+                    "login required instance={:?} error={:?}",
+                    instance.name,
+                    error.to_string()
+                );
                 return Err(error.into());
             }
             other => other?,
@@ -112,11 +127,16 @@ impl<'a> Grants<'a> {
         self.store.save_grant(instance.id, &renewed, now)?;
         killpoint::reached("grant kept");
         log::debug!("grant renewed instance={:?}", instance.name);
-        renewed.access_token.ok_or_else(|| GrantError::LoginRequired(instance.name.clone()))
+        renewed
+            .access_token
+            .ok_or_else(|| GrantError::LoginRequired(instance.name.clone()))
     }
 
     fn renewal_of(&self, instance_id: i64) -> Arc<Mutex<()>> {
-        let mut renewals = self.renewals.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut renewals = self
+            .renewals
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         Arc::clone(renewals.entry(instance_id).or_default())
     }
 }

@@ -98,7 +98,13 @@ impl Poller<'_> {
         self.store.begin_poll(&resource, started_at)?;
         let mut record = PollRecord::default();
         let outcome = self.run(instance.clone(), resource.clone(), depth, &mut record, progress);
-        record.duration_ms = self.clock.now().duration_since(started_at).as_millis().try_into().unwrap_or(i64::MAX);
+        record.duration_ms = self
+            .clock
+            .now()
+            .duration_since(started_at)
+            .as_millis()
+            .try_into()
+            .unwrap_or(i64::MAX);
         record.error = outcome.as_ref().err().map(ToString::to_string);
         self.store.end_poll(resource_id, started_at, &record)?;
         log_outcome(&instance, &resource, &record);
@@ -114,12 +120,13 @@ impl Poller<'_> {
         progress: &mut dyn FnMut(&PollRecord),
     ) -> Result<(), PollError> {
         let base = self.client.base();
-        let settings = elements::settings(instance.element, &instance.configuration, base).map_err(|problems| {
-            PollError::Configuration {
-                instance: instance.name.clone(),
-                problem: problems.first().map_or_else(String::new, ToString::to_string),
-            }
-        })?;
+        let settings =
+            elements::settings(instance.element, &instance.configuration, base).map_err(|problems| {
+                PollError::Configuration {
+                    instance: instance.name.clone(),
+                    problem: problems.first().map_or_else(String::new, ToString::to_string),
+                }
+            })?;
         let mut run = Run {
             poller: *self,
             instance,
@@ -203,7 +210,16 @@ impl Run<'_> {
         let known = self.poller.store.known_items(resource.id, ids, parents)?;
         let detected = detect::page(page, known, &self.rules(resource, now));
         let notifications = self.announce(resource, &detected.changes, now);
-        let Detected { changes, upserts, alive, staged, unchanged, filtered, drive_id, root_id } = detected;
+        let Detected {
+            changes,
+            upserts,
+            alive,
+            staged,
+            unchanged,
+            filtered,
+            drive_id,
+            root_id,
+        } = detected;
         self.poller.store.commit_page(
             resource,
             &PageStep {
@@ -239,9 +255,11 @@ impl Run<'_> {
             let rules = self.rules(&resource, now);
             let mut changes = Vec::new();
             if !resource.silent {
-                changes.extend(doomed.iter().filter_map(|gone| {
-                    detect::deletion(&gone.item, gone.raw.clone(), &known, &rules)
-                }));
+                changes.extend(
+                    doomed
+                        .iter()
+                        .filter_map(|gone| detect::deletion(&gone.item, gone.raw.clone(), &known, &rules)),
+                );
                 self.record.filtered += (doomed.len() - changes.len()) as u64;
             }
             let notifications = self.announce(&resource, &changes, now);
@@ -284,7 +302,12 @@ impl Run<'_> {
 
     /// Requests a page with the account's token, once more with a renewed one when the provider refuses it.
     fn fetch(&self, link: &Secret, changes_only: bool) -> Result<Vec<u8>, PollError> {
-        let Poller { client, grants, clock, .. } = self.poller;
+        let Poller {
+            client,
+            grants,
+            clock,
+            ..
+        } = self.poller;
         let token = grants.access_token(&self.instance, &self.settings, None)?;
         let fetched = match client.fetch(link, &token, changes_only, clock) {
             Err(GraphError::Unauthorized { .. }) => {
@@ -293,7 +316,11 @@ impl Run<'_> {
             }
             other => other,
         };
-        if let Err(GraphError::Throttled { retry_after: Some(wait), .. }) = &fetched {
+        if let Err(GraphError::Throttled {
+            retry_after: Some(wait),
+            ..
+        }) = &fetched
+        {
             let until = clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX);
             self.poller.store.throttle(self.instance.id, until)?;
         }
@@ -314,7 +341,9 @@ impl Run<'_> {
             resource: &resource.name,
             poll_date: now,
         };
-        payload::notifications(changes, &origin, self.poller.batch, &mut || clock::new_event_id(now))
+        payload::notifications(changes, &origin, self.poller.batch, &mut || {
+            clock::new_event_id(now)
+        })
     }
 
     fn rules<'r>(&'r self, resource: &'r Resource, now: Timestamp) -> Rules<'r> {
@@ -331,7 +360,13 @@ impl Run<'_> {
 }
 
 fn log_outcome(instance: &Instance, resource: &Resource, record: &PollRecord) {
-    let PollRecord { pages, items, events, duration_ms, .. } = record;
+    let PollRecord {
+        pages,
+        items,
+        events,
+        duration_ms,
+        ..
+    } = record;
     let (instance, resource) = (&instance.name, &resource.name);
     match &record.error {
         Some(error) => log::warn!(

@@ -271,3 +271,7 @@ fn wanted(change: &Change, filter: &Filter) -> bool {
             .is_some_and(|path| filter.paths.iter().any(|pattern| glob::matches(pattern, path)));
     type_wanted && object_wanted && path_wanted
 }
+
+#[cfg(test)]
+#[path = "detect_tests.rs"]
+mod tests;

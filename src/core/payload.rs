@@ -132,3 +132,73 @@ fn put<T: Serialize + ?Sized>(body: &mut Vec<u8>, before: &str, value: &T) {
 fn size_hint(change: &Change) -> usize {
     400 + change.raw.as_deref().map_or(4, str::len)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn origin<'a>(tags: &'a [String]) -> Origin<'a> {
+        Origin {
+            instance_id: 1,
+            instance_name: "Finance \"quoted\"",
+            instance_tags: tags,
+            element: ElementKey::OneDriveV2,
+            resource: "events",
+            poll_date: "2026-03-01T09:35:00.12Z".parse().expect("a time"),
+        }
+    }
+
+    fn change(id: &str, raw: Option<&str>) -> Change {
+        Change {
+            event_type: EventType::Updated,
+            object_id: id.to_owned(),
+            object_type: "file".to_owned(),
+            date: "2026-03-01T09:30:00Z".parse().expect("a time"),
+            path: Some("/Finance/report.xlsx".to_owned()),
+            aspects: vec![crate::core::model::Aspect::Content],
+            previous: None,
+            raw: raw.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_body_is_the_one_that_the_spec_shows() {
+        let tags = ["Docs".to_owned()];
+        let raw = r#"{ "id":"A" ,"big":12345678901234567890}"#;
+        let sent = notifications(&[change("A", Some(raw))], &origin(&tags), 10, &mut || {
+            "0197".to_owned()
+        });
+        let expect = concat!(
+            r#"{"message":{"eventId":"0197","elementKey":"onedrivev2","instanceId":1,"#,
+            r#""instanceName":"Finance \"quoted\"","instanceTags":["Docs"],"#,
+            r#""events":[{"eventType":"UPDATED","objectId":"A","objectType":"file","elementKey":"onedrivev2","#,
+            r#""hubKey":"documents","date":"2026-03-01T09:30:00.000Z","pollDate":"2026-03-01T09:35:00.120Z","#,
+            r#""path":"/Finance/report.xlsx","changes":["content"]}],"#,
+            r#""raw":{"objectType":"events","objects":[{ "id":"A" ,"big":12345678901234567890}]}},"#,
+            r#""topic":"events","severity":"low","date":"2026-03-01T09:35:00.120Z"}"#,
+        );
+        assert_eq!(String::from_utf8(sent[0].body.clone()).expect("text"), expect);
+    }
+
+    proptest! {
+        #[test]
+        fn each_event_knows_where_its_object_lies(raws in prop::collection::vec(prop::option::of(".{0,20}"), 0..40),
+                                                 batch in 1usize..12) {
+            let raws: Vec<Option<String>> =
+                raws.into_iter().map(|raw| raw.map(|raw| serde_json::to_string(&raw).expect("json"))).collect();
+            let changes: Vec<Change> = raws.iter().map(|raw| change("A", raw.as_deref())).collect();
+            let sent = notifications(&changes, &origin(&[]), batch, &mut || "0197".to_owned());
+            let found: Vec<Option<String>> = sent.iter().flat_map(|one| one.events.iter().map(|event| {
+                event.raw.map(|(start, length)|
+                    String::from_utf8(one.body[start..start + length].to_vec()).expect("text"))
+            })).collect();
+            prop_assert_eq!(found, raws);
+            for one in &sent {
+                prop_assert!((1..=batch).contains(&one.events.len()));
+                prop_assert!(serde_json::from_slice::<serde_json::Value>(&one.body).is_ok());
+            }
+        }
+    }
+}
