@@ -7,3 +7,4 @@
 pub mod clock;
 pub mod core;
 pub mod httpd;
+pub mod sim;
