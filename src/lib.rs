@@ -17,5 +17,6 @@ pub mod graph;
 pub mod httpd;
 pub mod killpoint;
 pub mod poll;
+pub mod sim;
 pub mod store;
 pub mod wire;

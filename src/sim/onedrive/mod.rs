@@ -1,0 +1,377 @@
+//! A simulated Microsoft identity platform and Graph for one or more accounts, in memory, over real HTTP: what their
+//! documentation says, its awkward parts included, and failures on request. Routes and replies are here; the drive is
+//! in `drive` and `state`, the feed in `feed`, the grants in `identity`, faults and the log in `fault`.
+
+mod account;
+mod drive;
+mod fault;
+mod feed;
+mod identity;
+mod item;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+
+pub use account::{Account, Descendants, Gone, Habits, Kind, Repeats};
+pub use drive::{Drive, Entry, Tree};
+pub use fault::{Endpoint, Fault, Gate, Seen};
+pub use identity::{App, DeviceAnswer, Rules};
+
+use crate::httpd::{Limits, Method, Reply, Request, Running, Server};
+use fault::Desk;
+use feed::{Answer, Query};
+use identity::{Access, Identity};
+
+/// The running service. Dropping it stops it.
+///
+/// ```no_run
+/// use deltapost::sim::onedrive::{Account, Endpoint, Fault, OneDrive};
+///
+/// let cloud = OneDrive::start(Account::business().awkward(7))?;
+/// let drive = cloud.drive();
+/// let finance = drive.create_folder(&drive.root_id(), "Finance");
+/// drive.create_file(&finance, "report.xlsx", 1200);
+/// cloud.fail_next(Endpoint::Delta, Fault::throttle(2));
+/// // … point an agent at cloud.graph_base() and cloud.authority(), with cloud.issue_code() …
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct OneDrive {
+    service: Arc<Service>,
+    _running: Running,
+}
+
+impl OneDrive {
+    /// Starts the service with one account, on a loopback port of the system's choice.
+    ///
+    /// # Errors
+    /// When no port can be bound or no thread started.
+    pub fn start(account: Account) -> io::Result<OneDrive> {
+        let limits = Limits {
+            connections: 512,
+            idle: Duration::from_secs(600),
+            ..Limits::default()
+        };
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0).into(), limits)?;
+        let service = Arc::new(Service {
+            origin: format!("http://{}", server.local_addr()),
+            identity: Mutex::new(Identity::new(account.seed)),
+            drives: Mutex::new(vec![Drive::new(&account)]),
+            desk: Arc::default(),
+            routes: Mutex::default(),
+        });
+        let running = {
+            let service = service.clone();
+            server.serve(Arc::new(move |request: &Request| service.answer(request)))?
+        };
+        Ok(OneDrive {
+            service,
+            _running: running,
+        })
+    }
+
+    /// Adds an account; give each its own seed, since the drive's id comes from it.
+    pub fn add_account(&self, account: Account) -> Drive {
+        let drive = Drive::new(&account);
+        self.service.drives().push(drive.clone());
+        drive
+    }
+
+    /// The first account's drive.
+    pub fn drive(&self) -> Drive {
+        self.service.drives()[0].clone()
+    }
+
+    /// `http://127.0.0.1:PORT/v1.0`.
+    pub fn graph_base(&self) -> String {
+        format!("{}/v1.0", self.service.origin)
+    }
+
+    /// `http://127.0.0.1:PORT/common`.
+    pub fn authority(&self) -> String {
+        format!("{}/common", self.service.origin)
+    }
+
+    /// How grants are given from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        self.service.identity().rules = rules;
+    }
+
+    /// An authorization code of the first account, good for one exchange.
+    pub fn issue_code(&self) -> String {
+        self.service.identity().issue_code(0, None)
+    }
+
+    /// An authorization code of the account that `drive` belongs to.
+    pub fn issue_code_of(&self, drive: &Drive) -> String {
+        let account = self.service.account_of(&drive.id()).unwrap_or(0);
+        self.service.identity().issue_code(account, None)
+    }
+
+    /// A refresh token of the first account, as if a code had been exchanged.
+    pub fn issue_refresh_token(&self) -> String {
+        self.service.identity().issue_refresh_token(0)
+    }
+
+    /// An access token of the first account, for a test that asks the service by itself.
+    pub fn issue_access_token(&self) -> String {
+        self.service.identity().issue_access_token(Access::User(0))
+    }
+
+    /// Every access token issued until now is answered 401 from now on.
+    pub fn revoke_access_tokens(&self) {
+        self.service.identity().revoke_access_tokens();
+    }
+
+    /// Every refresh token issued until now is answered `invalid_grant` from now on.
+    pub fn revoke_grants(&self) {
+        self.service.identity().revoke_grants();
+    }
+
+    /// What a person does about the device codes that wait for one.
+    pub fn answer_device_codes(&self, answer: DeviceAnswer) {
+        self.service.identity().answer_device_codes(answer);
+    }
+
+    /// All tokens, codes and secrets that the identity platform has given out, for tests that look for leaks.
+    pub fn secrets(&self) -> Vec<String> {
+        self.service.identity().secrets.clone()
+    }
+
+    /// Fails the next request of `endpoint` for which nothing is queued yet.
+    pub fn fail_next(&self, endpoint: Endpoint, fault: Fault) {
+        self.service.desk.queue(endpoint, 0, fault);
+    }
+
+    /// Lets `healthy` more requests through, then fails one.
+    pub fn fail_after(&self, endpoint: Endpoint, healthy: usize, fault: Fault) {
+        self.service.desk.queue(endpoint, healthy, fault);
+    }
+
+    /// Fails every request of `endpoint` for which nothing is queued.
+    pub fn fail_always(&self, endpoint: Endpoint, fault: Fault) {
+        self.service.desk.stand(endpoint, fault);
+    }
+
+    /// Forgets all faults of `endpoint` that have not happened yet.
+    pub fn heal(&self, endpoint: Endpoint) {
+        self.service.desk.heal(endpoint);
+    }
+
+    /// Holds back the requests of `endpoint` that come from now on, until the gate is released or dropped.
+    pub fn hold(&self, endpoint: Endpoint) -> Gate {
+        self.service.desk.hold(endpoint)
+    }
+
+    /// Answers `path` (without its query, `/v1.0/…`) with what `reply` makes of an authorized request: other feeds than
+    /// a drive's.
+    pub fn route(&self, path: &str, reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        let mut routes = self.service.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.insert(path.to_owned(), Arc::new(reply));
+    }
+
+    /// The requests that have arrived, the last 20,000 at most.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.service.desk.log()
+    }
+
+    /// How many requests of `endpoint` have arrived.
+    pub fn count(&self, endpoint: Endpoint) -> u64 {
+        self.service.desk.count(endpoint)
+    }
+
+    /// Waits until `count` requests of `endpoint` have arrived since the start; false when they have not after `at_most`.
+    pub fn wait_count(&self, endpoint: Endpoint, count: u64, at_most: Duration) -> bool {
+        self.service.desk.wait_count(endpoint, count, at_most)
+    }
+
+    /// Stops the service, letting go of everything that is held or hangs.
+    pub fn stop(self) {}
+}
+
+impl Drop for OneDrive {
+    fn drop(&mut self) {
+        // The server, dropped after this, waits for its handlers: none must be waiting at a gate.
+        self.service.desk.stop();
+    }
+}
+
+type Route = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+struct Service {
+    origin: String,
+    identity: Mutex<Identity>,
+    /// One per account, at the account's number.
+    drives: Mutex<Vec<Drive>>,
+    desk: Arc<Desk>,
+    routes: Mutex<BTreeMap<String, Route>>,
+}
+
+impl Service {
+    fn identity(&self) -> std::sync::MutexGuard<'_, Identity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drives(&self) -> std::sync::MutexGuard<'_, Vec<Drive>> {
+        self.drives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, request: &Request<'_>) -> Reply {
+        let path: Vec<String> = request.path().split('/').skip(1).map(decoded).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let endpoint = match path[..] {
+            ["v1.0", .., "root", "delta"] => Endpoint::Delta,
+            [_, "oauth2", "v2.0", "token"] => Endpoint::Token,
+            _ => Endpoint::Other,
+        };
+        let fault = self.desk.arrive(endpoint, request);
+        if let Some(reply) = fault.as_ref().and_then(Fault::instead) {
+            return reply;
+        }
+        let reply = match path[..] {
+            [_, "oauth2", "v2.0", action] => self.identity().answer(action, &self.origin, request),
+            ["v1.0", ref path @ ..] => self
+                .graph(path, request, fault.as_ref())
+                .unwrap_or_else(|refusal| refusal),
+            _ => Reply::text(404, "no such page\n"),
+        };
+        match fault {
+            Some(fault) => fault.spoil(reply),
+            None => reply,
+        }
+    }
+
+    fn graph(&self, path: &[&str], request: &Request<'_>, fault: Option<&Fault>) -> Result<Reply, Reply> {
+        let access = self.access(request)?;
+        let route = self
+            .routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(request.path())
+            .cloned();
+        if let Some(route) = route {
+            return Ok(route(request));
+        }
+        if *request.method != Method::Get {
+            return Err(error(405, "notAllowed", "only GET is simulated"));
+        }
+        let (drive, rest) = match path {
+            ["me", "drive", rest @ ..] => match access {
+                Access::User(account) => (self.drives()[account].clone(), rest),
+                Access::App => {
+                    return Err(error(
+                        400,
+                        "BadRequest",
+                        "/me request is only valid with delegated authentication flow.",
+                    ));
+                }
+            },
+            ["drives", id, rest @ ..] | ["users", id, "drive", rest @ ..] => {
+                let account = self.account_of(id).ok_or_else(not_found)?;
+                if access != Access::App && access != Access::User(account) {
+                    return Err(error(403, "accessDenied", "Access denied"));
+                }
+                (self.drives()[account].clone(), rest)
+            }
+            _ => return Err(not_found()),
+        };
+        match rest {
+            [] => Ok(Reply::json(200, drive.lock().describe())),
+            ["root"] => drive
+                .lock()
+                .item_json(None)
+                .map(|json| Reply::json(200, json))
+                .ok_or_else(not_found),
+            ["items", id] => drive
+                .lock()
+                .item_json(Some(id))
+                .map(|json| Reply::json(200, json))
+                .ok_or_else(not_found),
+            ["root", "delta"] => Ok(self.delta(&drive, request, fault)),
+            _ => Err(not_found()),
+        }
+    }
+
+    fn delta(&self, drive: &Drive, request: &Request<'_>, fault: Option<&Fault>) -> Reply {
+        let option = |name: &str| {
+            let pairs = request.query().split('&').filter_map(|pair| pair.split_once('='));
+            pairs
+                .filter(|(key, _)| decoded(key) == name)
+                .map(|(_, value)| value)
+                .next()
+        };
+        let query = Query {
+            url: &format!("{}{}", self.origin, request.path()),
+            token: option("token"),
+            top: option("$top").and_then(|top| top.parse().ok()),
+            exclude_parents: fault::excludes_parents(request),
+        };
+        let mut state = drive.lock();
+        let answer = match fault {
+            Some(Fault::Gone(gone)) => state.gone_as(&query, gone),
+            _ => state.page(&query, fault),
+        };
+        match answer {
+            Answer::Page(body) => Reply::json(200, body),
+            Answer::BadToken => error(400, "invalidRequest", "The token is not one of this feed's"),
+            Answer::Gone { code, location } => {
+                let message =
+                    "Resync required. Replace any local items with the server's version (including deletes)";
+                let body = json!({"error": {"code": "resyncRequired", "message": message, "innerError": {"code": code}}});
+                let reply = Reply::json(410, body.to_string());
+                location.map_or(reply.clone(), |location| reply.with("Location", location))
+            }
+        }
+    }
+
+    fn access(&self, request: &Request<'_>) -> Result<Access, Reply> {
+        let token = request
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "));
+        token
+            .and_then(|token| self.identity().access_of(token))
+            .ok_or_else(|| {
+                error(
+                    401,
+                    "InvalidAuthenticationToken",
+                    "Access token is empty, expired or not valid.",
+                )
+                .with("WWW-Authenticate", "Bearer realm=\"\", error=\"invalid_token\"")
+            })
+    }
+
+    /// The account whose drive, or whose owner, has this id.
+    fn account_of(&self, id: &str) -> Option<usize> {
+        self.drives().iter().position(|drive| drive.lock().answers_to(id))
+    }
+}
+
+fn not_found() -> Reply {
+    error(404, "itemNotFound", "The resource could not be found.")
+}
+
+fn error(status: u16, code: &str, message: &str) -> Reply {
+    Reply::json(status, error_body(code, message))
+}
+
+/// An error as Graph words it.
+fn error_body(code: &str, message: &str) -> String {
+    let inner = json!({"date": "2026-03-02T08:00:00", "request-id": "5b3f2a1c-0000-4000-8000-000000000000"});
+    json!({"error": {"code": code, "message": message, "innerError": inner}}).to_string()
+}
+
+/// `text` with its percent escapes decoded.
+fn decoded(text: &str) -> String {
+    let text = text.replace('+', "%2B");
+    url::form_urlencoded::parse(text.as_bytes())
+        .next()
+        .map(|(key, _)| key.into_owned())
+        .unwrap_or_default()
+}
