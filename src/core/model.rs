@@ -212,8 +212,8 @@ pub struct Settings {
     pub resources: Vec<ResourceSettings>,
 }
 
-/// An element instance, with its configuration in the clear.
-#[derive(Clone, Debug, PartialEq)]
+/// An element instance, with its configuration in the clear. `Debug` shows the configuration's keys only.
+#[derive(Clone, PartialEq)]
 pub struct Instance {
     pub id: i64,
     pub name: String,
@@ -224,6 +224,21 @@ pub struct Instance {
     pub grant_state: GrantState,
     pub created_at: Timestamp,
     pub configuration: Configuration,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("element", &self.element)
+            .field("tags", &self.tags)
+            .field("enabled", &self.enabled)
+            .field("grant_state", &self.grant_state)
+            .field("created_at", &self.created_at)
+            .field("configuration", &self.configuration.keys())
+            .finish()
+    }
 }
 
 /// An object as the store knows it.

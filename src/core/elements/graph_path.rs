@@ -42,7 +42,7 @@ pub(super) fn resolve(url: &str, graph_base: Option<&str>) -> Result<String, Str
         url
     };
     let (path, query) = match below.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+        Some((path, query)) => (path, Some(query).filter(|query| !query.is_empty())),
         None => (below, None),
     };
     if ALIASES.contains(&path) {
@@ -241,6 +241,12 @@ mod tests {
     fn check_refused(url: &str, expect: &str) {
         let message = resolve(url, Some(BASE)).expect_err(url);
         assert!(message.contains(expect), "{url}: {message}");
+    }
+
+    #[test]
+    fn an_empty_query_is_none() {
+        let path = "/drives/1/root/delta";
+        assert_eq!(resolve(&format!("{path}?"), Some(BASE)).as_deref(), Ok(path));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::values;
 /// Headers that the request itself decides, in lower case.
 const RESERVED: &[&str] = &[
     "connection",
+    "content-encoding",
     "content-length",
     "content-type",
     "expect",

@@ -3,7 +3,7 @@
 
 use crate::core::nearest::nearest;
 
-use super::problem::quoted;
+use super::problem::{listed, quoted};
 
 pub const API_KEY: &str = "oauth.api.key";
 pub const API_SECRET: &str = "oauth.api.secret";
@@ -205,10 +205,7 @@ pub(super) fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item 
     match nearest(name, known.iter().copied()) {
         Some(meant) => format!("unknown {what}; did you mean {}?", quoted(meant)),
         None if known.len() <= 8 => {
-            format!(
-                "unknown {what}; known are {}",
-                super::problem::listed(known.iter().copied())
-            )
+            format!("unknown {what}; known are {}", listed(known.iter().copied()))
         }
         None => format!("unknown {what}"),
     }

@@ -14,7 +14,7 @@ use super::keys::{
     GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCOPE, SIGNATURE_KEY,
     SIGNATURE_KEY_PREVIOUS, TENANT,
 };
-use super::problem::{Problem, Report, listed};
+use super::problem::{Problem, Report, listed, quoted};
 use super::secrets::{is_masked, withheld};
 use super::values::{FACETS, LONGEST_INTERVAL_MINUTES};
 use super::{keys, resources, values};
@@ -86,58 +86,50 @@ pub fn settings(
 /// Everything that is missing or wrong, together.
 pub fn check_new(document: &Document, graph_base: &str) -> Result<NewInstance, Vec<Problem>> {
     let mut report = Report::default();
-    for (key, _) in document
-        .configuration
-        .iter()
-        .filter(|(key, value)| is_masked(key, value))
-    {
-        report.problem(
-            key,
-            format!("`{MASK}` means unchanged, but the instance is new; give the value"),
-        );
-    }
-    let has = |key: &str| document.configuration.contains_key(key);
-    let client_credentials = document
-        .configuration
-        .get(GRANT)
-        .is_some_and(|grant| grant == GrantKind::ClientCredentials.as_str());
-    if document.code.is_none() && !client_credentials && !has(REFRESH_TOKEN) {
-        let message = format!(
-            "needed to get tokens: an authorization code, or `{REFRESH_TOKEN}`, or `{GRANT}` = `client_credentials`"
-        );
-        report.problem(CODE, message);
-    }
+    check_complete(document, &mut report);
+    // Only the default resource's name depends on the element, so the other problems are told without one too.
     let element = document.element.unwrap_or(ElementKey::OneDriveV2);
-    if document.element.is_none() {
-        report.problem(
-            "element.key",
-            format!(
-                "needed: one of {}",
-                listed(ElementKey::ALL.iter().map(|key| key.as_str()))
-            ),
-        );
-    }
     let settings = match settings(element, &document.configuration, graph_base) {
-        Ok(settings) => {
-            report.problems.extend(check_code(document, &settings));
-            Some(settings)
-        }
+        Ok(settings) => settings,
         Err(problems) => {
             report.problems.extend(problems);
-            None
+            return Err(report.problems);
         }
     };
-    match (&document.name, settings) {
-        (Some(name), Some(settings)) => report.result(NewInstance {
-            name: name.clone(),
-            element,
-            settings,
-        }),
-        (Some(_), None) => Err(report.problems),
-        (None, _) => {
-            report.problem("name", "needed: a name for the instance");
-            Err(report.problems)
+    report.problems.extend(check_code(document, &settings));
+    let name = document.name.clone().unwrap_or_default();
+    report.result(NewInstance {
+        name,
+        element,
+        settings,
+    })
+}
+
+/// Checks that nothing is missing in a document that nothing stored completes.
+fn check_complete(document: &Document, report: &mut Report) {
+    if document.name.is_none() {
+        report.problem("name", "needed: a name for the instance");
+    }
+    if document.element.is_none() {
+        let known = listed(ElementKey::ALL.iter().map(|key| key.as_str()));
+        report.problem("element.key", format!("needed: one of {known}"));
+    }
+    for (key, value) in &document.configuration {
+        if is_masked(key, value) {
+            report.problem(
+                key,
+                format!("`{MASK}` means unchanged, but the instance is new; give the value"),
+            );
         }
+    }
+    let client = GrantKind::ClientCredentials.as_str();
+    let client_grant = document
+        .configuration
+        .get(GRANT)
+        .is_some_and(|grant| grant == client);
+    if document.code.is_none() && !client_grant && !document.configuration.contains_key(REFRESH_TOKEN) {
+        let ways = format!("an authorization code, or `{REFRESH_TOKEN}`, or `{GRANT}` = `{client}`");
+        report.problem(CODE, format!("needed to get tokens: {ways}"));
     }
 }
 
@@ -210,10 +202,7 @@ fn check_notifications(values: &Values, settings: &Settings, report: &mut Report
         .filter(|object| !known.contains(&object.as_str()))
     {
         let message = keys::unknown("object type", object, known.iter().copied());
-        report.problem(
-            FILTER_OBJECTS,
-            format!("{}: {message}", super::problem::quoted(object)),
-        );
+        report.problem(FILTER_OBJECTS, format!("{}: {message}", quoted(object)));
     }
 }
 

@@ -108,10 +108,10 @@ fn creation_needs_a_name_an_element_and_a_way_to_tokens() {
     check_not_created(
         json!({}),
         &[
+            "`name`: needed: a name for the instance",
+            "`element.key`: needed: one of `onedrivev2`, `onedrivebusiness`",
             "`providerData.code`: needed to get tokens: an authorization code, or `oauth.user.refresh_token`, or \
              `oauth.grant` = `client_credentials`",
-            "`element.key`: needed: one of `onedrivev2`, `onedrivebusiness`",
-            "`name`: needed: a name for the instance",
         ],
     );
     let base = json!({"name": "x", "element": {"key": "onedrivev2"}, "providerData": {"code": "c"}});
@@ -315,6 +315,17 @@ fn an_instance_is_rendered_in_cloud_elements_shape() {
             },
         })
     );
+}
+
+#[test]
+fn neither_instance_nor_document_shows_a_secret_when_debugged() {
+    for shown in [format!("{:?}", instance()), format!("{:?}", parsed(SEED))] {
+        assert!(
+            !shown.contains("123456") && !shown.contains("Code on Return"),
+            "{shown}"
+        );
+        assert!(shown.contains("event.notification.signature.key"), "{shown}");
+    }
 }
 
 #[test]
