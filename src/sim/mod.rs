@@ -3,3 +3,4 @@
 
 mod dice;
 pub mod onedrive;
+pub mod receiver;
