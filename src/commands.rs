@@ -244,6 +244,11 @@ impl House<'_> {
     ) -> Result<Outcome, CommandError> {
         let settings = elements::settings(after.element, &after.configuration, self.client.base())
             .map_err(CommandError::Invalid)?;
+        let mut problems = elements::check_code(document, &settings);
+        problems.extend(other_element(before, document));
+        if !problems.is_empty() {
+            return Err(CommandError::Invalid(problems));
+        }
         let mut notes = notes(document);
         let token_changed = settings.refresh_token.is_some()
             && before.configuration.get("oauth.user.refresh_token")
@@ -306,6 +311,18 @@ fn notes(document: &Document) -> Vec<String> {
         .iter()
         .map(|key| format!("`{key}` means nothing here and is ignored"));
     document.notes.iter().cloned().chain(ignored).collect()
+}
+
+/// An instance's element is what it was created with.
+fn other_element(before: &Instance, document: &Document) -> Option<Problem> {
+    let element = document.element.filter(|element| *element != before.element)?;
+    Some(Problem {
+        key: "element.key".to_owned(),
+        message: format!(
+            "instance `{}` is of `{}`, which cannot become `{element}`",
+            before.name, before.element
+        ),
+    })
 }
 
 fn listed(problems: &[Problem]) -> String {
