@@ -1,6 +1,8 @@
 //! Foreign text made fit to be shown in an error, a log line or a table: bounded, and without characters that a
 //! terminal would obey. It does not judge whether the text is a secret; that is its caller's matter.
 
+use crate::core::model::MASK;
+
 /// The most characters of foreign text that an error or a log line carries.
 pub const SHOWN_CHARS: usize = 200;
 
@@ -28,6 +30,17 @@ pub fn excerpt(bytes: &[u8], max_bytes: usize) -> String {
             out.truncate(before);
             break;
         }
+    }
+    out
+}
+
+/// `text` with each of `secrets` that it holds replaced by the mask: for what another side says about a request that
+/// held them. Their escaped or shortened forms are not recognised, and what is shorter than six bytes is no secret
+/// but would tear holes into words.
+pub fn redacted(text: &str, secrets: &[&str]) -> String {
+    let mut out = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= 6) {
+        out = out.replace(secret, MASK);
     }
     out
 }
@@ -63,6 +76,12 @@ mod tests {
         let long = "ö".repeat(SHOWN_CHARS);
         check(&long, &long);
         check(&format!("{long}x"), &format!("{long}…"));
+    }
+
+    #[test]
+    fn secrets_that_are_echoed_are_masked() {
+        let said = redacted("code abcdef, abcdefg", &["abcdef", "", "code"]);
+        assert_eq!(said, "code ********, ********g");
     }
 
     #[test]

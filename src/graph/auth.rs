@@ -1,0 +1,273 @@
+//! Requests to the token endpoint of the Microsoft identity platform (RFC 6749): what a code, a grant or an app's own
+//! credentials are exchanged for. Keeping a grant, and renewing it in time, is not done here.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use ureq::http::HeaderMap;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::core::model::{Secret, Settings};
+use crate::core::shown::{redacted, shown};
+use crate::graph::client::Client;
+use crate::wire::{self, BodyError, NoAnswer};
+
+/// The most of an answer that is read; tokens are a few KiB.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
+/// What an answer that does not say how long its token lives is taken to mean.
+const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
+/// No token is believed to live longer, or shorter.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+/// The least that polling for changes needs, and a grant that outlives the hour.
+const DELEGATED_SCOPE: &str = "Files.Read offline_access";
+
+/// The registered app that asks.
+#[derive(Clone, Copy, Debug)]
+pub struct App<'a> {
+    pub client_id: &'a Secret,
+    /// None for a public client.
+    pub client_secret: Option<&'a Secret>,
+    /// Takes the place of the authority's last path segment.
+    pub tenant: Option<&'a str>,
+    /// Takes the place of the least that is needed.
+    pub scope: Option<&'a str>,
+}
+
+impl<'a> App<'a> {
+    /// The app of an instance; `None` when it names none.
+    pub fn of(settings: &'a Settings) -> Option<App<'a>> {
+        Some(App {
+            client_id: settings.api_key.as_ref()?,
+            client_secret: settings.api_secret.as_ref(),
+            tenant: settings.tenant.as_deref(),
+            scope: settings.scope.as_deref(),
+        })
+    }
+}
+
+/// What the token endpoint gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    pub access_token: Secret,
+    /// A new one comes with nearly every refresh, and must be durable before the access token is used.
+    pub refresh_token: Option<Secret>,
+    /// How long the access token lives, from the request on: a minute to a day.
+    pub expires_in: Duration,
+}
+
+/// Why there is no token, told apart by what the caller does about it. Descriptions are the endpoint's own, bounded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// A person must sign in again: asking again is useless.
+    #[error("could not get an access token: a new sign-in is needed, `{code}`: {description}")]
+    LoginRequired { code: String, description: String },
+    /// The app's id or secret is wrong, or the secret has expired.
+    #[error("could not get an access token: the app was not accepted, `{code}`: {description}")]
+    InvalidClient { code: String, description: String },
+    /// The request is wrong in another way.
+    #[error("could not get an access token: it was refused, `{code}`: {description}")]
+    Refused { code: String, description: String },
+    /// HTML, a redirect, or nonsense: it was not the token endpoint that answered.
+    #[error("could not get an access token: the answer ({status}) is not OAuth")]
+    NotOAuth { status: u16 },
+    #[error("could not get an access token: the token endpoint asks for a pause")]
+    Throttled { retry_after: Option<Duration> },
+    /// The token endpoint failed: ask again later.
+    #[error("could not get an access token: the token endpoint failed ({status})")]
+    Server { status: u16 },
+    #[error("could not get an access token: {0}")]
+    Unreachable(NoAnswer),
+}
+
+impl AuthError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            AuthError::LoginRequired { .. } => {
+                "sign in again with `deltapost login`; an authorization code lasts ten minutes and works once"
+            }
+            AuthError::InvalidClient { .. } => {
+                "check `oauth.api.key` and `oauth.api.secret`: the secret's value, not its id, and its expiry"
+            }
+            AuthError::Refused { .. } => {
+                "check `oauth.callback.url`, `oauth.scope` and `oauth.tenant` against the app's registration"
+            }
+            AuthError::NotOAuth { .. } => {
+                "check `authority` under `[microsoft]`, and whether a proxy or a portal stands between"
+            }
+            AuthError::Throttled { .. } => "it is asked again by itself after the pause",
+            AuthError::Server { .. } => "Microsoft's side: it is asked again by itself",
+            AuthError::Unreachable(no_answer) => no_answer.reason.hint(),
+        }
+    }
+}
+
+impl Client {
+    /// Exchanges an authorization code, issued for `redirect_url`, for tokens. A code works once, whatever comes of it.
+    ///
+    /// # Errors
+    /// When there are no tokens; none tells the code or the app's secret.
+    pub fn exchange_code(
+        &self,
+        app: &App<'_>,
+        code: &Secret,
+        redirect_url: &str,
+        clock: &dyn Clock,
+    ) -> Result<Tokens, AuthError> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("scope", app.scope.unwrap_or(DELEGATED_SCOPE)),
+            ("redirect_uri", redirect_url),
+            ("code", code.expose()),
+        ];
+        self.request_tokens(app, &fields, code.expose(), clock)
+    }
+
+    /// Renews a grant.
+    ///
+    /// # Errors
+    /// When there are no tokens; none tells the grant or the app's secret.
+    pub fn refresh(
+        &self,
+        app: &App<'_>,
+        refresh_token: &Secret,
+        clock: &dyn Clock,
+    ) -> Result<Tokens, AuthError> {
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("scope", app.scope.unwrap_or(DELEGATED_SCOPE)),
+            ("refresh_token", refresh_token.expose()),
+        ];
+        self.request_tokens(app, &fields, refresh_token.expose(), clock)
+    }
+
+    /// Asks for an access token of the app itself, by its own credentials. It needs a tenant.
+    ///
+    /// # Errors
+    /// When there is no token; none tells the app's secret.
+    pub fn client_credentials(&self, app: &App<'_>, clock: &dyn Clock) -> Result<Tokens, AuthError> {
+        // All that the app has been permitted, of the Graph of this cloud.
+        let all = format!("{}/.default", self.base.origin().ascii_serialization());
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("scope", app.scope.unwrap_or(&all)),
+        ];
+        self.request_tokens(app, &fields, "", clock)
+    }
+
+    fn request_tokens(
+        &self,
+        app: &App<'_>,
+        fields: &[(&str, &str)],
+        secret: &str,
+        clock: &dyn Clock,
+    ) -> Result<Tokens, AuthError> {
+        let client_id = app.client_id.expose();
+        let client_secret = app.client_secret.map_or("", Secret::expose);
+        let mut form = vec![("client_id", client_id)];
+        form.extend_from_slice(fields);
+        if !client_secret.is_empty() {
+            form.push(("client_secret", client_secret));
+        }
+        // Not sent again on a stale connection: a code works once.
+        let mut response = self
+            .agent
+            .post(token_endpoint(&self.authority, app.tenant).as_str())
+            .header("Accept", "application/json")
+            .send_form(form)
+            .map_err(|error| AuthError::Unreachable(NoAnswer::from(&error)))?;
+        let status = response.status().as_u16();
+        let body = match wire::read_body(response.body_mut(), MAX_ANSWER_BYTES) {
+            Ok(body) => body,
+            Err(BodyError::Cut(no_answer)) if status == 200 => return Err(AuthError::Unreachable(no_answer)),
+            Err(_) => Vec::new(),
+        };
+        if status == 200 {
+            return read_tokens(&body).ok_or(AuthError::NotOAuth { status });
+        }
+        let secrets = [secret, client_secret, client_id];
+        Err(refusal(status, response.headers(), &body, &secrets, clock))
+    }
+}
+
+fn token_endpoint(authority: &Url, tenant: Option<&str>) -> Url {
+    let mut endpoint = authority.clone();
+    if let Ok(mut path) = endpoint.path_segments_mut() {
+        path.pop_if_empty();
+        if let Some(tenant) = tenant {
+            path.pop().push(tenant);
+        }
+        path.extend(["oauth2", "v2.0", "token"]);
+    }
+    endpoint
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    refresh_token: Option<String>,
+    /// A number by RFC 6749; some endpoints write it as a string.
+    expires_in: Option<Value>,
+}
+
+fn read_tokens(body: &[u8]) -> Option<Tokens> {
+    let answer: TokenAnswer = serde_json::from_slice(body).ok()?;
+    if answer.access_token.is_empty() {
+        return None;
+    }
+    let seconds = answer.expires_in.and_then(|value| match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    });
+    let life = seconds.map_or(DEFAULT_LIFE, Duration::from_secs);
+    Some(Tokens {
+        access_token: Secret::new(answer.access_token),
+        refresh_token: answer
+            .refresh_token
+            .filter(|token| !token.is_empty())
+            .map(Secret::new),
+        expires_in: life.clamp(SHORTEST_LIFE, LONGEST_LIFE),
+    })
+}
+
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    error: String,
+    error_description: Option<String>,
+}
+
+fn refusal(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str], clock: &dyn Clock) -> AuthError {
+    if matches!(status, 429 | 503 | 504 | 509) {
+        return AuthError::Throttled {
+            retry_after: wire::retry_after(headers, || clock.now()),
+        };
+    }
+    let Ok(answer) = serde_json::from_slice::<ErrorAnswer>(body) else {
+        return match status {
+            500.. => AuthError::Server { status },
+            _ => AuthError::NotOAuth { status },
+        };
+    };
+    // The lines after the first are ids for Microsoft's support.
+    let description = answer.error_description.unwrap_or_default();
+    let description = description.lines().next().unwrap_or_default();
+    let description = shown(&redacted(description, secrets));
+    let code = shown(&redacted(&answer.error, secrets));
+    match answer.error.as_str() {
+        "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => {
+            AuthError::LoginRequired { code, description }
+        }
+        "invalid_client" | "unauthorized_client" => AuthError::InvalidClient { code, description },
+        "temporarily_unavailable" | "server_error" => AuthError::Server { status },
+        _ if status >= 500 => AuthError::Server { status },
+        _ => AuthError::Refused { code, description },
+    }
+}
+
+#[cfg(test)]
+#[path = "auth_tests.rs"]
+mod tests;

@@ -1,0 +1,328 @@
+//! Fetches one link of Graph with an access token, and tells what its answer asks the caller to do.
+//! Waiting, retrying and renewing the token are the caller's; reading a page is `page`'s.
+
+use std::fmt;
+use std::time::Duration;
+
+use ureq::http::Response;
+use ureq::{Agent, Body};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::core::model::Secret;
+use crate::graph::complaint::Complaint;
+use crate::graph::link::{lies_below, shown_origin};
+use crate::wire::{self, BodyError, Route, Setup, SetupError, Timeouts};
+
+pub use crate::wire::{Failure, NoAnswer, Stage};
+
+/// The largest page that is read. Graph's own, of 200 items, stay below 1 MiB.
+const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
+/// The most of an error's body that is read.
+const MAX_ERROR_BYTES: u64 = 64 * 1024;
+/// One connection for each poll at the same time, and a few.
+const IDLE_CONNECTIONS: usize = 8;
+
+/// Generous, since a poll has time and a page may be large: a minute for its body, half a minute for the rest.
+pub const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(30),
+    send: Duration::from_secs(30),
+    answer: Duration::from_secs(30),
+    body: Duration::from_secs(60),
+    total: Duration::from_secs(180),
+};
+
+/// What a client is made of. Not to be shown: a proxy's URL may hold credentials.
+#[derive(Clone, Copy)]
+pub struct GraphConfig<'a> {
+    /// `https://graph.microsoft.com/v1.0`; plain http for loopback only.
+    pub base: &'a str,
+    /// `https://login.microsoftonline.com/common`; plain http for loopback only.
+    pub authority: &'a str,
+    /// For the User-Agent, by which Graph knows whom to throttle last. May be empty.
+    pub company: &'a str,
+    /// An HTTP proxy; without one, what the environment says. Loopback is never asked through a proxy.
+    pub proxy: Option<&'a str>,
+    /// Certificates in PEM that are trusted beside the system's.
+    pub extra_roots: Option<&'a [u8]>,
+    pub timeouts: Timeouts,
+}
+
+/// Why a client cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// `name` is the key of the configuration.
+    #[error("could not use `{name}` under `[microsoft]`: it is not a plain https URL")]
+    NotHttps { name: &'static str },
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+impl ConfigError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ConfigError::NotHttps { .. } => {
+                "write it with a host and no credentials, query or fragment; http is accepted for loopback only"
+            }
+            ConfigError::Setup(error) => error.hint(),
+        }
+    }
+}
+
+/// Why a link was not fetched, told apart by what the caller does about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    /// The access token is not accepted: renew it, once.
+    #[error("could not fetch from Graph: the access token was not accepted (401){}", Code(.code))]
+    Unauthorized { code: String },
+    /// The delta token is stale: enumerate in full, from `location` when there is one.
+    #[error("could not fetch from Graph: the delta token is stale{}", Code(.code))]
+    Gone { location: Option<Secret>, code: String },
+    /// Wait as long as asked, with everything that this account does; without a time, back off.
+    #[error("could not fetch from Graph: it asks for a pause ({status})")]
+    Throttled {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
+    /// Asking again changes nothing.
+    #[error("could not fetch from Graph: it refused ({status}){}{}", Code(.code), Message(.message))]
+    Refused {
+        status: u16,
+        code: String,
+        message: String,
+    },
+    /// Graph failed: ask again later.
+    #[error("could not fetch from Graph: it failed ({status}){}", Code(.code))]
+    Server { status: u16, code: String },
+    /// Neither a page nor an error: a redirect, most often, which is not followed.
+    #[error("could not fetch from Graph: it answered {status}, which is no page")]
+    Unexpected { status: u16 },
+    #[error("could not fetch from Graph: the page is larger than 16 MiB")]
+    TooLarge,
+    #[error("could not fetch from Graph: {0}")]
+    Unreachable(NoAnswer),
+    /// The link is not told whole: its query may hold a session token. Nothing was sent.
+    #[error("could not fetch from Graph: the link leads to `{origin}`, not below the Graph base")]
+    ForeignLink { origin: String },
+}
+
+/// The part of a message that is there only when there is something to say.
+struct Code<'a>(&'a str);
+struct Message<'a>(&'a str);
+
+impl fmt::Display for Code<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ", `{}`", self.0)
+        }
+    }
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.0)
+        }
+    }
+}
+
+impl GraphError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            GraphError::Unauthorized { .. } => {
+                "the token is renewed by itself; when that fails, sign in again"
+            }
+            GraphError::Gone { .. } => "the drive is enumerated in full and compared with what is known",
+            GraphError::Throttled { .. } => {
+                "polling goes on by itself after the pause; poll less often if it recurs"
+            }
+            GraphError::Refused { status: 403, .. } => {
+                "check the app's permissions (`Files.Read`, or `Files.Read.All` for an application) and its consent"
+            }
+            GraphError::Refused { status: 404, .. } => {
+                "check the resource's `url`, and that the account has a OneDrive"
+            }
+            GraphError::Refused { .. } => "check the resource's `url`",
+            GraphError::Server { .. } => "Microsoft's side: it is asked again at the next poll",
+            GraphError::Unexpected { .. } => {
+                "a proxy or a portal may stand between: open the network's way to Graph, or set `proxy` under `[network]`"
+            }
+            GraphError::TooLarge => "ask for fewer items by `pageSize`, or fewer fields by `$select`",
+            GraphError::Unreachable(no_answer) => no_answer.reason.hint(),
+            GraphError::ForeignLink { .. } => {
+                "the access token goes to the Graph base only: check `graph` under `[microsoft]`"
+            }
+        }
+    }
+}
+
+/// A client of Graph and of its token endpoint. One serves any number of threads, which share its connections.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) agent: Agent,
+    pub(super) base: Url,
+    pub(super) authority: Url,
+}
+
+impl Client {
+    /// A client of the Graph at `config.base`.
+    ///
+    /// # Errors
+    /// When a URL is not https (plain http is accepted for loopback), or the proxy or the roots cannot be used.
+    pub fn new(config: &GraphConfig<'_>) -> Result<Client, ConfigError> {
+        let base = secure(config.base, "graph")?;
+        let authority = secure(config.authority, "authority")?;
+        let route = match config.proxy {
+            _ if wire::is_loopback(&base) => Route::Direct,
+            Some(proxy) => Route::Through(proxy),
+            None => Route::Environment,
+        };
+        let company = if config.company.is_empty() {
+            "deltapost"
+        } else {
+            config.company
+        };
+        let agent = wire::agent(&Setup {
+            user_agent: &format!("NONISV|{company}|deltapost/{}", env!("CARGO_PKG_VERSION")),
+            timeouts: config.timeouts,
+            route,
+            extra_roots: config.extra_roots,
+            idle_per_host: IDLE_CONNECTIONS,
+            idle_in_all: 2 * IDLE_CONNECTIONS,
+        })?;
+        Ok(Client {
+            agent,
+            base,
+            authority,
+        })
+    }
+
+    /// The base that `page::parse` holds a page's links against.
+    pub fn base(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// The body of the 200 that `link` is answered with, 16 MiB at most. `exclude_parent` asks Graph to leave out
+    /// the folders that only something below them changed; a full enumeration needs them.
+    ///
+    /// # Errors
+    /// A link that is not below the base is refused before anything is sent. Everything but a whole 200 is an error;
+    /// none tells the token or the link.
+    pub fn fetch(
+        &self,
+        link: &Secret,
+        token: &Secret,
+        exclude_parent: bool,
+        clock: &dyn Clock,
+    ) -> Result<Vec<u8>, GraphError> {
+        if !lies_below(self.base(), link.expose()) {
+            return Err(GraphError::ForeignLink {
+                origin: shown_origin(link.expose()),
+            });
+        }
+        let authorization = format!("Bearer {}", token.expose());
+        let mut response = wire::once_more_if_stale(|on_new_connection| {
+            let mut request = self
+                .agent
+                .get(link.expose())
+                .header("Accept", "application/json")
+                .header("Authorization", &authorization);
+            if exclude_parent {
+                request = request.header("deltaExcludeParent", "true");
+            }
+            if on_new_connection {
+                request = request.config().max_idle_age(Duration::ZERO).build();
+            }
+            request.call()
+        })
+        .map_err(|error| GraphError::Unreachable(NoAnswer::from(&error)))?;
+        if response.status() != 200 {
+            return Err(self.refusal(response, link, token, clock));
+        }
+        wire::read_body(response.body_mut(), MAX_PAGE_BYTES).map_err(|error| match error {
+            BodyError::TooLarge => GraphError::TooLarge,
+            BodyError::Cut(no_answer) => GraphError::Unreachable(no_answer),
+        })
+    }
+
+    fn refusal(
+        &self,
+        mut response: Response<Body>,
+        link: &Secret,
+        token: &Secret,
+        clock: &dyn Clock,
+    ) -> GraphError {
+        let status = response.status().as_u16();
+        // Without its body the status still says what to do.
+        let body = wire::read_body(response.body_mut(), MAX_ERROR_BYTES).unwrap_or_default();
+        let mut secrets = vec![token.expose()];
+        secrets.extend(link.expose().split(['?', '&', '=']).skip(1));
+        let Complaint {
+            code,
+            message,
+            resync,
+        } = Complaint::read(&body, &secrets);
+        if resync || status == 410 {
+            return match self.location(&response, link) {
+                Ok(location) => GraphError::Gone { location, code },
+                Err(foreign) => foreign,
+            };
+        }
+        match status {
+            401 => GraphError::Unauthorized { code },
+            429 | 503 | 504 | 509 => GraphError::Throttled {
+                status,
+                retry_after: wire::retry_after(response.headers(), || clock.now()),
+            },
+            408 | 500.. => GraphError::Server { status, code },
+            400.. => GraphError::Refused {
+                status,
+                code,
+                message,
+            },
+            _ => GraphError::Unexpected { status },
+        }
+    }
+
+    /// Where a 410 says to start again, read against the link that it answers.
+    fn location(&self, response: &Response<Body>, link: &Secret) -> Result<Option<Secret>, GraphError> {
+        let Some(location) = response.headers().get("location") else {
+            return Ok(None);
+        };
+        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+        // An absolute one goes back as it came; joining would write it anew.
+        let location = match (Url::parse(&location), Url::parse(link.expose())) {
+            (Err(url::ParseError::RelativeUrlWithoutBase), Ok(link)) => {
+                link.join(&location).map_or(location, String::from)
+            }
+            _ => location,
+        };
+        if lies_below(self.base(), &location) {
+            Ok(Some(Secret::new(location)))
+        } else {
+            Err(GraphError::ForeignLink {
+                origin: shown_origin(&location),
+            })
+        }
+    }
+}
+
+fn secure(url: &str, name: &'static str) -> Result<Url, ConfigError> {
+    let url = Url::parse(url).map_err(|_| ConfigError::NotHttps { name })?;
+    let safe = url.scheme() == "https" || (url.scheme() == "http" && wire::is_loopback(&url));
+    let credentials = !url.username().is_empty() || url.password().is_some();
+    if !safe || credentials || url.query().is_some() || url.fragment().is_some() {
+        return Err(ConfigError::NotHttps { name });
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
