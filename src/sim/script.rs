@@ -72,6 +72,7 @@ pub struct Script {
 }
 
 impl Script {
+    /// The sequence of `seed`, at its beginning.
     pub fn new(seed: u64) -> Script {
         Script {
             dice: Dice::new(seed),
