@@ -12,17 +12,17 @@ const DOCUMENT: &str = r#"{"element": {"key": "onedrivev2"}, "name": "Docs", "co
     "event.notification.enabled": true, "event.notification.callback.url": "CALLBACK",
     "event.notification.signature.key": "signing-0123"}}"#;
 
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-03-01T09:30:00Z".parse().unwrap()
 }
 
 /// A new data directory with one instance in it.
-pub fn store(data_dir: &Path) -> Store {
+pub(crate) fn store(data_dir: &Path) -> Store {
     store_with_callback(data_dir, "https://example.com/in?key=query-0123")
 }
 
 /// The same, with its notifications going to `callback`.
-pub fn store_with_callback(data_dir: &Path, callback: &str) -> Store {
+pub(crate) fn store_with_callback(data_dir: &Path, callback: &str) -> Store {
     let (key, _) = Key::create(data_dir).unwrap();
     assert!(Store::create(data_dir, Sharing::Owner, &key, now()).unwrap());
     let store = Store::open(data_dir, Sharing::Owner, Some(key), Look::Whole).unwrap();
@@ -48,7 +48,7 @@ pub fn store_with_callback(data_dir: &Path, callback: &str) -> Store {
     store
 }
 
-pub fn item(id: &str, parent: &str) -> Item {
+pub(crate) fn item(id: &str, parent: &str) -> Item {
     Item {
         id: id.to_owned(),
         name: Some(id.to_owned()),
@@ -59,7 +59,7 @@ pub fn item(id: &str, parent: &str) -> Item {
     }
 }
 
-pub fn notification(event_id: &str) -> Notification {
+pub(crate) fn notification(event_id: &str) -> Notification {
     let event = Event {
         event_type: EventType::Created,
         object_id: "A".to_owned(),
@@ -74,7 +74,7 @@ pub fn notification(event_id: &str) -> Notification {
     }
 }
 
-pub fn step<'a>(upserts: &'a [Item], notifications: &'a [Notification], end: &'a PageEnd) -> PageStep<'a> {
+pub(crate) fn step<'a>(upserts: &'a [Item], notifications: &'a [Notification], end: &'a PageEnd) -> PageStep<'a> {
     PageStep {
         upserts,
         alive: &[],
@@ -87,10 +87,10 @@ pub fn step<'a>(upserts: &'a [Item], notifications: &'a [Notification], end: &'a
     }
 }
 
-pub fn next() -> PageEnd {
+pub(crate) fn next() -> PageEnd {
     PageEnd::Next(Secret::new("next-link-0123"))
 }
 
-pub fn delta() -> PageEnd {
+pub(crate) fn delta() -> PageEnd {
     PageEnd::Delta(Secret::new("delta-link-0123"))
 }
