@@ -71,6 +71,27 @@ impl Store {
         })
     }
 
+    /// Marks, when an agent starts, the instances whose grants cannot be opened for want of the key, and unmarks them
+    /// when it is back.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn note_missing_key(&self) -> Result<(), StoreError> {
+        let reason = StoreError::NoKey.to_string();
+        let (from, to, error) = match self.key() {
+            Ok(_) => ("login_required", "ok", None),
+            Err(_) => ("ok", "login_required", Some(&reason)),
+        };
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET grant_state = ?2, grant_error = ?3
+                  WHERE grant_state = ?1 AND (?1 = 'ok' OR grant_error = ?4)",
+                (from, to, error, &reason),
+            )?;
+            Ok(())
+        })
+    }
+
     /// When requests for this instance's account may go out again, where the provider has asked to wait.
     ///
     /// # Errors
