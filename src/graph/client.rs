@@ -109,7 +109,7 @@ pub enum GraphError {
 
 /// The part of a message that is there only when there is something to say.
 struct Code<'a>(&'a str);
-struct Message<'a>(&'a str);
+pub(super) struct Message<'a>(pub(super) &'a str);
 
 impl fmt::Display for Code<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
