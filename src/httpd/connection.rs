@@ -187,11 +187,8 @@ fn answer(request: &Request<'_>, shared: &Shared) -> (Reply, bool) {
     match catch_unwind(AssertUnwindSafe(|| (shared.handler)(request))) {
         Ok(reply) => (reply, true),
         Err(_) => {
-            log::error!(
-                "the handler of {} {:.200?} panicked",
-                request.method,
-                request.path()
-            );
+            let path: String = request.path().chars().take(200).collect();
+            log::error!("the handler of {} {path:?} panicked", request.method);
             (Reply::text(500, "internal error\n"), false)
         }
     }

@@ -11,9 +11,11 @@ pub(super) const MAX_HEADERS: usize = 64;
 /// A complete request, borrowed from the connection's buffers.
 #[derive(Debug)]
 pub struct Request<'a> {
+    /// The method, whatever it is.
     pub method: &'a Method,
     /// Path and query as they came; begins with `/`.
     pub target: &'a str,
+    /// All of the body; empty when there is none.
     pub body: &'a [u8],
     /// The address of the client.
     pub peer: SocketAddr,

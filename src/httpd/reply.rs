@@ -77,7 +77,9 @@ impl Reply {
                 })
                 .collect()
         };
-        if let Ok(header) = Header::from_bytes(tame(name), tame(value.as_ref())) {
+        let own = ["Connection", "Content-Length", "Transfer-Encoding"];
+        let own = own.iter().any(|own| name.eq_ignore_ascii_case(own));
+        if !own && let Ok(header) = Header::from_bytes(tame(name), tame(value.as_ref())) {
             self.headers.push(header);
         }
         self
@@ -212,7 +214,7 @@ mod tests {
             reply,
             false,
             true,
-            &["Location: /a??Set-Cookie: ?\r\n"],
+            &["Location: /a??Set-Cookie: ?\r\n", "Content-Length: 0\r\n"],
             &["\nSet-Cookie"],
         );
     }

@@ -4,3 +4,5 @@
 mod dice;
 pub mod onedrive;
 pub mod receiver;
+pub mod replay;
+pub mod script;

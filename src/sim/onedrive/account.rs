@@ -56,11 +56,13 @@ pub struct Habits {
     /// Sets come in no particular order, the same for each request of the same link; else in the order of the changes,
     /// and a full enumeration parents first.
     pub shuffle: bool,
+    /// Whether items come more than once in a set.
     pub repeats: Repeats,
     /// Pages are shorter than they might be.
     pub vary_pages: bool,
     /// Now and then a page is empty and only leads to the next.
     pub empty_pages: bool,
+    /// Whether a deleted folder brings its contents along.
     pub deleted_descendants: Descendants,
 }
 
@@ -87,6 +89,7 @@ impl Habits {
 /// Whether an item may come more than once in one set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeats {
+    /// None does.
     None,
     /// Some do, each time in the same, latest, state.
     Same,
@@ -97,7 +100,9 @@ pub enum Repeats {
 /// Whether the deletion of a folder lists what was in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descendants {
+    /// It does.
     Listed,
+    /// Only the folder is listed.
     Implied,
     /// One or the other, by the seed.
     Either,
@@ -124,6 +129,7 @@ impl Default for Gone {
 /// A simulated account and its drive.
 #[derive(Clone, Debug)]
 pub struct Account {
+    /// Which service it lives in.
     pub kind: Kind,
     /// Decides everything that is random about the account.
     pub seed: u64,
@@ -131,6 +137,7 @@ pub struct Account {
     pub page_size: usize,
     /// The drive's first present time.
     pub start: Timestamp,
+    /// How its feed behaves, until `Drive::set_habits`.
     pub habits: Habits,
 }
 

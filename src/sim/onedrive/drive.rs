@@ -13,8 +13,11 @@ use crate::core::model::ItemKind;
 /// One item of a drive, as far as an observer of events can know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// The name, without the path.
     pub name: String,
+    /// The folder's id, the root's for what lies at the top.
     pub parent: String,
+    /// What it is.
     pub kind: ItemKind,
     /// The `quickXorHash` of a file's content; empty for everything else.
     pub content: String,
@@ -50,6 +53,7 @@ impl Drive {
         self.lock().owner_id.clone()
     }
 
+    /// The root's id.
     pub fn root_id(&self) -> String {
         self.lock().nodes[ROOT].id.clone()
     }
@@ -86,6 +90,7 @@ impl Drive {
         });
     }
 
+    /// Gives an item another name; that no sibling has it already is the caller's affair.
     pub fn rename(&self, id: &str, name: &str) {
         let mut state = self.lock();
         let at = state.live(id);

@@ -24,8 +24,11 @@ pub enum Endpoint {
 pub enum Fault {
     /// Another status; the body is JSON.
     Status {
+        /// The status.
         code: u16,
+        /// Further headers, by name and value.
         headers: Vec<(&'static str, String)>,
+        /// The body.
         body: String,
     },
     /// 410 with this shape, though the token is good (*page*).
@@ -139,15 +142,21 @@ impl Fault {
 pub struct Seen {
     /// Its place among all requests of this service, from 0.
     pub number: u64,
+    /// The group that it counts for.
     pub endpoint: Endpoint,
+    /// `GET`, `POST` …
     pub method: String,
     /// Path and query.
     pub target: String,
+    /// The header `Authorization`, and so on.
     pub authorization: Option<String>,
+    /// `User-Agent`.
     pub user_agent: Option<String>,
+    /// `Prefer`.
     pub prefer: Option<String>,
     /// Whether `deltaExcludeParent: true` came with it.
     pub exclude_parents: bool,
+    /// The body: a token request's form.
     pub body: String,
 }
 

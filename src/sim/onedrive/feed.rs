@@ -40,6 +40,22 @@ struct Set {
     empty_pages: bool,
 }
 
+impl Set {
+    /// Where the page that begins at `offset` ends, and whether it is the last; `chance` decides what the feed's habits
+    /// leave open.
+    fn cut(&self, offset: usize, chance: u64) -> (usize, bool) {
+        let length = match (self.empty_pages && chance.is_multiple_of(5), self.vary_pages) {
+            (true, _) => 0,
+            (false, true) => 1 + (chance >> 8) as usize % self.page_size,
+            (false, false) => self.page_size,
+        };
+        let end = self.members.len().min(offset.saturating_add(length));
+        // The last page, too, may be an empty one.
+        let one_more = self.empty_pages && end > offset && chance.is_multiple_of(7);
+        (end, end == self.members.len() && !one_more)
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Member {
     node: usize,
@@ -265,48 +281,39 @@ impl State {
     ) -> Vec<u8> {
         let set = &self.feed.sets[&set_id];
         let chance = mix(self.feed.seed ^ mix(set_id) ^ mix(number).rotate_left(17));
-        let length = match (set.empty_pages && chance.is_multiple_of(5), set.vary_pages) {
-            (true, _) => 0,
-            (false, true) => 1 + (chance >> 8) as usize % set.page_size,
-            (false, false) => set.page_size,
+        let (end, complete) = set.cut(offset, chance);
+        let page = |number, offset| {
+            let position = Position::Page {
+                set: set_id,
+                number,
+                offset,
+            };
+            ("@odata.nextLink", self.feed.link(query, position, set.page_size))
         };
-        let end = set.members.len().min(offset.saturating_add(length));
-        let members = set.members.get(offset..end).unwrap_or_default();
-        // The last page, too, may be an empty one.
-        let complete =
-            end == set.members.len() && !(set.empty_pages && !members.is_empty() && chance.is_multiple_of(7));
-        let here = Position::Page {
-            set: set_id,
-            number,
-            offset,
+        let next = || page(number + 1, end);
+        let delta = || {
+            let link = self.feed.link(query, Position::From(set.upto), set.page_size);
+            ("@odata.deltaLink", link)
         };
-        let next = Position::Page {
-            set: set_id,
-            number: number + 1,
-            offset: end,
-        };
-        let next = ("@odata.nextLink", self.feed.link(query, next, set.page_size));
-        let delta = (
-            "@odata.deltaLink",
-            self.feed.link(query, Position::From(set.upto), set.page_size),
-        );
         let links = match fault {
             Some(Fault::NoLinks) => vec![],
-            Some(Fault::BothLinks) => vec![next, delta],
+            Some(Fault::BothLinks) => vec![next(), delta()],
             Some(Fault::ForeignNextLink(url)) => vec![("@odata.nextLink", url.clone())],
-            Some(Fault::SamePageAgain) => {
-                vec![("@odata.nextLink", self.feed.link(query, here, set.page_size))]
-            }
-            _ if complete => vec![delta],
-            _ => vec![next],
+            Some(Fault::SamePageAgain) => vec![page(number, offset)],
+            _ if complete => vec![delta()],
+            _ => vec![next()],
         };
+        let members = set.members.get(offset..end).unwrap_or_default();
+        let first_is_anonymous = matches!(fault, Some(Fault::ItemWithoutId));
+        self.page_json(&links, members, first_is_anonymous)
+    }
 
-        let mut out = Vec::with_capacity(600 * members.len() + 600);
-        out.extend_from_slice(
-            b"{\"@odata.context\":\"https://graph.microsoft.com/v1.0/$metadata#Collection(driveItem)\",",
-        );
+    fn page_json(&self, links: &[(&str, String)], members: &[Member], first_is_anonymous: bool) -> Vec<u8> {
+        let context = "https://graph.microsoft.com/v1.0/$metadata#Collection(driveItem)";
+        let mut out = Vec::with_capacity(700 * members.len() + 700);
+        out.extend_from_slice(format!("{{\"@odata.context\":\"{context}\",").as_bytes());
         for (name, link) in links {
-            let link = serde_json::Value::String(link);
+            let link = serde_json::Value::from(link.as_str());
             out.extend_from_slice(format!("\"{name}\":{link},").as_bytes());
         }
         out.extend_from_slice(b"\"value\":[");
@@ -316,14 +323,8 @@ impl State {
             }
             let node = &self.nodes[member.node];
             let older = node.before.as_deref().filter(|_| member.older);
-            let anonymous = n == 0 && matches!(fault, Some(Fault::ItemWithoutId));
-            item::write(
-                &mut out,
-                self,
-                member.node,
-                older.unwrap_or(&node.facts),
-                anonymous,
-            );
+            let facts = older.unwrap_or(&node.facts);
+            item::write(&mut out, self, member.node, facts, first_is_anonymous && n == 0);
         }
         out.extend_from_slice(b"]}");
         out

@@ -14,9 +14,11 @@ use crate::sim::dice::Dice;
 /// A registered app; when there is one, nothing is issued to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
+    /// `oauth.api.key`.
     pub client_id: String,
     /// `None` for a public client, which has none to send.
     pub client_secret: Option<String>,
+    /// What codes are issued to; `None` takes any.
     pub redirect_uri: Option<String>,
 }
 
@@ -49,6 +51,7 @@ impl Default for Rules {
 pub enum DeviceAnswer {
     /// Signs in as the first account.
     Approve,
+    /// Says no.
     Decline,
     /// Nothing, for too long.
     Expire,

@@ -9,15 +9,21 @@ use crate::core::model::EventType;
 /// One event, as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
+    /// `eventType`.
     pub event_type: EventType,
+    /// `objectId`.
     pub object_id: String,
+    /// `objectType`.
     pub object_type: String,
     /// The instance's id.
     pub instance: i64,
+    /// From the drive's root; `None` where it is `null`.
     pub path: Option<String>,
     /// What moved, in an update; empty in formats that do not say.
     pub changes: Vec<String>,
+    /// What was last known of a deleted object.
     pub previous: Option<Value>,
+    /// When it happened, as written.
     pub date: String,
     /// The provider's object, byte for byte; `None` where it is `null`.
     pub raw: Option<String>,
@@ -115,9 +121,7 @@ pub(super) fn read(content_type: &str, body: &[u8]) -> Result<(Option<String>, V
             let events = pairs.map(|(event, raw)| from_elements(message.instance_id, event, raw));
             Ok((Some(message.event_id), events.collect::<Result<_, _>>()?))
         }
-        other => Err(format!(
-            "the content type {other:.100?} is none of the documented ones"
-        )),
+        other => Err(format!("the content type {:?} is not documented", bounded(other))),
     }
 }
 
@@ -141,7 +145,7 @@ fn from_cloud_event(event: CloudEvent<'_>) -> Result<Received, String> {
         .strip_prefix("com.microsoft.onedrive.")
         .and_then(|rest| rest.split_once('.'));
     let (object_type, happened) =
-        kind.ok_or_else(|| format!("the type {:.100?} is not documented", event.kind))?;
+        kind.ok_or_else(|| format!("the type {:?} is not documented", bounded(&event.kind)))?;
     if event.specversion != "1.0" {
         return Err("`specversion` is not `1.0`".to_owned());
     }
@@ -168,5 +172,9 @@ fn present(raw: &RawValue) -> Option<String> {
 }
 
 fn event_type(text: &str) -> Result<EventType, String> {
-    EventType::from_text(text).ok_or_else(|| format!("the event type {text:.100?} is not documented"))
+    EventType::from_text(text).ok_or_else(|| format!("the event type {:?} is not documented", bounded(text)))
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(100).collect()
 }

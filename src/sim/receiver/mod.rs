@@ -21,8 +21,11 @@ pub enum Answer {
     Status(u16),
     /// A status with headers and a body.
     Full {
+        /// The status; 2xx accepts the notification.
         status: u16,
+        /// Further headers, by name and value.
         headers: Vec<(&'static str, String)>,
+        /// The body, as plain text.
         body: String,
     },
     /// 302 to this URL.
@@ -72,12 +75,15 @@ pub struct Delivery {
     pub id: String,
     /// Path and query that it came to.
     pub target: String,
+    /// All headers, in their order.
     pub headers: Vec<(String, String)>,
+    /// The body, as it came.
     pub body: Vec<u8>,
     /// Whether both signatures, the ids and the body are as documented; else the first thing that is not.
     pub verdict: Result<(), String>,
-    /// None when the body could not be read.
+    /// Empty when the body could not be read.
     pub events: Vec<Received>,
+    /// What was answered.
     pub answer: Answer,
 }
 
@@ -96,8 +102,9 @@ impl Delivery {
 pub struct Counts {
     /// Every request.
     pub requests: u64,
-    /// Different notifications that were accepted, and the events in them.
+    /// Different notifications that were accepted.
     pub notifications: u64,
+    /// The events in the notifications counted above.
     pub events: u64,
     /// Requests whose id had been accepted before.
     pub duplicates: u64,
@@ -222,6 +229,7 @@ impl Receiver {
         self.shared.lock().events.clone()
     }
 
+    /// What has arrived so far, in numbers.
     pub fn counts(&self) -> Counts {
         self.shared.lock().counts
     }
