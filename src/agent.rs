@@ -27,8 +27,17 @@ const IDLE_LOOKS: u32 = 20;
 /// What `once` came to.
 #[derive(Clone, Debug, Default)]
 pub struct OnceReport {
-    pub polls: Vec<(String, String, Result<PollRecord, String>)>,
+    pub polls: Vec<OncePoll>,
     pub delivery: Tally,
+}
+
+/// One of its polls.
+#[derive(Clone, Debug)]
+pub struct OncePoll {
+    pub instance: String,
+    pub resource: String,
+    /// What it came to, or why it stopped short.
+    pub outcome: Result<PollRecord, String>,
 }
 
 /// What the workers share.
@@ -47,6 +56,8 @@ struct Floor<'a> {
 /// # Errors
 /// When the database cannot be used at all; a failing poll or delivery is no error of the agent.
 pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
+    house.store.note_missing_key()?;
+    house.store.resume_interrupted_polls(house.clock.now())?;
     let floor = Floor::new(house, stop);
     thread::scope(|scope| {
         for _ in 0..house.config.schedule.workers {
@@ -55,12 +66,12 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
         for _ in 0..house.config.delivery.workers {
             scope.spawn(|| floor.employed(|| floor.deliverer().work()));
         }
-        let kept = floor.keep_house();
+        floor.keep_house();
         floor.polls.ring();
         floor.deliveries.ring();
         floor.see_out();
-        kept
-    })
+    });
+    Ok(())
 }
 
 /// Polls every resource that is polled at all once, then delivers what is due. Stops early when `stop` is set.
@@ -192,18 +203,39 @@ impl<'a> Floor<'a> {
     fn poll_until_stopped(&self) {
         while !self.stopping() {
             let heard = self.polls.rings();
-            let now = self.house.clock.now();
-            match self
-                .polls
-                .claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id)))
-            {
-                Ok(Some(claim)) => self.poll_claimed(claim.key(), claim.work),
-                Ok(None) => self.polls.wait(heard, LOOK),
+            match self.poll_next() {
+                Ok(true) => {}
+                Ok(false) => self.polls.wait(heard, LOOK),
                 Err(error) => {
+                    // The poll may not even have begun: it would be due again at once.
                     log::error!("polling stalled error={:?}", error.to_string());
                     self.polls.wait(heard, LOOK);
                 }
             }
+        }
+    }
+
+    /// Polls the next resource; returns whether there was one.
+    fn poll_next(&self) -> Result<bool, StoreError> {
+        let now = self.house.clock.now();
+        let claim = self
+            .polls
+            .claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id)))?;
+        let Some(claim) = claim else { return Ok(false) };
+        let depth = claim.work.map_or(Depth::Changes, |request| request.depth);
+        let polled = self
+            .poller()
+            .poll(claim.key(), depth, &mut |_| self.deliveries.ring());
+        if let Some(request) = claim.work {
+            let answer = match &polled {
+                Ok(record) => json!({"record": record}),
+                Err(error) => json!({"error": error.to_string(), "hint": error.hint()}),
+            };
+            self.house.store.answer_request(request.id, &answer.to_string())?;
+        }
+        match polled {
+            Err(PollError::Store(error)) => Err(error),
+            _ => Ok(true),
         }
     }
 
@@ -230,65 +262,46 @@ impl<'a> Floor<'a> {
         Ok(due.map(|id| (id, None)))
     }
 
-    fn poll_claimed(&self, resource_id: i64, request: Option<Request>) {
-        let depth = request.map_or(Depth::Changes, |request| request.depth);
-        let polled = self
-            .poller()
-            .poll(resource_id, depth, &mut |_| self.deliveries.ring());
-        let Some(request) = request else { return };
-        let answer = match polled {
-            Ok(record) => json!({"record": record}),
-            Err(error) => json!({"error": error.to_string(), "hint": error.hint()}),
-        };
-        if let Err(error) = self.house.store.answer_request(request.id, &answer.to_string()) {
-            log::error!(
-                "could not answer a command request={} error={:?}",
-                request.id,
-                error.to_string()
-            );
-        }
-    }
-
     fn poll_for_report(
         &self,
         resource_id: i64,
         progress: &(dyn Fn(&str, &PollRecord) + Sync),
-    ) -> Result<(String, String, Result<PollRecord, String>), StoreError> {
-        let resource = self.house.store.resource(resource_id)?;
-        let instance = self.house.store.instance(resource.instance_id)?;
-        let held = self
-            .house
-            .store
-            .throttled_until(instance.id)?
-            .filter(|until| *until > self.house.clock.now());
-        let outcome = match held {
-            Some(until) => Err(format!("the provider asked to wait until {until:.3}")),
-            None => self
-                .poller()
-                .poll(resource_id, Depth::Changes, &mut |record| {
-                    progress(&resource.name, record)
-                })
-                .map_err(|error| error.to_string()),
-        };
-        Ok((instance.name, resource.name, outcome))
+    ) -> Result<OncePoll, StoreError> {
+        let (instance, resource) = self.house.store.resource_names(resource_id)?;
+        let outcome = self
+            .poller()
+            .poll(resource_id, Depth::Changes, &mut |record| {
+                progress(&resource, record)
+            })
+            .map_err(|error| error.to_string());
+        Ok(OncePoll {
+            instance,
+            resource,
+            outcome,
+        })
     }
 
     /// What needs doing between polls and deliveries, until the agent is asked to stop.
-    fn keep_house(&self) -> Result<(), StoreError> {
+    fn keep_house(&self) {
         let mut idle_looks = 0;
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
-            self.remove_drained()?;
-            idle_looks = if self.house.store.written_since_asked()? {
-                0
-            } else {
-                idle_looks + 1
-            };
-            if idle_looks == IDLE_LOOKS {
-                self.house.store.checkpoint()?;
+            let kept = self.remove_drained().and_then(|()| {
+                idle_looks = if self.house.store.written_since_asked()? {
+                    0
+                } else {
+                    idle_looks + 1
+                };
+                if idle_looks == IDLE_LOOKS {
+                    self.house.store.checkpoint()
+                } else {
+                    Ok(())
+                }
+            });
+            if let Err(error) = kept {
+                log::error!("could not keep house error={:?}", error.to_string());
             }
         }
-        Ok(())
     }
 
     fn remove_drained(&self) -> Result<(), StoreError> {

@@ -34,6 +34,9 @@ pub enum PollError {
     /// The stored configuration is not valid for this version.
     #[error("the configuration of instance `{instance}` is not valid: {problem}")]
     Configuration { instance: String, problem: String },
+    /// The provider has asked to be left alone; nothing was requested.
+    #[error("the provider asked to wait until {until:.3}")]
+    Held { until: Timestamp },
     /// The feed leads back to a page that it has led to before.
     #[error("the feed repeats itself: its next page is one that this poll has read already")]
     Cycle,
@@ -51,6 +54,7 @@ impl PollError {
             PollError::Graph(error) => Some(error.hint().to_owned()),
             PollError::Page(error) => Some(error.hint().to_owned()),
             PollError::Configuration { .. } => Some("correct it with `deltapost instance update`".to_owned()),
+            PollError::Held { .. } => Some("polling goes on by itself after that time".to_owned()),
             PollError::Cycle | PollError::Restarted => Some("the next poll tries again".to_owned()),
         }
     }
@@ -76,7 +80,7 @@ struct Run<'a> {
     settings: Settings,
     cycle: Cycle,
     restarts: u32,
-    record: PollRecord,
+    record: &'a mut PollRecord,
     /// Told after each commit, with what the poll has come to so far.
     progress: &'a mut dyn FnMut(&PollRecord),
 }
@@ -93,51 +97,46 @@ impl Poller<'_> {
         progress: &mut dyn FnMut(&PollRecord),
     ) -> Result<PollRecord, PollError> {
         let started_at = self.clock.now();
-        let resource = self.store.resource(resource_id)?;
-        let instance = self.store.instance(resource.instance_id)?;
-        self.store.begin_poll(&resource, started_at)?;
+        self.store.begin_poll(resource_id, started_at)?;
         let mut record = PollRecord::default();
-        let outcome = self.run(instance.clone(), resource.clone(), depth, &mut record, progress);
-        record.duration_ms = self
-            .clock
-            .now()
-            .duration_since(started_at)
-            .as_millis()
-            .try_into()
-            .unwrap_or(i64::MAX);
+        let outcome = self.run(resource_id, depth, &mut record, progress);
+        let duration = self.clock.now().duration_since(started_at);
+        record.duration_ms = duration.as_millis().try_into().unwrap_or(i64::MAX);
         record.error = outcome.as_ref().err().map(ToString::to_string);
         self.store.end_poll(resource_id, started_at, &record)?;
-        log_outcome(&instance, &resource, &record);
         outcome.map(|()| record)
     }
 
     fn run(
         &self,
-        instance: Instance,
-        resource: Resource,
+        resource_id: i64,
         depth: Depth,
         record: &mut PollRecord,
         progress: &mut dyn FnMut(&PollRecord),
     ) -> Result<(), PollError> {
-        let base = self.client.base();
-        let settings =
-            elements::settings(instance.element, &instance.configuration, base).map_err(|problems| {
-                PollError::Configuration {
-                    instance: instance.name.clone(),
-                    problem: problems.first().map_or_else(String::new, ToString::to_string),
-                }
+        let resource = self.store.resource(resource_id)?;
+        let instance = self.store.instance(resource.instance_id)?;
+        let settings = elements::settings(instance.element, &instance.configuration, self.client.base())
+            .map_err(|problems| PollError::Configuration {
+                instance: instance.name.clone(),
+                problem: problems.first().map_or_else(String::new, ToString::to_string),
             })?;
+        let until = self.store.throttled_until(instance.id)?;
+        if let Some(until) = until.filter(|until| *until > self.clock.now()) {
+            return Err(PollError::Held { until });
+        }
         let mut run = Run {
             poller: *self,
             instance,
             settings,
             cycle: Cycle::default(),
             restarts: 0,
-            record: PollRecord::default(),
+            record,
             progress,
         };
+        let name = resource.name.clone();
         let outcome = run.read_set(resource, depth);
-        *record = run.record;
+        log_outcome(&run.instance, &name, run.record, outcome.as_ref().err());
         outcome
     }
 }
@@ -238,7 +237,7 @@ impl Run<'_> {
         self.record.unchanged += unchanged;
         self.record.filtered += filtered;
         self.record.events += changes.len() as u64;
-        (self.progress)(&self.record);
+        (self.progress)(self.record);
         Ok(())
     }
 
@@ -267,7 +266,7 @@ impl Run<'_> {
             killpoint::reached("swept");
             resource.cursor_seq += 1;
             self.record.events += changes.len() as u64;
-            (self.progress)(&self.record);
+            (self.progress)(self.record);
             if phase != Phase::Sweeping {
                 return Ok(());
             }
@@ -359,23 +358,17 @@ impl Run<'_> {
     }
 }
 
-fn log_outcome(instance: &Instance, resource: &Resource, record: &PollRecord) {
-    let PollRecord {
-        pages,
-        items,
-        events,
-        duration_ms,
-        ..
-    } = record;
-    let (instance, resource) = (&instance.name, &resource.name);
-    match &record.error {
-        Some(error) => log::warn!(
-            "poll failed instance={instance:?} resource={resource:?} pages={pages} items={items} \
-             events={events} duration_ms={duration_ms} error={error:?}"
-        ),
-        None => log::info!(
-            "poll done instance={instance:?} resource={resource:?} pages={pages} items={items} \
-             events={events} duration_ms={duration_ms}"
-        ),
+fn log_outcome(instance: &Instance, resource: &str, record: &PollRecord, error: Option<&PollError>) {
+    let (
+        instance,
+        PollRecord {
+            pages, items, events, ..
+        },
+    ) = (&instance.name, record);
+    let poll =
+        format!("instance={instance:?} resource={resource:?} pages={pages} items={items} events={events}");
+    match error {
+        Some(error) => log::warn!("poll failed {poll} error={:?}", error.to_string()),
+        None => log::info!("poll done {poll}"),
     }
 }

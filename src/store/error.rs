@@ -53,8 +53,8 @@ pub enum StoreError {
     /// No instance has that id or name.
     #[error("there is no instance `{0}`")]
     NoSuchInstance(String),
-    /// Somebody else moved the cursor in the meantime; nothing was written.
-    #[error("another poll of this resource has moved its cursor in the meantime")]
+    /// Somebody else moved the cursor or deleted the instance in the meantime; nothing was written.
+    #[error("the resource was changed, polled or deleted by somebody else in the meantime")]
     Superseded,
     /// A row holds what this version cannot read.
     #[error("the database holds `{value}` as {what}, which this deltapost does not know")]

@@ -1,4 +1,4 @@
-//! Instances with their secrets and grants. A configuration is split on its way in: what may be shown stands as JSON
+//! Instances with their secrets. A configuration is split on its way in: what may be shown stands as JSON
 //! in `instance`, the rest is sealed in `secret`.
 
 use std::collections::BTreeMap;
@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::grants::{ACCESS_TOKEN, Grant, REFRESH_TOKEN};
 use super::{Store, StoreError, endpoints, resources};
 use crate::core::elements;
 use crate::core::model::{
@@ -14,9 +15,6 @@ use crate::core::model::{
 
 /// Rows that one transaction removes.
 const REMOVAL: i64 = 1_000;
-
-const REFRESH_TOKEN: &str = "grant.refresh_token";
-const ACCESS_TOKEN: &str = "grant.access_token";
 
 /// An instance that does not exist yet.
 #[derive(Debug)]
@@ -28,15 +26,6 @@ pub struct NewInstance<'a> {
     /// The typed reading of `configuration`.
     pub settings: &'a Settings,
     pub grant: &'a Grant,
-}
-
-/// What an account's provider has given so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grant {
-    pub refresh_token: Option<Secret>,
-    pub access_token: Option<Secret>,
-    /// When the access token ends.
-    pub expires_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -216,85 +205,6 @@ impl Store {
         })
     }
 
-    /// What the provider has given this instance.
-    ///
-    /// # Errors
-    /// `NoKey`.
-    pub fn grant(&self, instance_id: i64) -> Result<Grant, StoreError> {
-        let stored = self.read(|connection| secrets(connection, instance_id))?;
-        let open = |name: &str| -> Result<Option<Secret>, StoreError> {
-            let sealed = stored.iter().find(|(key, _)| key == name);
-            sealed
-                .map(|(key, sealed)| self.key()?.open(&place(instance_id, key), sealed))
-                .transpose()
-        };
-        let mut grant = Grant {
-            refresh_token: open(REFRESH_TOKEN)?,
-            ..Grant::default()
-        };
-        // The access token is sealed together with its end: `<time> <token>`.
-        if let Some(stored) = open(ACCESS_TOKEN)?
-            && let Some((time, token)) = stored.expose().split_once(' ')
-        {
-            grant.expires_at = time_from_text(time);
-            grant.access_token = Some(Secret::new(token));
-        }
-        Ok(grant)
-    }
-
-    /// Keeps a renewed grant, durably, and with it that the instance is signed in.
-    ///
-    /// # Errors
-    /// `NoKey`; when the database cannot be written.
-    pub fn save_grant(&self, instance_id: i64, grant: &Grant, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| self.put_grant(connection, instance_id, grant, now))
-    }
-
-    /// Marks that a person must sign in again, and why.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn require_login(&self, instance_id: i64, reason: &str) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance SET grant_state = 'login_required', grant_error = ?2 WHERE id = ?1",
-                (instance_id, reason),
-            )?;
-            Ok(())
-        })
-    }
-
-    /// When requests for this instance's account may go out again, where the provider has asked to wait.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn throttled_until(&self, instance_id: i64) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|connection| {
-            let until: Option<Option<String>> = connection
-                .query_row(
-                    "SELECT throttled_until FROM instance WHERE id = ?1",
-                    [instance_id],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            Ok(until.flatten().as_deref().and_then(time_from_text))
-        })
-    }
-
-    /// Keeps the provider's wish that nothing is requested for this account before `until`.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn throttle(&self, instance_id: i64, until: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance SET throttled_until = ?2 WHERE id = ?1",
-                (instance_id, time_text(until)),
-            )?;
-            Ok(())
-        })
-    }
-
     fn instances_where(
         &self,
         connection: &Connection,
@@ -326,7 +236,7 @@ impl Store {
         Ok(instances)
     }
 
-    fn put_secrets(
+    pub(super) fn put_secrets(
         &self,
         connection: &Connection,
         instance_id: i64,
@@ -343,29 +253,6 @@ impl Store {
                 .seal(&place(instance_id, key), secret.expose().as_bytes());
             statement.execute((instance_id, key, sealed, time_text(now)))?;
         }
-        Ok(())
-    }
-
-    fn put_grant(
-        &self,
-        connection: &Connection,
-        instance_id: i64,
-        grant: &Grant,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut tokens = BTreeMap::new();
-        if let Some(token) = &grant.refresh_token {
-            tokens.insert(REFRESH_TOKEN.to_owned(), token.clone());
-        }
-        if let (Some(token), Some(end)) = (&grant.access_token, grant.expires_at) {
-            let with_end = Secret::new(format!("{} {}", time_text(end), token.expose()));
-            tokens.insert(ACCESS_TOKEN.to_owned(), with_end);
-        }
-        self.put_secrets(connection, instance_id, &tokens, now)?;
-        connection.execute(
-            "UPDATE instance SET grant_state = 'ok', grant_error = NULL WHERE id = ?1",
-            [instance_id],
-        )?;
         Ok(())
     }
 
@@ -425,14 +312,17 @@ pub(super) fn known<T>(
     })
 }
 
-fn secrets(connection: &Connection, instance_id: i64) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+pub(super) fn secrets(
+    connection: &Connection,
+    instance_id: i64,
+) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT key, sealed FROM secret WHERE instance_id = ?1")?;
     let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The place that a secret is bound to.
-fn place(instance_id: i64, key: &str) -> String {
+pub(super) fn place(instance_id: i64, key: &str) -> String {
     format!("instance/{instance_id}/{key}")
 }
 

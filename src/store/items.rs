@@ -5,7 +5,7 @@
 use rusqlite::{Connection, Row};
 
 use super::instances::known;
-use super::outbox::append;
+use super::outbox::{append, refuse_leaving};
 use super::{Resource, Store, StoreError};
 use crate::core::detect::Known;
 use crate::core::model::{Item, ItemKind, Notification, Phase};
@@ -178,6 +178,7 @@ impl Store {
         now: jiff::Timestamp,
     ) -> Result<Phase, StoreError> {
         self.write(|connection| {
+            refuse_leaving(connection, resource)?;
             let mut forget =
                 connection.prepare_cached("DELETE FROM item WHERE resource_id = ?1 AND object_id = ?2")?;
             let mut unstage = connection

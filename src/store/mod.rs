@@ -3,6 +3,7 @@
 
 mod endpoints;
 mod error;
+mod grants;
 mod instances;
 mod items;
 mod lock;
@@ -25,7 +26,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use error::StoreError;
-pub use instances::{Grant, NewInstance};
+pub use grants::Grant;
+pub use instances::NewInstance;
 pub use items::Doomed;
 pub use lock::AgentLock;
 pub use outbox::{Attempt, Due, PageStep};

@@ -2,7 +2,7 @@
 //! transaction; attempts are recorded in groups.
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::items::put_items;
 use super::{Resource, Store, StoreError};
@@ -57,11 +57,13 @@ impl Store {
     /// nothing. Returns the phase that the resource is in afterwards.
     ///
     /// # Errors
-    /// `Superseded` when the resource has moved on from `resource.cursor_seq`; nothing is written then.
+    /// `Superseded` when the resource has moved on from `resource.cursor_seq`, or its instance is being deleted; nothing
+    /// is written then.
     pub fn commit_page(&self, resource: &Resource, step: &PageStep<'_>) -> Result<Phase, StoreError> {
         let (PageEnd::Next(link) | PageEnd::Delta(link)) = step.end;
         let sealed = self.seal_cursor(resource.id, Some(link))?;
         self.write(|connection| {
+            refuse_leaving(connection, resource)?;
             put_items(connection, resource.id, resource.generation, step.upserts)?;
             stage(connection, resource.id, step)?;
             append(connection, resource, step.notifications, step.now)?;
@@ -198,6 +200,20 @@ impl Store {
                 [instance_id],
             )?)
         })
+    }
+}
+
+/// Nothing is added to an instance that is being deleted.
+pub(super) fn refuse_leaving(connection: &Connection, resource: &Resource) -> Result<(), StoreError> {
+    let leaving: bool = connection
+        .prepare_cached("SELECT deleting_since IS NOT NULL FROM instance WHERE id = ?1")?
+        .query_row([resource.instance_id], |row| row.get(0))
+        .optional()?
+        .unwrap_or(true);
+    if leaving {
+        Err(StoreError::Superseded)
+    } else {
+        Ok(())
     }
 }
 

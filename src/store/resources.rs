@@ -84,6 +84,20 @@ impl Store {
         })
     }
 
+    /// The names of a resource's instance and of itself.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or there is no such resource.
+    pub fn resource_names(&self, id: i64) -> Result<(String, String), StoreError> {
+        self.read(|connection| {
+            Ok(connection.query_row(
+                "SELECT i.name, r.name FROM resource r JOIN instance i ON i.id = r.instance_id WHERE r.id = ?1",
+                [id],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?)
+        })
+    }
+
     /// The resources whose instances are polled at all, by id.
     ///
     /// # Errors
@@ -118,21 +132,44 @@ impl Store {
         })
     }
 
-    /// Notes that a poll begins, and when the next one is due after it.
+    /// Notes that a poll begins, and when the next one is due after it. It is the first thing that a poll does, so that
+    /// whatever it meets, it is not due again at once.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn begin_poll(&self, resource: &Resource, now: Timestamp) -> Result<(), StoreError> {
-        let next = resource.interval_seconds.map(|seconds| {
-            let next = now.saturating_add(jiff::SignedDuration::from_secs(seconds));
-            time_text(next.unwrap_or(Timestamp::MAX))
-        });
+    pub fn begin_poll(&self, resource_id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.write(|connection| {
-            connection.execute(
-                "UPDATE resource SET last_poll_at = ?2, next_poll_at = ?3 WHERE id = ?1",
-                (resource.id, time_text(now), next),
-            )?;
+            let interval: Option<i64> = connection
+                .prepare_cached("SELECT interval_seconds FROM resource WHERE id = ?1")?
+                .query_row([resource_id], |row| row.get(0))
+                .optional()?
+                .flatten();
+            let next = interval.map(|seconds| {
+                let next = now.saturating_add(jiff::SignedDuration::from_secs(seconds));
+                time_text(next.unwrap_or(Timestamp::MAX))
+            });
+            connection
+                .prepare_cached("UPDATE resource SET last_poll_at = ?2, next_poll_at = ?3 WHERE id = ?1")?
+                .execute((resource_id, time_text(now), next))?;
             Ok(())
+        })
+    }
+
+    /// Makes due again, at the agent's start, what a crash or a stop has interrupted: polls that began and are not in
+    /// the history as ended.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn resume_interrupted_polls(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.write(|connection| {
+            Ok(connection.execute(
+                "UPDATE resource SET next_poll_at = ?1
+                  WHERE interval_seconds IS NOT NULL AND last_poll_at IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM poll p
+                                     WHERE p.resource_id = resource.id AND p.started_at = resource.last_poll_at
+                                       AND p.outcome <> 'stopped')",
+                [time_text(now)],
+            )?)
         })
     }
 

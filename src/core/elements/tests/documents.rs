@@ -1,3 +1,5 @@
+//! Documents as they come: the seed in its forms, and what is wrong with others.
+
 use serde_json::{Value, json};
 
 use super::{BASE, SEED, parsed, problems};

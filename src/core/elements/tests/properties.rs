@@ -1,3 +1,5 @@
+//! What holds for every document, however odd.
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

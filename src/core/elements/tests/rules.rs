@@ -1,3 +1,5 @@
+//! The rules between keys, and what an update, a replacement and a reading make of a configuration.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
