@@ -12,7 +12,8 @@ use crate::core::elements;
 use crate::core::model::{BaselineMode, Change, Instance, Page, PageEnd, Phase, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::grants::{GrantError, Grants};
-use crate::graph::client::{self, Client, GraphError};
+use crate::graph::client::{Client, GraphError};
+use crate::graph::link;
 use crate::graph::page::{self, PageError};
 use crate::killpoint;
 use crate::store::{Depth, PageStep, PollRecord, Resource, Store, StoreError};
@@ -175,7 +176,7 @@ impl Run<'_> {
     fn read_page(&mut self, resource: &Resource) -> Result<bool, PollError> {
         let link = match &resource.cursor {
             Some(link) => link.clone(),
-            None => client::first_link(
+            None => link::first_link(
                 self.poller.client.base(),
                 &resource.url,
                 resource.baseline,

@@ -9,9 +9,9 @@ use ureq::{Agent, Body};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::core::model::{BaselineMode, Secret};
+use crate::core::model::Secret;
 use crate::graph::complaint::Complaint;
-use crate::graph::{lies_below, shown_origin};
+use crate::graph::link::{lies_below, shown_origin};
 use crate::wire::{self, BodyError, Route, Setup, SetupError, Timeouts};
 
 pub use crate::wire::{Failure, NoAnswer, Stage};
@@ -32,8 +32,8 @@ pub const TIMEOUTS: Timeouts = Timeouts {
     total: Duration::from_secs(180),
 };
 
-/// What a client is made of.
-#[derive(Clone, Copy, Debug)]
+/// What a client is made of. Not to be shown: a proxy's URL may hold credentials.
+#[derive(Clone, Copy)]
 pub struct GraphConfig<'a> {
     /// `https://graph.microsoft.com/v1.0`; plain http for loopback only.
     pub base: &'a str,
@@ -52,7 +52,7 @@ pub struct GraphConfig<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// `name` is the key of the configuration.
-    #[error("could not use `{name}` under `[microsoft]`: it is not an https URL")]
+    #[error("could not use `{name}` under `[microsoft]`: it is not a plain https URL")]
     NotHttps { name: &'static str },
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -62,7 +62,9 @@ impl ConfigError {
     /// The next thing to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            ConfigError::NotHttps { .. } => "plain http is accepted for a host of this machine only",
+            ConfigError::NotHttps { .. } => {
+                "write it with a host and no credentials, query or fragment; http is accepted for loopback only"
+            }
             ConfigError::Setup(error) => error.hint(),
         }
     }
@@ -259,10 +261,14 @@ impl Client {
         let status = response.status().as_u16();
         // Without its body the status still says what to do.
         let body = wire::read_body(response.body_mut(), MAX_ERROR_BYTES).unwrap_or_default();
-        let query = link.expose().split_once('?').map_or("", |(_, query)| query);
-        let complaint = Complaint::read(&body, &[token.expose(), query]);
-        let Complaint { code, message, .. } = complaint;
-        if complaint.resync || status == 410 {
+        let mut secrets = vec![token.expose()];
+        secrets.extend(link.expose().split(['?', '&', '=']).skip(1));
+        let Complaint {
+            code,
+            message,
+            resync,
+        } = Complaint::read(&body, &secrets);
+        if resync || status == 410 {
             return match self.location(&response, link) {
                 Ok(location) => GraphError::Gone { location, code },
                 Err(foreign) => foreign,
@@ -308,55 +314,13 @@ impl Client {
 }
 
 fn secure(url: &str, name: &'static str) -> Result<Url, ConfigError> {
-    match Url::parse(url) {
-        Ok(parsed)
-            if parsed.has_host()
-                && (parsed.scheme() == "https"
-                    || parsed.scheme() == "http" && wire::is_loopback(&parsed)) =>
-        {
-            Ok(parsed)
-        }
-        _ => Err(ConfigError::NotHttps { name }),
+    let url = Url::parse(url).map_err(|_| ConfigError::NotHttps { name })?;
+    let safe = url.scheme() == "https" || (url.scheme() == "http" && wire::is_loopback(&url));
+    let credentials = !url.username().is_empty() || url.password().is_some();
+    if !safe || credentials || url.query().is_some() || url.fragment().is_some() {
+        return Err(ConfigError::NotHttps { name });
     }
-}
-
-/// The first request of a resource: `url`, a path below `base` or an absolute URL there, with `$top` for a page size,
-/// and `token=latest` when nothing older than now is wanted. What `url` itself says of either stands.
-///
-/// # Errors
-/// When the result does not lie below `base`.
-pub fn first_link(
-    base: &str,
-    url: &str,
-    baseline: BaselineMode,
-    page_size: Option<u32>,
-) -> Result<Secret, GraphError> {
-    let whole = if url.starts_with('/') {
-        format!("{}{url}", base.trim_end_matches('/'))
-    } else {
-        url.to_owned()
-    };
-    let foreign = || GraphError::ForeignLink {
-        origin: shown_origin(&whole),
-    };
-    // Writing the URL anew is what encodes the spaces and letters of a folder's name.
-    let mut link = Url::parse(&whole).map_err(|_| foreign())?;
-    link.set_fragment(None);
-    let has = |name: &str| link.query_pairs().any(|(key, _)| key.eq_ignore_ascii_case(name));
-    let mut queries: Vec<String> = link.query().map(str::to_owned).into_iter().collect();
-    if let Some(size) = page_size.filter(|_| !has("$top")) {
-        queries.push(format!("$top={size}"));
-    }
-    if baseline == BaselineMode::Latest && !has("token") && !link.path().contains("(token=") {
-        queries.push("token=latest".to_owned());
-    }
-    queries.retain(|query| !query.is_empty());
-    link.set_query((!queries.is_empty()).then(|| queries.join("&")).as_deref());
-    if lies_below(base, link.as_str()) {
-        Ok(Secret::new(link))
-    } else {
-        Err(foreign())
-    }
+    Ok(url)
 }
 
 #[cfg(test)]

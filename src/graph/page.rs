@@ -10,7 +10,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::core::model::{FeedItem, ItemKind, Page, PageEnd, Secret};
-use crate::graph::{lies_below, shown_origin};
+use crate::graph::link::{lies_below, shown_origin};
 
 /// Why an answer is not a page of changes. Items are counted from 0, as in `value[0]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

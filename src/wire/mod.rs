@@ -52,8 +52,8 @@ impl Timeouts {
     }
 }
 
-/// The way out to the other side.
-#[derive(Clone, Copy, Debug)]
+/// The way out to the other side. Not to be shown: a proxy's URL may hold credentials.
+#[derive(Clone, Copy)]
 pub enum Route<'a> {
     /// No proxy, whatever the environment says.
     Direct,
@@ -64,7 +64,7 @@ pub enum Route<'a> {
 }
 
 /// What an agent is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Setup<'a> {
     pub user_agent: &'a str,
     pub timeouts: Timeouts,

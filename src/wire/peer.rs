@@ -37,7 +37,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Peer {
     /// A peer on loopback that performs `acts` in order.
     pub(crate) fn start(acts: Vec<Act>) -> Peer {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Peer::on(TcpListener::bind("127.0.0.1:0").unwrap(), acts)
+    }
+
+    /// A peer behind `listener`, whose port its answers may name.
+    pub(crate) fn on(listener: TcpListener, acts: Vec<Act>) -> Peer {
         let port = listener.local_addr().unwrap().port();
         let (seen, requests) = channel();
         let (over, until_over) = channel();
