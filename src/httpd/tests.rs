@@ -156,6 +156,17 @@ fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn a_client_that_goes_on_sending_still_learns_why_it_is_refused() {
+    let server = start(patient(), echo);
+    let mut client = Client::of(&server);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n");
+    for _ in 0..600 {
+        client.send([b'x'; 1000]);
+    }
+    assert_eq!(client.response().0, 413);
+}
+
+#[test]
 fn a_head_beyond_the_limit_is_refused() {
     let server = start(patient(), echo);
     for filler in ["x".repeat(17 * 1024), "x".repeat(40 * 1024)] {
@@ -197,9 +208,14 @@ fn a_request_that_takes_too_long_is_refused_even_while_it_trickles() {
     client.0.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     // Each byte comes well within the limit; all of them together do not.
     let mut answer = [0; 12];
-    while client.0.read_exact(&mut answer).is_err() {
-        client.send("X");
-    }
+    let waits = (0..1000).take_while(|_| {
+        let waiting = client.0.read_exact(&mut answer).is_err();
+        if waiting {
+            client.send("X");
+        }
+        waiting
+    });
+    assert!(waits.count() < 1000);
     assert_eq!(&answer, b"HTTP/1.1 408");
 }
 

@@ -160,6 +160,19 @@ impl Store {
         })
     }
 
+    /// How many steps the schema of the database in `data_dir` is behind; opening it takes them. Changes nothing.
+    ///
+    /// # Errors
+    /// When it is of a newer version, or not a deltapost database.
+    pub fn pending_steps(data_dir: &Path) -> Result<usize, StoreError> {
+        let path = data_dir.join(DATABASE);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(&path, flags).map_err(|source| StoreError::opening(&path, source))?;
+        connection.busy_timeout(BUSY)?;
+        migrate::pending_steps(&connection, &path)
+    }
+
     /// The database's path.
     pub fn path(&self) -> &Path {
         &self.path

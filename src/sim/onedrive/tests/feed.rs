@@ -175,6 +175,46 @@ fn a_link_answers_the_same_members_in_the_same_order_with_their_latest_state() {
 }
 
 #[test]
+fn changes_come_in_the_order_of_the_last_ones_unless_they_are_shuffled() {
+    let orders = [Habits::CALM, Habits::AWKWARD].map(|habits| {
+        let client = Client::of(Account {
+            habits,
+            ..Account::business()
+        });
+        let drive = client.cloud.drive();
+        let (_, mut files) = drive.bulk_create(0, 12);
+        let delta = client.set(&client.feed(), &[]).1;
+        files.iter().for_each(|file| drive.edit(file));
+        drive.edit(&files[0]);
+        files.rotate_left(1);
+        let (pages, _) = client.set(&delta, &[("deltaExcludeParent", "true")]);
+        pages.iter().flat_map(Got::ids).collect::<Vec<_>>() == files
+    });
+    assert_eq!(orders, [true, false]);
+}
+
+#[test]
+fn what_is_restored_comes_back_whole_to_its_folder_or_to_the_root() {
+    let client = Client::of(Account::consumer());
+    let drive = client.cloud.drive();
+    let outer = drive.create_folder(&drive.root_id(), "outer");
+    let inner = drive.create_folder(&outer, "inner");
+    let file = drive.create_file(&inner, "file", 1);
+    let before = drive.tree();
+    drive.delete(&outer);
+    assert_eq!(drive.tree(), Tree::new());
+    drive.restore(&outer);
+    assert_eq!(drive.tree(), before);
+    drive.delete(&file);
+    drive.delete(&outer);
+    drive.restore(&inner);
+    assert_eq!(drive.path_of(&inner), "/inner");
+    assert_eq!(drive.tree().len(), 1, "what was deleted apart stays deleted");
+    drive.restore(&file);
+    assert_eq!(drive.find("/inner/file"), Some(file));
+}
+
+#[test]
 fn each_kind_of_account_leaves_out_what_it_leaves_out() {
     for (account, absent_always, absent_deleted, id_length) in [
         (Account::business(), vec!["cTag"], vec!["name", "cTag"], Some(34)),

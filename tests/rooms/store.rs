@@ -1,96 +1,12 @@
 //! The store's promises, on real files: one step of a cursor is all or nothing, a sweep goes leaf first and survives an
 //! interruption between any two of its transactions, and what is sealed stays closed without the key.
 
-use std::path::Path;
-
 use deltapost::core::detect::StagedDeletion;
 use deltapost::core::elements;
-use deltapost::core::model::{Event, EventType, Item, ItemKind, Notification, PageEnd, Phase, Secret};
-use deltapost::store::{Grant, Key, Look, NewInstance, PageStep, Resource, Sharing, Store, StoreError};
-use jiff::Timestamp;
+use deltapost::core::model::{Item, Phase, Secret};
+use deltapost::store::{Grant, Key, Look, PageStep, Resource, Sharing, Store, StoreError};
 
-const DOCUMENT: &str = r#"{"element": {"key": "onedrivev2"}, "name": "Docs", "configuration": {
-    "oauth.api.key": "app", "oauth.user.refresh_token": "old-token-0123",
-    "event.notification.enabled": true, "event.notification.callback.url": "https://example.com/in?key=query-0123",
-    "event.notification.signature.key": "signing-0123"}}"#;
-
-fn now() -> Timestamp {
-    "2026-03-01T09:30:00Z".parse().unwrap()
-}
-
-/// A new data directory with one instance in it.
-fn store(data_dir: &Path) -> Store {
-    let (key, _) = Key::create(data_dir).unwrap();
-    assert!(Store::create(data_dir, Sharing::Owner, &key, now()).unwrap());
-    let store = Store::open(data_dir, Sharing::Owner, Some(key), Look::Whole).unwrap();
-    let document = elements::parse(DOCUMENT).unwrap();
-    let new = elements::check_new(&document, "https://graph.microsoft.com/v1.0").unwrap();
-    store
-        .create_instance(
-            &NewInstance {
-                name: &new.name,
-                element: new.element,
-                tags: &[],
-                configuration: &document.configuration,
-                settings: &new.settings,
-                grant: &Grant {
-                    refresh_token: Some(Secret::new("refresh-0123")),
-                    access_token: Some(Secret::new("access-0123")),
-                    expires_at: Some(now()),
-                },
-            },
-            now(),
-        )
-        .unwrap();
-    store
-}
-
-fn item(id: &str, parent: &str) -> Item {
-    Item {
-        id: id.to_owned(),
-        name: Some(id.to_owned()),
-        parent_id: Some(parent.to_owned()),
-        kind: ItemKind::Folder,
-        content: vec![1],
-        metadata: vec![1],
-    }
-}
-
-fn notification(event_id: &str) -> Notification {
-    let event = Event {
-        event_type: EventType::Created,
-        object_id: "A".to_owned(),
-        object_type: "file".to_owned(),
-        path: None,
-        raw: Some((0, 2)),
-    };
-    Notification {
-        event_id: event_id.to_owned(),
-        body: b"{}".to_vec(),
-        events: vec![event],
-    }
-}
-
-fn step<'a>(upserts: &'a [Item], notifications: &'a [Notification], end: &'a PageEnd) -> PageStep<'a> {
-    PageStep {
-        upserts,
-        alive: &[],
-        staged: &[],
-        notifications,
-        end,
-        drive_id: None,
-        root_id: None,
-        now: now(),
-    }
-}
-
-fn next() -> PageEnd {
-    PageEnd::Next(Secret::new("next-link-0123"))
-}
-
-fn delta() -> PageEnd {
-    PageEnd::Delta(Secret::new("delta-link-0123"))
-}
+use crate::fixture::{delta, item, next, notification, now, step, store};
 
 /// Works the sweep off as a poll does, and returns the ids in the order in which they went.
 fn sweep(store: &Store, mut resource: Resource) -> Vec<String> {
