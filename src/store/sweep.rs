@@ -29,7 +29,8 @@ pub struct Doomed {
 
 impl Store {
     /// Marks every item that the set just read says is gone: those listed as deleted and not seen alive afterwards,
-    /// after an enumeration those that it did not show, and the descendants of all of them.
+    /// after an enumeration those that it did not show, and the descendants of all of them, of folders that were never
+    /// known, too.
     ///
     /// # Errors
     /// When the database cannot be written; marking again goes on where it stopped.
@@ -41,6 +42,14 @@ impl Store {
                 (SELECT s.object_id FROM staged_deletion s
                    JOIN item i ON i.resource_id = s.resource_id AND i.object_id = s.object_id
                   WHERE s.resource_id = ?1 AND i.doomed = 0 LIMIT ?2)",
+            |statement| Ok(statement.execute((id, MARKED))?),
+        )?;
+        self.in_steps(
+            "UPDATE item SET doomed = 1
+              WHERE resource_id = ?1 AND object_id IN
+                (SELECT child.object_id FROM staged_deletion s
+                   JOIN item child ON child.resource_id = s.resource_id AND child.parent_id = s.object_id
+                  WHERE s.resource_id = ?1 AND child.doomed = 0 LIMIT ?2)",
             |statement| Ok(statement.execute((id, MARKED))?),
         )?;
         self.mark_unseen(id)?;
