@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long requests that are under way at a stop may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether a grant dies of idleness.
+const IDLE_GRANTS: Duration = Duration::from_secs(60 * 60);
+
 /// How many looks without work go by before the WAL is put away.
 const IDLE_LOOKS: u32 = 20;
 
@@ -66,6 +69,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
         for _ in 0..house.config.delivery.workers {
             scope.spawn(|| floor.employed(|| floor.deliverer().work()));
         }
+        scope.spawn(|| floor.employed(|| floor.keep_grants()));
         floor.keep_house();
         floor.polls.ring();
         floor.deliveries.ring();
@@ -113,6 +117,7 @@ pub fn once(
         report.polls.push(poll?);
     }
     report.delivery = drain(house, stop)?;
+    floor.grants.renew_idle(stop)?;
     floor.remove_drained()?;
     Ok(report)
 }
@@ -300,6 +305,20 @@ impl<'a> Floor<'a> {
             });
             if let Err(error) = kept {
                 log::error!("could not keep house error={:?}", error.to_string());
+            }
+        }
+    }
+
+    /// Keeps grants alive that no poll uses, until the agent is asked to stop.
+    fn keep_grants(&self) {
+        while !self.stopping() {
+            if let Err(error) = self.grants.renew_idle(self.stop) {
+                log::error!("could not renew idle grants error={:?}", error.to_string());
+            }
+            let mut waited = Duration::ZERO;
+            while waited < IDLE_GRANTS && !self.stopping() {
+                self.house.clock.sleep(LOOK);
+                waited += LOOK;
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::callback::Sender;
 use crate::clock::SystemClock;
 use crate::commands::House;
 use crate::config::Config;
+use crate::core::model::Secret;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
 use crate::store::{AgentLock, DATABASE, Key, Look, Sharing, Store, StoreError};
 
@@ -62,7 +63,7 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
         base: &config.microsoft.graph,
         authority: &config.microsoft.authority,
         company: config.microsoft.company.as_deref().unwrap_or_default(),
-        proxy: None,
+        proxy: config.network.proxy.as_ref().map(Secret::expose),
         extra_roots: roots.as_deref(),
         timeouts: TIMEOUTS,
     })?;

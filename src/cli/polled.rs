@@ -35,6 +35,9 @@ struct Record {
     unchanged: u64,
     filtered: u64,
     duration_ms: i64,
+    /// A stale token, a gap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     /// It was asked to stop between two pages.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
@@ -49,6 +52,7 @@ impl From<PollRecord> for Record {
             events,
             unchanged,
             filtered,
+            note,
             stopped,
             ..
         } = record;
@@ -59,6 +63,7 @@ impl From<PollRecord> for Record {
             unchanged,
             filtered,
             duration_ms,
+            note,
             stopped,
         }
     }
@@ -85,19 +90,23 @@ impl Polled {
             unchanged,
             filtered,
             duration_ms,
+            note,
             stopped,
-        } = self.record;
-        let end = if stopped {
+        } = &self.record;
+        let stopped = if *stopped {
             ", stopped between two pages"
         } else {
             ""
         };
+        let note = note
+            .as_ref()
+            .map_or_else(String::new, |note| format!("; {}", shown(note)));
         format!(
             "{} / {}: {pages} pages, {items} items, {events} events ({unchanged} unchanged, {filtered} filtered) \
-             in {:.1} s{end}\n",
+             in {:.1} s{stopped}{note}\n",
             shown(&self.instance),
             shown(&self.resource),
-            duration_ms as f64 / 1000.0
+            *duration_ms as f64 / 1000.0
         )
     }
 

@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::core::model::Secret;
 pub use problem::{ConfigError, ConfigProblem, Fault};
 use reader::Reader;
 
@@ -68,6 +69,8 @@ pub struct Microsoft {
 /// `[network]`: the way to the provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
+    /// An HTTP proxy to go through; its URL may hold credentials. Without one, the environment's.
+    pub proxy: Option<Secret>,
     /// Roots in PEM that are trusted beside the system's; absolute. Whether it can be read is not checked here.
     pub ca_file: Option<PathBuf>,
 }
@@ -158,6 +161,7 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("microsoft.graph", value::base_url, &mut microsoft.graph);
     reader.one("microsoft.company", value::company, &mut microsoft.company);
 
+    reader.one("network.proxy", value::proxy, &mut config.network.proxy);
     reader.one("network.ca_file", value::file, &mut config.network.ca_file);
 }
 

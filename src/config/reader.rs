@@ -26,7 +26,6 @@ const NOT_YET: &[&str] = &[
     "delivery.proxy",
     "outbox",
     "alerts",
-    "network.proxy",
 ];
 
 /// Reads values out of `text` and collects what is wrong with them.

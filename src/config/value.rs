@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::core::model::Secret;
 use toml::de::DeValue;
 use url::{Host, Url};
 
@@ -135,6 +136,22 @@ pub(super) fn base_url(value: &DeValue) -> Result<String, Wrong> {
             received: text
                 .filter(|text| text.contains(['@', '?', '#']))
                 .map(|_| "one that is not shown here, since it may hold a secret".to_owned()),
+        }),
+    }
+}
+
+/// An http or https URL of a proxy, which may hold credentials and is never shown; `""` is none.
+pub(super) fn proxy(value: &DeValue) -> Result<Option<Secret>, Wrong> {
+    let good = |text: &&str| {
+        let url = Url::parse(text).ok();
+        text.is_empty() || url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    };
+    let expected = "a URL such as \"http://proxy.example:3128\", or \"\" for none";
+    match optional_text(value, good, expected) {
+        Ok(proxy) => Ok(proxy.map(Secret::new)),
+        Err(wrong) => Err(Wrong {
+            received: Some("one that is not shown here, since it may hold a secret".to_owned()),
+            ..wrong
         }),
     }
 }

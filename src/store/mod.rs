@@ -1,6 +1,7 @@
 //! SQLite: opening the database safely, and the two ways in. With `schema/*.sql`, this room is the only place with
 //! SQL. It decides nothing: what changed and when to retry is told to it.
 
+mod comparison;
 mod endpoints;
 mod error;
 mod grants;
@@ -9,6 +10,7 @@ mod items;
 mod lock;
 mod migrate;
 mod outbox;
+mod renewals;
 mod report;
 mod requests;
 mod resources;
@@ -26,8 +28,9 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+pub use comparison::{Hold, Restart};
 pub use error::StoreError;
-pub use grants::Grant;
+pub use grants::{Grant, Pause};
 pub use instances::NewInstance;
 pub use lock::AgentLock;
 pub use outbox::{Attempt, Due, PageStep};

@@ -116,6 +116,8 @@ pub fn agent(setup: &Setup<'_>) -> Result<Agent, SetupError> {
         .max_redirects(0)
         .http_status_as_error(false)
         .user_agent(header_safe(setup.user_agent))
+        // Who wants packed answers asks for them: a callback's few bytes are not worth it.
+        .accept_encoding("")
         .proxy(proxy(setup.route)?)
         .tls_config(TlsConfig::builder().root_certs(roots(setup.extra_roots)?).build())
         .timeout_connect(Some(connect))
@@ -224,6 +226,12 @@ pub fn retry_after(headers: &HeaderMap, now: impl Fn() -> Timestamp) -> Option<D
     }
     let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
     Some(date.duration_since(now()).try_into().unwrap_or(Duration::ZERO))
+}
+
+/// `Date` (RFC 9110, 6.6.1): when the answer was made, by the other side's clock. `None` when it is absent or no date.
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let value = headers.get("date")?.to_str().ok()?.trim();
+    rfc2822::DateTimeParser::new().parse_timestamp(value).ok()
 }
 
 /// Whether the host of `url` is this machine, by name or address.
