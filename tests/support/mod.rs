@@ -2,6 +2,10 @@
 //! receiver, and the binary as people run it. Random drives are in `storm`, what deliveries must be in `ledger`.
 
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails should fail the test at once"
+)]
 
 pub(crate) mod ledger;
 pub(crate) mod process;
