@@ -3,5 +3,7 @@
 
 mod support;
 
+#[path = "pipeline/feed.rs"]
+mod feed;
 #[path = "pipeline/storms.rs"]
 mod storms;
