@@ -8,6 +8,9 @@
 
 mod support;
 
+#[path = "pipeline/account.rs"]
+mod account;
+
 #[path = "pipeline/delivery.rs"]
 mod delivery;
 
