@@ -12,6 +12,7 @@ mod instance;
 mod logging;
 mod outbox;
 mod poll;
+mod polled;
 mod progress;
 mod reply;
 mod run;
