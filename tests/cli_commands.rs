@@ -10,6 +10,8 @@
 mod bad_input;
 #[path = "cli_commands/beside_an_agent.rs"]
 mod beside_an_agent;
+#[path = "cli_commands/demo.rs"]
+mod demo;
 #[path = "cli_commands/house.rs"]
 mod house;
 #[path = "cli_commands/init.rs"]
