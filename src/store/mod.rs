@@ -13,6 +13,7 @@ mod report;
 mod requests;
 mod resources;
 mod secrets;
+mod sweep;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -28,13 +29,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 pub use error::StoreError;
 pub use grants::Grant;
 pub use instances::NewInstance;
-pub use items::Doomed;
 pub use lock::AgentLock;
 pub use outbox::{Attempt, Due, PageStep};
 pub use report::{AttemptRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
 pub use secrets::Key;
+pub use sweep::Doomed;
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";
@@ -273,4 +274,12 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
 /// the connection is as good as before.
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Reads a column's text as what it stands for.
+fn known<T>(what: &'static str, text: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    read(text).ok_or_else(|| StoreError::Unreadable {
+        what,
+        value: text.chars().take(80).collect(),
+    })
 }

@@ -238,3 +238,5 @@ pub fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

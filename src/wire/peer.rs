@@ -18,6 +18,10 @@ pub(crate) enum Act {
     Close,
     /// Reads it, answers with these bytes, and leaves the connection open and silent until the test is over.
     AnswerAndHang(Vec<u8>),
+    /// Reads nothing, and leaves the connection open and silent until the test is over.
+    Ignore,
+    /// Reads no more than a little of it, answers with these bytes, and closes.
+    Interrupt(Vec<u8>),
     /// Writes these bytes to a new connection without having read anything, then reads until the other side closes.
     Blurt(Vec<u8>),
 }
@@ -85,7 +89,7 @@ fn perform(door: &Door, acts: Vec<Act>, seen: &Sender<String>, until_over: &Rece
     let mut connection = None;
     for act in acts {
         let (mut stream, request) = match (&act, connection.take()) {
-            (Act::Blurt(_), _) => (door.accept(), None),
+            (Act::Blurt(_) | Act::Ignore | Act::Interrupt(_), _) => (door.accept(), None),
             (_, Some(mut stream)) => match read_request(&mut stream) {
                 Some(request) => (stream, Some(request)),
                 None => door.next_request(),
@@ -105,6 +109,13 @@ fn perform(door: &Door, acts: Vec<Act>, seen: &Sender<String>, until_over: &Rece
                 stream.write_all(&bytes).ok();
             }
             Act::Close => {}
+            Act::Ignore => {
+                until_over.recv().ok();
+            }
+            Act::Interrupt(bytes) => {
+                stream.read_exact(&mut [0; 1000]).ok();
+                stream.write_all(&bytes).ok();
+            }
             Act::AnswerAndHang(bytes) => {
                 stream.write_all(&bytes).ok();
                 until_over.recv().ok();
