@@ -203,7 +203,7 @@ fn kill_at_random(scene: &mut Scene, weather: &mut Weather, args: &[&str]) -> bo
     let after = 1 + weather.dice.below(14) as u64;
     let by_pages = weather.dice.one_in(2);
     let mut looks = 0;
-    let came = within(Duration::from_secs(3), || {
+    let came = within(Duration::from_secs(20), || {
         looks += 1;
         if looks % 3 == 0 {
             weather.step();
