@@ -149,7 +149,9 @@ fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, Failure> {
 /// The key that is there, or a new one where there is no database that would need another.
 fn make_key(data_dir: &Path, made: &mut Made) -> Result<Key, Failure> {
     if let Some(key) = house::load_key(data_dir)? {
-        made.note(data_dir.join("secret.key"), false);
+        // One from systemd's credentials is none of our files.
+        made.existing
+            .extend(Some(data_dir.join("secret.key")).filter(|path| path.exists()));
         return Ok(key);
     }
     if data_dir.join(DATABASE).exists() {
@@ -242,5 +244,32 @@ fn settle_config(path: &Path, data_dir: &Path) -> io::Result<()> {
     match User::from_uid(Uid::from_raw(owner))? {
         Some(user) => chown(path, None, Some(user.gid.as_raw())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_configuration_is_written_once_with_the_directories_above_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("etc/deltapost/deltapost.toml");
+        assert_eq!(write_config(&path), Ok(true));
+        assert_eq!(fs::read_to_string(&path).unwrap(), config::TEMPLATE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::write(&path, "group = \"mine\"\n").unwrap();
+        assert_eq!(write_config(&path), Ok(false));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "group = \"mine\"\n");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_told_with_what_to_do() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("etc"), "a file, where a directory should be").unwrap();
+        let failure = write_config(&home.path().join("etc/deltapost.toml")).unwrap_err();
+        assert_eq!(failure.code, 1);
+        let hint = "run as root, or name a file of your own: `deltapost --config ./deltapost.toml init`";
+        assert_eq!(failure.problems[0].hint.as_deref(), Some(hint));
     }
 }

@@ -20,7 +20,7 @@ const STATE: &str = "SELECT
 fn bench() -> Bench {
     let bench = Bench::new(Account::business());
     let drive = bench.drive();
-    let mut storm = Storm::new(3);
+    let storm = Storm::new(3);
     (0..20).for_each(|_| storm.step(&drive));
     bench.create("Docs", json!({}));
     bench.poll(1).unwrap();

@@ -82,7 +82,7 @@ fn packed_answers_mean_the_same() {
     });
     bench.cloud.pack_answers();
     let drive = bench.drive();
-    let mut storm = Storm::new(4);
+    let storm = Storm::new(4);
     bench.create("Docs", json!({}));
     bench.poll(1).unwrap();
     let start = drive.tree();

@@ -68,7 +68,7 @@ fn check_rounds(account: Account, seed: u64) {
     let _seed = Seed(seed);
     let bench = Bench::new(small_pages(account, seed));
     let drive = bench.drive();
-    let mut storm = Storm::new(seed);
+    let storm = Storm::new(seed);
     (0..25).for_each(|_| storm.step(&drive));
     bench.create("Docs", json!({}));
     bench.poll(1).unwrap();
@@ -103,7 +103,7 @@ fn a_link_that_repeats_for_ever_is_left_and_costs_nothing() {
     for page in 0..4 {
         let bench = Bench::new(small_pages(Account::business(), 5));
         let drive = bench.drive();
-        let mut storm = Storm::new(5);
+        let storm = Storm::new(5);
         bench.create("Docs", json!({}));
         bench.poll(1).unwrap();
         let start = drive.tree();
