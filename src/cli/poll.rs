@@ -116,14 +116,17 @@ pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
             let progress = Progress::new(house.clock);
             let report = agent::once(&house, &stop, &|name, record| progress.show(name, record))?;
             let polls = report.polls.into_iter().map(|poll| {
-                let (record, error) = match poll.outcome {
-                    Ok(record) => (Some(record), None),
-                    Err(error) => (None, Some(error)),
-                };
-                let answer = Answer {
-                    record,
-                    error,
-                    hint: None,
+                let answer = match poll.outcome {
+                    Ok(record) => Answer {
+                        record: Some(record),
+                        error: None,
+                        hint: None,
+                    },
+                    Err(error) => Answer {
+                        record: None,
+                        error: Some(error.to_string()),
+                        hint: error.hint(),
+                    },
                 };
                 Polled::of(&poll.instance, &poll.resource, answer)
             });

@@ -203,13 +203,25 @@ impl<'a> Run<'a> {
         )
     }
 
+    /// Has the resource wait for a person: the one place where that begins.
+    fn hold(&self, resource: &Resource, hold: Hold) -> Result<(), PollError> {
+        self.poller.store.hold(resource, hold)?;
+        log::error!(
+            "held for a person instance={:?} resource={:?} why={}",
+            self.instance.name,
+            resource.name,
+            hold.as_str()
+        );
+        Ok(())
+    }
+
     /// Holds the resource when `page` is another drive's.
     fn refuse_another_drive(&self, resource: &Resource, page: &Page<'_>) -> Result<(), PollError> {
         let (known, root) = (resource.drive_id.as_deref(), resource.root_id.as_deref());
         if !drive::is_another(page, known, root) {
             return Ok(());
         }
-        self.poller.store.hold(resource, Hold::Drive)?;
+        self.hold(resource, Hold::Drive)?;
         let (seen, seen_root) = drive::shown_by(page);
         let told = |drive: Option<&str>, root: Option<&str>| drive.or(root).unwrap_or_default().to_owned();
         Err(PollError::AnotherDrive {
@@ -265,7 +277,7 @@ impl<'a> Run<'a> {
         store.mark_doomed(&resource)?;
         killpoint::reached("marked");
         if let Some((doomed, known)) = store.drastic_deletions(resource.id)? {
-            store.hold(&resource, Hold::Deletions)?;
+            self.hold(&resource, Hold::Deletions)?;
             return Err(PollError::Drastic { doomed, known });
         }
         loop {
