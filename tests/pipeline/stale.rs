@@ -1,6 +1,7 @@
 //! What becomes of tokens that have gone stale, and of polls that are told to read everything again.
 
 use deltapost::sim::onedrive::{Account, Drive, Endpoint, Fault, Gone};
+use serde_json::json;
 
 use crate::office::{id, news, office, site, told};
 use crate::support::ledger::{check_deliveries, check_replay};
@@ -155,4 +156,32 @@ fn a_rebaseline_learns_anew_in_silence_and_forgets_nothing_that_exists() {
             "{baseline}"
         );
     }
+}
+
+#[test]
+fn a_changed_url_learns_anew_also_in_the_middle_of_a_sweep() {
+    let site = site(Account::business(), "snapshot", 2);
+    let drive = site.drive();
+    office(&drive);
+    let mut seen = 0;
+    news(&site, &mut seen);
+    let finance = id(&drive, "/Finance");
+    drive.delete(&finance);
+    let agent = site.spawn(&["once"], &[("DELTAPOST_KILL_AT", "marked")]);
+    assert_eq!(agent.wait(), None, "it dies with the folder marked as gone");
+    drive.restore(&finance);
+    let url = format!("/drives/{}/root/delta", drive.id());
+    let settings = json!({"events": {"url": url, "pageSize": 2}});
+    let set = format!("event.poller.configuration={settings}");
+    site.cli(&["instance", "update", "Docs", "--set", &set])
+        .code(0)
+        .says(&["learns what exists there anew"]);
+    assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
+    let known = drive.tree().len() + 1;
+    assert_eq!(site.cell("SELECT count(*) FROM item"), known.to_string());
+    drive.edit(&id(&drive, "/Finance/report.xlsx"));
+    assert_eq!(
+        told(&news(&site, &mut seen)),
+        ["UPDATED /Finance/report.xlsx content"]
+    );
 }
