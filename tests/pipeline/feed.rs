@@ -255,3 +255,52 @@ fn what_a_filter_keeps_back_is_counted_and_remembered() {
         ]
     );
 }
+
+#[test]
+fn what_leaves_a_folder_while_the_set_is_read_that_says_the_folder_is_gone_is_not_lost() {
+    for baseline in ["snapshot", "emit"] {
+        let habits = Habits {
+            deleted_descendants: Descendants::Implied,
+            ..Habits::CALM
+        };
+        let site = site(
+            Account {
+                habits,
+                ..Account::business()
+            },
+            baseline,
+            1,
+        );
+        let drive = site.drive();
+        office(&drive);
+        let mut seen = 0;
+        news(&site, &mut seen);
+        let before = drive.tree();
+        let (finance, year) = (id(&drive, "/Finance"), id(&drive, "/Finance/2026"));
+        drive.edit(&id(&drive, "/notes.txt"));
+        drive.rename(&finance, "Money");
+        // Between the pages of a set that shows the one and the other.
+        let (page, office) = (AtomicUsize::new(0), drive.clone());
+        site.cloud.on_request(move |_| {
+            if page.fetch_add(1, Ordering::SeqCst) == 1 {
+                office.move_to(&year, &office.root_id());
+                office.delete(&finance);
+            }
+        });
+        let mut events = news(&site, &mut seen);
+        events.extend(news(&site, &mut seen));
+        check_replay(&before, &events, &drive.tree());
+        let mut told = told(&events);
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "DELETED /Finance",
+                "DELETED /Finance/report.xlsx",
+                "UPDATED /2026 parent",
+                "UPDATED /notes.txt content",
+            ],
+            "{baseline}"
+        );
+    }
+}
