@@ -26,7 +26,7 @@ struct Weather {
 const FAIR: Weather = Weather {
     seed: 1,
     steps: 550,
-    polls: 8,
+    polls: 11,
     stale: None,
     meanwhile: false,
     baseline: "emit",
@@ -56,7 +56,12 @@ fn check_storm(account: Account, weather: Weather) {
     };
     if weather.meanwhile {
         let (storm, drive) = (storm.clone(), drive.clone());
-        site.cloud.on_request(move |_| storm.step(&drive));
+        site.cloud.on_request(move |_| {
+            storm.step(&drive);
+            if weather.stale.is_some_and(|n| storm.one_in(4 * n)) {
+                drive.expire_delta_tokens(Gone::default());
+            }
+        });
     }
     for _ in 0..weather.steps {
         storm.step(&drive);
@@ -68,7 +73,7 @@ fn check_storm(account: Account, weather: Weather) {
             });
         }
         if storm.one_in(weather.polls) {
-            site.once().code(0);
+            poll_in(weather, &site);
         }
     }
     site.cloud.on_request(|_| {});
@@ -83,6 +88,18 @@ fn check_storm(account: Account, weather: Weather) {
     }
     check_deliveries(&site);
     check_replay(&start, &events, &drive.tree());
+}
+
+/// Where tokens go stale in the middle of sets, a poll may be sent back to the start too often, and leave the rest to
+/// the next one.
+#[track_caller]
+fn poll_in(weather: Weather, site: &Site) {
+    let ran = site.once();
+    if ran.code == Some(1) && weather.meanwhile && weather.stale.is_some() {
+        ran.says(&["the provider found the token stale 3 times in one poll"]);
+    } else {
+        ran.code(0);
+    }
 }
 
 #[test]
@@ -132,10 +149,15 @@ fn of_an_item_that_a_set_shows_in_two_states_the_last_one_counts() {
 
 #[test]
 fn a_drive_that_changes_while_it_is_read_loses_nothing() {
-    for (seed, account) in [(106, Account::business()), (101, Account::consumer())] {
+    for (seed, account, stale) in [
+        (106, Account::business(), None),
+        (101, Account::consumer(), None),
+        (306, Account::business(), Some(20)),
+    ] {
         let weather = Weather {
             seed,
             meanwhile: true,
+            stale,
             ..FAIR
         };
         check_storm(account.awkward(seed), weather);
