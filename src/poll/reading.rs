@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
-use super::{PollError, Poller, RESTARTS};
+use super::{PollError, Poller, RESTARTS, SETS};
 use crate::clock;
 use crate::core::cycle::Cycle;
 use crate::core::detect::{self, Detected, Rules};
@@ -28,6 +28,10 @@ pub(super) struct Run<'a> {
     pub(super) record: &'a mut PollRecord,
     cycle: Cycle,
     restarts: u32,
+    /// Sets read to their ends.
+    sets: u32,
+    /// This set, or one that an earlier poll left behind, says that a folder is gone.
+    folder_gone: bool,
     /// Where a stale token's answer says to begin again. It is not kept: whatever comes of it, the resource's own link
     /// begins there, too.
     location: Option<Secret>,
@@ -50,6 +54,8 @@ impl<'a> Run<'a> {
             record,
             cycle: Cycle::default(),
             restarts: 0,
+            sets: 0,
+            folder_gone: false,
             location: None,
             progress,
         }
@@ -58,6 +64,7 @@ impl<'a> Run<'a> {
     /// Reads one set to its end. A sweep that an earlier poll left behind is finished first.
     pub(super) fn read_set(&mut self, mut resource: Resource, depth: Depth) -> Result<(), PollError> {
         self.begin(&resource, depth)?;
+        self.folder_gone = self.poller.store.has_staged_deletions(resource.id)?;
         let mut read = false;
         loop {
             resource = self.poller.store.resource(resource.id)?;
@@ -117,9 +124,9 @@ impl<'a> Run<'a> {
         {
             return Err(PollError::Cycle);
         }
-        self.commit(resource, &page)?;
+        let read = self.commit(resource, &page)?;
         killpoint::reached("committed");
-        Ok(matches!(page.end, PageEnd::Delta(_)))
+        Ok(read)
     }
 
     /// Goes on after a page that could not be had, if there is a way. `hinted`: its link was a stale token's `Location`.
@@ -188,6 +195,7 @@ impl<'a> Run<'a> {
         );
         self.record.note = note.or(self.record.note.take());
         self.cycle = Cycle::default();
+        self.folder_gone = false;
         // Where it begins at now, an enumeration is not wanted.
         self.location = location.filter(|_| resource.baseline != BaselineMode::Latest);
         Ok(self.poller.store.start_over(resource, restart)?)
@@ -230,8 +238,11 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Holds a page against what is known and commits what it means.
-    fn commit(&mut self, resource: &Resource, page: &Page<'_>) -> Result<(), PollError> {
+    /// Holds a page against what is known and commits what it means. Returns whether all is read.
+    ///
+    /// A set is fixed at its first page and shows the drive as it is at each. So it may say that a folder is gone, and
+    /// not that something was moved out of it just before; then the next set, which does, is read before the sweep.
+    fn commit(&mut self, resource: &Resource, page: &Page<'_>) -> Result<bool, PollError> {
         let now = self.poller.clock.now();
         self.refuse_another_drive(resource, page)?;
         let ids = page.items.iter().map(|item| item.id.as_str());
@@ -244,11 +255,15 @@ impl<'a> Run<'a> {
             upserts,
             alive,
             staged,
+            folder_gone,
             unchanged,
             filtered,
             drive_id,
             root_id,
         } = detected;
+        self.folder_gone |= folder_gone;
+        let set_ends = matches!(page.end, PageEnd::Delta(_));
+        let wait = set_ends && self.folder_gone && !resource.silent;
         self.poller.store.commit_page(
             resource,
             &PageStep {
@@ -257,6 +272,7 @@ impl<'a> Run<'a> {
                 staged: &staged,
                 notifications: &notifications,
                 end: &page.end,
+                wait,
                 drive_id: drive_id.as_deref(),
                 root_id: root_id.as_deref(),
                 now,
@@ -268,7 +284,12 @@ impl<'a> Run<'a> {
         self.record.filtered += filtered;
         self.record.events += changes.len() as u64;
         (self.progress)(self.record);
-        Ok(())
+        if set_ends {
+            self.sets += 1;
+            self.folder_gone = false;
+            self.cycle = Cycle::default();
+        }
+        Ok(set_ends && (!wait || self.sets == SETS))
     }
 
     /// Works through what the set just read says is gone, leaf first, until the resource follows the new deltaLink.

@@ -3,6 +3,7 @@
 
 use rusqlite::OptionalExtension;
 
+use super::resources::void_the_set;
 use super::{Resource, Store, StoreError};
 use crate::core::model::Phase;
 
@@ -83,15 +84,8 @@ impl Store {
                     [resource.id],
                 )?,
             };
-            // What was staged belongs to a set that is read no further; the comparison finds it again.
-            connection.execute(
-                "DELETE FROM staged_deletion WHERE resource_id = ?1",
-                [resource.id],
-            )?;
-            connection.execute(
-                "UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0",
-                [resource.id],
-            )?;
+            // The comparison finds it again.
+            void_the_set(connection, resource.id)?;
             Ok(())
         })
     }
