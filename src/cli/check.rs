@@ -162,8 +162,8 @@ fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failur
     }
     if instance.grant_state == GrantState::LoginRequired {
         let hint = format!(
-            "`deltapost instance show {id}` says why; `deltapost login {id}`, or pass a new code: `deltapost instance \
-             update {id} --set providerData.code=@FILE`",
+            "sign in again: `deltapost login {id}`, or pass a new code: `deltapost instance update {id} --set \
+             providerData.code=@FILE`; `deltapost instance show {id}` says why",
             id = instance.id
         );
         found.push(Failure::failed(
