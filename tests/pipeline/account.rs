@@ -134,7 +134,10 @@ fn a_revoked_grant_asks_for_a_new_sign_in_and_then_misses_nothing() {
         .code(1)
         .one_error_with_a_hint()
         .says(&["must sign in again", "providerData.code"]);
-    site.once().code(1);
+    site.once()
+        .code(1)
+        .one_error_with_a_hint()
+        .says(&["must sign in again", "providerData.code"]);
     assert_eq!(endpoints(&site, seen), []);
     let code = site.file("code", &site.cloud.issue_code());
     let set = format!("providerData.code=@{}", code.display());
