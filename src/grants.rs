@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{self, Clock};
-use crate::core::elements;
 use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
+use crate::core::{backoff, elements};
 use crate::graph::auth::{App, AuthError, LONGEST_REQUEST, Tokens};
 use crate::graph::client::Client;
 use crate::killpoint;
@@ -195,6 +195,19 @@ impl<'a> Grants<'a> {
         Ok(())
     }
 
+    /// Keeps that the provider has turned a request of this account away, Graph or the token endpoint, `asked` for so
+    /// long a pause or not for how long. Returns its end.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn leave_alone(&self, instance_id: i64, asked: Option<Duration>) -> Result<Timestamp, StoreError> {
+        let throttles = self.store.pause(instance_id)?.throttles;
+        let wait = backoff::pause(asked, throttles, clock::draw());
+        let until = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        self.store.throttle(instance_id, until, true)?;
+        Ok(until)
+    }
+
     fn renew(&self, instance: &Instance, settings: &Settings, grant: &Grant) -> Result<Secret, GrantError> {
         let lacks = |what| GrantError::Incomplete {
             instance: instance.name.clone(),
@@ -224,6 +237,10 @@ impl<'a> Grants<'a> {
                 self.store.require_login(instance.id, &self.holder, &reason)?;
                 log::error!("login required instance={:?} error={reason:?}", instance.name);
                 return Err(error.into());
+            }
+            Err(AuthError::Throttled { retry_after }) => {
+                self.leave_alone(instance.id, retry_after)?;
+                return Err(AuthError::Throttled { retry_after }.into());
             }
             other => other?,
         };

@@ -1,13 +1,10 @@
 //! How a page is asked for: with the account's token, and never while the provider wants to be left alone. A pause
 //! belongs to the account and is kept, so that it holds for its other resources and after a restart.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::PollError;
 use super::reading::Run;
-use crate::clock;
 use crate::core::backoff;
 use crate::core::model::{Phase, Secret};
 use crate::grants::GrantError;
@@ -26,17 +23,21 @@ impl Run<'_> {
                     self.poller.store.calm(self.instance.id)?;
                 }
                 if let Some(wait) = fetched.pause {
-                    let until = self.after(backoff::pause(Some(wait), 0, 0.0));
+                    let wait = backoff::pause(Some(wait), 0, 0.0);
+                    let until = self.poller.clock.now().saturating_add(wait);
+                    let until = until.unwrap_or(Timestamp::MAX);
                     self.poller.store.throttle(self.instance.id, until, false)?;
                 }
             }
-            Err(
-                PollError::Graph(GraphError::Throttled { retry_after, .. })
-                | PollError::Grant(GrantError::Auth(AuthError::Throttled { retry_after })),
-            ) => {
-                let until = self.after(backoff::pause(*retry_after, pause.throttles, clock::draw()));
-                self.poller.store.throttle(self.instance.id, until, true)?;
+            Err(PollError::Graph(GraphError::Throttled { retry_after, .. })) => {
+                let until = self.poller.grants.leave_alone(self.instance.id, *retry_after)?;
                 self.poller.store.make_up(resource.id, until)?;
+            }
+            Err(PollError::Grant(GrantError::Auth(AuthError::Throttled { .. }))) => {
+                // The renewal has kept the pause.
+                if let Some(until) = self.poller.store.pause(self.instance.id)?.until {
+                    self.poller.store.make_up(resource.id, until)?;
+                }
             }
             Err(_) => {}
         }
@@ -75,13 +76,5 @@ impl Run<'_> {
             }
             other => Ok(other?),
         }
-    }
-
-    fn after(&self, wait: Duration) -> Timestamp {
-        self.poller
-            .clock
-            .now()
-            .saturating_add(wait)
-            .unwrap_or(Timestamp::MAX)
     }
 }

@@ -328,15 +328,7 @@ pub(super) fn reconcile(
                 notes.push(format!(
                     "resource `{name}` has another url and learns what exists there anew"
                 ));
-                void_the_set(connection, id)?;
-                connection.execute(
-                    "UPDATE resource
-                        SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
-                            next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL,
-                            compared_items = NULL, held = NULL
-                      WHERE id = ?1",
-                    (id, silent),
-                )?;
+                learn_anew(connection, id, silent)?;
             }
             continue;
         }
@@ -364,6 +356,20 @@ pub(super) fn reconcile(
         connection.execute("DELETE FROM resource WHERE id = ?1", [id])?;
     }
     Ok(notes)
+}
+
+/// Forgets where a resource stands and whose drive it was: its url leads elsewhere.
+fn learn_anew(connection: &Connection, resource_id: i64, silent: bool) -> Result<(), StoreError> {
+    void_the_set(connection, resource_id)?;
+    connection.execute(
+        "UPDATE resource
+            SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
+                next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL,
+                compared_items = NULL, held = NULL
+          WHERE id = ?1",
+        (resource_id, silent),
+    )?;
+    Ok(())
 }
 
 /// Takes back what a set that is read no further said is gone, also where its sweep has begun.

@@ -33,28 +33,7 @@ impl Service {
         if *request.method != Method::Get {
             return Err(error(405, "notAllowed", "only GET is simulated"));
         }
-        let (drive, rest) = match path {
-            ["me", "drive", rest @ ..] => match access {
-                Access::User(account) => (self.drives()[account].clone(), rest),
-                Access::App => {
-                    return Err(error(
-                        400,
-                        "BadRequest",
-                        "/me request is only valid with delegated authentication flow.",
-                    ));
-                }
-            },
-            ["drives", id, rest @ ..] | ["users" | "groups" | "sites", id, "drive", rest @ ..] => {
-                let account = self.account_of(id).ok_or_else(not_found)?;
-                let drive = self.drives()[account].clone();
-                let own = access == Access::App || access == Access::User(account);
-                if !own && !drive.lock().shared {
-                    return Err(error(403, "accessDenied", "Access denied"));
-                }
-                (drive, rest)
-            }
-            _ => return Err(not_found()),
-        };
+        let (drive, rest) = self.drive_of(path, access)?;
         if drive.lock().removed {
             return Err(not_found());
         }
@@ -76,6 +55,30 @@ impl Service {
                 let path = names.join("/");
                 let path = path.strip_suffix(':').ok_or_else(not_found)?;
                 self.folder_delta(&drive, |state| state.at_path(path), request, fault)
+            }
+            _ => Err(not_found()),
+        }
+    }
+
+    /// The drive that `path` leads to, as far as whoever asks may see it, and what of the path is left.
+    fn drive_of<'p>(&self, path: &'p [&'p str], access: Access) -> Result<(Drive, &'p [&'p str]), Reply> {
+        match path {
+            ["me", "drive", rest @ ..] => match access {
+                Access::User(account) => Ok((self.drives()[account].clone(), rest)),
+                Access::App => Err(error(
+                    400,
+                    "BadRequest",
+                    "/me request is only valid with delegated authentication flow.",
+                )),
+            },
+            ["drives", id, rest @ ..] | ["users" | "groups" | "sites", id, "drive", rest @ ..] => {
+                let account = self.account_of(id).ok_or_else(not_found)?;
+                let drive = self.drives()[account].clone();
+                let own = access == Access::App || access == Access::User(account);
+                if !own && !drive.lock().shared {
+                    return Err(error(403, "accessDenied", "Access denied"));
+                }
+                Ok((drive, rest))
             }
             _ => Err(not_found()),
         }
