@@ -94,7 +94,10 @@ impl<'a> Run<'a> {
             }
             (Depth::Rebaseline, _) => Restart::Rebaseline,
             (_, BaselineMode::Latest) => Restart::Baseline { silent: true },
-            _ if resource.phase == Phase::Baseline => return Ok(()),
+            _ if resource.phase == Phase::Baseline && resource.held.is_none() => return Ok(()),
+            _ if resource.phase == Phase::Baseline => Restart::Baseline {
+                silent: resource.silent,
+            },
             _ => Restart::Comparison { accepted },
         };
         self.token(None)?;

@@ -168,6 +168,12 @@ impl Bench {
         }
     }
 
+    /// Changes rows by hand.
+    pub(crate) fn write_sql(&self, statement: &str) {
+        let connection = rusqlite::Connection::open(self.store.path()).unwrap();
+        connection.execute_batch(statement).unwrap();
+    }
+
     /// Requests so far: for pages, and for tokens.
     pub(crate) fn requests(&self) -> (u64, u64) {
         (

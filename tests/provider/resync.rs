@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::bench::Bench;
 use crate::support::ledger::check_replay;
 use crate::support::storm::{Seed, Storm};
+use crate::support::{PATIENCE, Site};
 
 fn small_pages(account: Account, seed: u64) -> Account {
     let account = Account {
@@ -151,6 +152,28 @@ fn a_410_during_the_baseline_begins_it_anew_and_silently() {
             bench.cell("SELECT count(*) FROM item WHERE kind <> 'root'"),
             drive.tree().len().to_string()
         );
+    }
+}
+
+#[test]
+fn a_410_during_an_announced_baseline_repeats_nothing() {
+    for page in 0..6 {
+        let bench = Bench::new(small_pages(Account::business(), page));
+        let drive = bench.drive();
+        drive.bulk_create(6, 30);
+        let resources = json!({"events": {"url": "/hubs/documents/events", "baseline": "emit"}});
+        bench.create("Docs", json!({"event.poller.configuration": resources}));
+        bench
+            .cloud
+            .fail_after(Endpoint::Delta, page as usize + 1, Fault::status(500));
+        assert!(bench.poll(1).is_err());
+        // What was announced in vain is taken back, what was not is announced.
+        drive.delete(drive.tree().keys().next().unwrap());
+        drive.create_file(&drive.root_id(), "new", 1);
+        drive.expire_delta_tokens(Gone::default());
+        bench.cloud.heal(Endpoint::Delta);
+        bench.poll(1).unwrap();
+        check_replay(&Default::default(), &bench.events(), &drive.tree());
     }
 }
 
@@ -347,4 +370,56 @@ fn another_accounts_drive_is_never_compared() {
         bench.poll(1).unwrap();
         assert_eq!(bench.events().len(), announced + 1);
     }
+}
+
+#[test]
+fn a_hold_during_the_baseline_ends_with_the_right_account() {
+    let bench = Bench::new(small_pages(Account::business(), 1));
+    let (mine, other) = (
+        bench.drive(),
+        bench.cloud.add_account(small_pages(Account::business(), 2)),
+    );
+    mine.bulk_create(3, 20);
+    bench.create("Docs", json!({}));
+    bench.cloud.fail_after(Endpoint::Delta, 1, Fault::status(500));
+    assert!(bench.poll(1).is_err());
+    let token = "oauth.user.refresh_token";
+    let grant_of = |drive| bench.cloud.issue_refresh_token_of(drive);
+    bench.update("Docs", token, &grant_of(&other)).unwrap();
+    assert!(matches!(bench.poll(1), Err(PollError::AnotherDrive { .. })));
+    // By hand, once the account is the right one without anybody having signed in here.
+    bench.write_sql("UPDATE resource SET held = NULL");
+    bench.update("Docs", token, &grant_of(&mine)).unwrap();
+    bench.write_sql("UPDATE resource SET held = 'drive'");
+    bench.poll_at(1, Depth::Resync).unwrap();
+    assert_eq!(bench.health("Docs"), "ok");
+    assert_eq!(bench.events(), []);
+    let known = bench.cell("SELECT count(*) FROM item WHERE kind <> 'root'");
+    assert_eq!(known, mine.tree().len().to_string());
+}
+
+#[test]
+fn what_is_held_is_told_by_every_command_with_the_next_thing_to_do() {
+    let site = Site::new(Account::business());
+    let drive = site.drive();
+    let (_, files) = drive.bulk_create(0, 1_100);
+    site.create_instance("Docs", json!({}));
+    site.once().code(0);
+    files[400..].iter().for_each(|file| drive.delete(file));
+    drive.expire_delta_tokens(Gone::default());
+    site.once().code(1).says(&["700 of 1101", "--resync --accept"]);
+    site.cli(&["check"])
+        .code(1)
+        .says(&["waits for a person", "700 of 1101"]);
+    site.cli(&["poll", "Docs"])
+        .code(1)
+        .one_error_with_a_hint()
+        .says(&["it is held", "--resync --accept"]);
+    assert_eq!(site.cell("SELECT health FROM instance_health"), "held");
+    site.cli(&["poll", "Docs", "--accept"]).code(2);
+    // Through the agent, which hands the acceptance on.
+    let agent = site.spawn_run();
+    site.poll("Docs", &["--resync", "--accept"]).code(0);
+    site.receiver.wait_for(700, PATIENCE).unwrap();
+    assert_eq!(agent.stop(), Some(0));
 }

@@ -84,7 +84,8 @@ impl Service {
         }
     }
 
-    /// The feed of one folder. Work accounts have none: theirs is documented for a drive's root only.
+    /// The feed of one folder. Work accounts have none: theirs is documented for a drive's root only. What was moved out of
+    /// the folder is not told.
     fn folder_delta(
         &self,
         drive: &Drive,

@@ -137,7 +137,7 @@ impl OneDrive {
         self.service.identity().issue_refresh_token(0)
     }
 
-    /// From now on `/me` is another account for whoever has signed in: what a code issued for `drive` would give.
+    /// A refresh token of the account that `drive` belongs to.
     pub fn issue_refresh_token_of(&self, drive: &Drive) -> String {
         let account = self.service.account_of(&drive.id()).unwrap_or(0);
         self.service.identity().issue_refresh_token(account)
