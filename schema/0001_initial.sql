@@ -16,6 +16,9 @@ CREATE TABLE endpoint (
                  CONSTRAINT endpoint_state_is_known CHECK (state IN ('active', 'backing_off', 'disabled')),
   state_since    TEXT NOT NULL,
   failures       INTEGER NOT NULL DEFAULT 0,
+  deaths         INTEGER NOT NULL DEFAULT 0,
+  last_accepted_at TEXT,
+  last_failed_at TEXT,
   next_probe_at  TEXT,
   last_error     TEXT
 );
@@ -109,8 +112,13 @@ CREATE TABLE outbox (
                    CONSTRAINT outbox_state_is_known CHECK (state IN ('pending', 'delivered', 'dead')),
   created_at       TEXT NOT NULL,
   event_count      INTEGER NOT NULL,
+  format           TEXT NOT NULL DEFAULT 'elements'
+                   CONSTRAINT format_is_known CHECK (format IN ('elements', 'cloudevents', 'cloudevents-batch')),
   attempts         INTEGER NOT NULL DEFAULT 0,
+  refusals         INTEGER NOT NULL DEFAULT 0,
+  failures         INTEGER NOT NULL DEFAULT 0,
   next_attempt_at  TEXT,
+  last_failed_at   TEXT,
   delivered_at     TEXT,
   last_status      INTEGER,
   last_error       TEXT,
@@ -187,7 +195,10 @@ SELECT o.id,
        o.event_count,
        o.created_at,
        o.attempts,
-       o.next_attempt_at,
+       CASE WHEN e.state = 'active' OR e.id IS NULL THEN o.next_attempt_at
+            ELSE max(o.next_attempt_at, e.next_probe_at)
+       END AS next_attempt_at,
+       e.state AS endpoint_state,
        o.last_status,
        o.last_error
   FROM outbox o

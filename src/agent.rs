@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::claims::Claims;
+use crate::claims::{Claims, Found};
 use crate::commands::House;
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;
@@ -184,7 +184,7 @@ impl<'a> Floor<'a> {
             store: self.house.store,
             sender: self.house.sender,
             clock: self.house.clock,
-            waits: &self.house.config.delivery.retry,
+            settings: &self.house.config.delivery,
             graph_base: self.house.client.base(),
             claims: &self.deliveries,
             stop: self.stop,
@@ -220,7 +220,7 @@ impl<'a> Floor<'a> {
         let now = self.house.clock.now();
         let claim = self
             .polls
-            .claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id)))?;
+            .claim(|in_hand| self.next_poll(now, |id| in_hand.holds(id)))?;
         let Some(claim) = claim else { return Ok(false) };
         let depth = claim.work.map_or(Depth::Changes, |request| request.depth);
         let polled = self
@@ -243,7 +243,7 @@ impl<'a> Floor<'a> {
         &self,
         now: Timestamp,
         in_hand: impl Fn(i64) -> bool,
-    ) -> Result<Option<(i64, Option<Request>)>, StoreError> {
+    ) -> Result<Option<Found<Option<Request>>>, StoreError> {
         let asked = self
             .house
             .store
@@ -251,7 +251,11 @@ impl<'a> Floor<'a> {
             .into_iter()
             .find(|ask| !in_hand(ask.resource_id));
         if let Some(request) = asked {
-            return Ok(Some((request.resource_id, Some(request))));
+            return Ok(Some(Found {
+                key: request.resource_id,
+                group: 0,
+                work: Some(request),
+            }));
         }
         let due = self
             .house
@@ -259,7 +263,11 @@ impl<'a> Floor<'a> {
             .due_resources(now)?
             .into_iter()
             .find(|id| !in_hand(*id));
-        Ok(due.map(|id| (id, None)))
+        Ok(due.map(|key| Found {
+            key,
+            group: 0,
+            work: None,
+        }))
     }
 
     fn poll_for_report(

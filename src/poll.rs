@@ -341,9 +341,13 @@ impl Run<'_> {
             resource: &resource.name,
             poll_date: now,
         };
-        payload::notifications(changes, &origin, self.poller.batch, &mut || {
-            clock::new_event_id(now)
-        })
+        payload::notifications(
+            changes,
+            &origin,
+            self.settings.format,
+            self.poller.batch,
+            &mut || clock::new_event_id(now),
+        )
     }
 
     fn rules<'r>(&'r self, resource: &'r Resource, now: Timestamp) -> Rules<'r> {

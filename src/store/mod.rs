@@ -1,6 +1,7 @@
 //! SQLite: opening the database safely, and the two ways in. With `schema/*.sql`, this room is the only place with
 //! SQL. It decides nothing: what changed and when to retry is told to it.
 
+mod deliveries;
 mod endpoints;
 mod error;
 mod grants;
@@ -26,11 +27,12 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
 pub use grants::Grant;
 pub use instances::NewInstance;
 pub use lock::AgentLock;
-pub use outbox::{Attempt, Due, PageStep};
+pub use outbox::PageStep;
 pub use report::{AttemptRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};

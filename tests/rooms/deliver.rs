@@ -22,7 +22,7 @@ fn drain(store: &Store, clock: &FakeClock) -> Tally {
         store,
         sender: &sender,
         clock,
-        waits: &Config::default().delivery.retry,
+        settings: &Config::default().delivery,
         graph_base: "https://graph.microsoft.com/v1.0",
         claims: &Claims::default(),
         stop: &AtomicBool::new(false),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deltapost::core::elements;
-use deltapost::core::model::{Event, EventType, Item, ItemKind, Notification, PageEnd, Secret};
+use deltapost::core::model::{Event, EventType, Format, Item, ItemKind, Notification, PageEnd, Secret};
 use deltapost::store::{Grant, Key, Look, NewInstance, PageStep, Sharing, Store};
 use jiff::Timestamp;
 
@@ -68,6 +68,7 @@ pub(crate) fn notification(event_id: &str) -> Notification {
         raw: Some((0, 2)),
     };
     Notification {
+        format: Format::Elements,
         event_id: event_id.to_owned(),
         body: b"{}".to_vec(),
         events: vec![event],
