@@ -18,6 +18,7 @@ pub(super) const DEFAULT_CONFIG: &str = "/etc/deltapost/deltapost.toml";
     arg_required_else_help = true,
     max_term_width = 100,
     after_help = "Examples:
+  deltapost demo                          # see it work: no account, no root, no configuration
   deltapost init                          # data directory, database, key, configuration file
   deltapost instance create onedrive.json # an instance as Cloud Elements documents it
   deltapost poll 'Finance OneDrive'       # now, with what came of it
@@ -60,6 +61,15 @@ pub fn parse() -> Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// See the whole agent work on loopback: no account, no root, no configuration, nothing left behind.
+    ///
+    /// A simulated OneDrive where things happen, the agent in a temporary directory, and a receiver that verifies
+    /// signatures. Events are printed as they arrive, and counts at the end. Exits with 1 when anything was lost.
+    #[command(after_help = "Examples:
+  deltapost demo
+  deltapost demo --seconds 60 --callback http://127.0.0.1:8000/events")]
+    Demo(DemoArgs),
+
     /// Create the data directory, database, key, API token, and a commented configuration file.
     ///
     /// What exists already is kept, so it is safe to repeat. Run by root, it hands the files to the owner of the data
@@ -202,6 +212,17 @@ pub(super) enum InstanceCommand {
         #[arg(value_name = "ID|NAME")]
         instance: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct DemoArgs {
+    /// How long things happen.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) seconds: u64,
+
+    /// Deliver to this URL instead of the demonstration's own receiver.
+    #[arg(long, value_name = "URL")]
+    pub(super) callback: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

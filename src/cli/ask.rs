@@ -44,42 +44,35 @@ impl Agent<'_> {
     pub(super) fn poll(&self, resources: &[i64], depth: Depth) -> Result<Vec<Answer>, Failure> {
         let House { store, clock, .. } = self.opened.house();
         let mut requests = Vec::new();
-        let mut answers = Vec::new();
-        let answered = self.ask_and_wait(resources, depth, &mut requests, &mut answers, clock);
-        for id in requests {
-            store.withdraw_request(id)?;
+        for resource in resources {
+            requests.push((store.ask_for_poll(*resource, depth, clock.now())?, *resource));
         }
-        answered.map(|()| answers)
+        let answers = requests
+            .iter()
+            .map(|(request, resource)| self.answer(*request, *resource));
+        let answers: Result<Vec<Answer>, Failure> = answers.collect();
+        for (request, _) in requests {
+            store.withdraw_request(request)?;
+        }
+        answers
     }
 
-    fn ask_and_wait(
-        &self,
-        resources: &[i64],
-        depth: Depth,
-        requests: &mut Vec<i64>,
-        answers: &mut Vec<Answer>,
-        clock: &dyn Clock,
-    ) -> Result<(), Failure> {
-        let store = &self.opened.store;
-        for resource in resources {
-            requests.push(store.ask_for_poll(*resource, depth, clock.now())?);
+    fn answer(&self, request: i64, resource: i64) -> Result<Answer, Failure> {
+        let House { store, clock, .. } = self.opened.house();
+        let mut looks = 0;
+        loop {
+            if let Some(answer) = store.answer_to(request)? {
+                return serde_json::from_str(&answer).map_err(|error| {
+                    let hint = "the agent may be of another version: restart it".to_owned();
+                    Failure::failed(format!("could not read the agent's answer: {error}"), Some(hint))
+                });
+            }
+            // A request goes with its resource, and would be waited for in vain.
+            store
+                .resource_names(resource)
+                .map_err(|_| Failure::failed("the resource was removed while it was waited for", None))?;
+            self.pause(&mut looks, clock)?;
         }
-        for id in requests.iter() {
-            let mut looks = 0;
-            let answer = loop {
-                if let Some(answer) = store.answer_to(*id)? {
-                    break answer;
-                }
-                self.pause(&mut looks, clock)?;
-            };
-            answers.push(serde_json::from_str(&answer).map_err(|error| {
-                Failure::failed(
-                    format!("could not read the agent's answer: {error}"),
-                    same_version(),
-                )
-            })?);
-        }
-        Ok(())
     }
 
     /// Waits until nothing is due for delivery any more. Returns whether that came in time.
@@ -127,8 +120,4 @@ impl Agent<'_> {
         clock.sleep(LOOK);
         Ok(())
     }
-}
-
-fn same_version() -> Option<String> {
-    Some("the agent may be of another version: restart it".to_owned())
 }

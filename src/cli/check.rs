@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::house::{self, Opened};
 use super::init::{self, TOKEN_FILE};
 use super::reply::Reply;
+use super::table::counted;
 use crate::config::Config;
 use crate::core::elements;
 use crate::core::model::{GrantState, Instance};
@@ -121,8 +122,8 @@ fn look_inside(opened: &Opened, found: &mut Vec<Failure>) -> Result<String, Fail
         look_at_instance(opened, instance, found);
     }
     Ok(format!(
-        "all is well: {} instances in `{}`\n",
-        instances.len(),
+        "all is well: {} in `{}`\n",
+        counted(instances.len() as u64, "instance"),
         store.path().display()
     ))
 }

@@ -244,3 +244,30 @@ fn settle_config(path: &Path, data_dir: &Path) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_configuration_is_written_once_with_the_directories_above_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("etc/deltapost/deltapost.toml");
+        assert_eq!(write_config(&path), Ok(true));
+        assert_eq!(fs::read_to_string(&path).unwrap(), config::TEMPLATE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::write(&path, "group = \"mine\"\n").unwrap();
+        assert_eq!(write_config(&path), Ok(false));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "group = \"mine\"\n");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_told_with_what_to_do() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("etc"), "a file, where a directory should be").unwrap();
+        let failure = write_config(&home.path().join("etc/deltapost.toml")).unwrap_err();
+        assert_eq!(failure.code, 1);
+        let hint = "run as root, or name a file of your own: `deltapost --config ./deltapost.toml init`";
+        assert_eq!(failure.problems[0].hint.as_deref(), Some(hint));
+    }
+}

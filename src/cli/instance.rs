@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::house::Opened;
 use super::input::{Input, assignment};
 use super::reply::Reply;
-use super::table::{or_dash, pairs, table};
+use super::table::{counted, or_dash, pairs, table};
 use crate::commands::{Deletion, House, Outcome};
 use crate::core::elements;
 use crate::core::model::{Instance, Interval, shown_url, time_text};
@@ -263,8 +263,9 @@ fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure
     Ok(Reply::text(match deletion {
         Deletion::Removed => format!("removed {}\n", words(&instance)),
         Deletion::Draining => format!(
-            "{} is polled no more, and removed when {pending} pending notifications are delivered\n",
-            words(&instance)
+            "{} is polled no more, and removed when what is pending is delivered: {}\n",
+            words(&instance),
+            counted(pending.unsigned_abs(), "notification")
         ),
     }))
 }

@@ -19,6 +19,8 @@ pub(super) fn start(args: &Args) {
         (_, _, true) => LevelFilter::Error,
         (_, true, _) => LevelFilter::Debug,
         (Command::Run, ..) => LevelFilter::Info,
+        // What fails there on purpose is told by the demonstration itself.
+        (Command::Demo(_), ..) => LevelFilter::Error,
         _ => LevelFilter::Warn,
     };
     let journal = is_journal();

@@ -4,6 +4,7 @@
 mod args;
 mod ask;
 mod check;
+mod demo;
 mod failure;
 mod house;
 mod init;
@@ -27,6 +28,7 @@ pub use reply::Reply;
 pub fn run(args: &Args) -> Reply {
     logging::start(args);
     let done = match &args.command {
+        Command::Demo(wanted) => demo::demo(args, wanted),
         Command::Init => init::init(args),
         Command::Run => run::run(args),
         Command::Once => poll::once(args),

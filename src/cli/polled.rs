@@ -7,6 +7,7 @@ use super::args::Args;
 use super::ask::Answer;
 use super::failure::Failure;
 use super::reply::Reply;
+use super::table::counted;
 use crate::core::shown::shown;
 use crate::deliver::Tally;
 use crate::store::PollRecord;
@@ -93,10 +94,12 @@ impl Polled {
             ""
         };
         format!(
-            "{} / {}: {pages} pages, {items} items, {events} events ({unchanged} unchanged, {filtered} filtered) \
-             in {:.1} s{end}\n",
+            "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered) in {:.1} s{end}\n",
             shown(&self.instance),
             shown(&self.resource),
+            counted(pages, "page"),
+            counted(items, "item"),
+            counted(events, "event"),
             duration_ms as f64 / 1000.0
         )
     }
@@ -124,7 +127,7 @@ impl Polled {
 pub(super) fn told(args: &Args, polls: &[Polled], delivery: Option<Tally>) -> Reply {
     let undelivered = delivery.filter(|delivery| delivery.failed > 0).map(|delivery| {
         let hint = "`deltapost outbox list --state pending` shows why; they are tried again".to_owned();
-        let notifications = counted_words(delivery.failed, "notification");
+        let notifications = counted(delivery.failed, "notification");
         Failure::failed(format!("{notifications} could not be delivered"), Some(hint))
     });
     let failure = Failure::all(polls.iter().filter_map(Polled::failure).chain(undelivered));
@@ -150,13 +153,8 @@ fn words(polls: &[Polled], delivery: Option<Tally>) -> String {
         }
         words.push_str(&format!(
             "{} delivered\n",
-            counted_words(delivery.delivered, "notification")
+            counted(delivery.delivered, "notification")
         ));
     }
     words
-}
-
-fn counted_words(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::table::counted;
 use crate::clock::Clock;
 use crate::core::shown::shown;
 use crate::store::PollRecord;
@@ -52,8 +53,10 @@ impl<'a> Progress<'a> {
         let seconds = now.duration_since(self.started).as_secs_f64().max(0.001);
         let PollRecord { pages, items, .. } = record;
         let line = format!(
-            "{}: {pages} pages, {items} items, {:.0} items/s",
+            "{}: {}, {}, {:.0} items/s",
             shown(name),
+            counted(*pages, "page"),
+            counted(*items, "item"),
             *items as f64 / seconds
         );
         STANDS.store(true, Ordering::Relaxed);

@@ -9,7 +9,10 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
     });
-    let numeric: [bool; N] = std::array::from_fn(|column| rows.iter().all(|row| is_number(&row[column])));
+    let numeric: [bool; N] = std::array::from_fn(|column| {
+        let cells = || rows.iter().map(|row| row[column].as_str());
+        cells().all(|cell| cell == "-" || is_number(cell)) && cells().any(is_number)
+    });
     let mut out = String::new();
     let headings = headings.map(str::to_owned);
     for row in std::iter::once(&headings).chain(rows) {
@@ -43,13 +46,19 @@ pub(super) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> S
     lines.collect()
 }
 
+/// `1 page`, `2 pages`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// What stands where there is nothing to show.
 pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 fn is_number(cell: &str) -> bool {
-    cell == "-" || (!cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit()))
+    !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -67,8 +76,8 @@ mod tests {
 
     #[test]
     fn no_line_ends_in_spaces() {
-        let rows = [["", "x"], ["y", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(["a", "b"], &rows), "a  b\n   x\ny\n");
+        let rows = [["-", "x"], ["y", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(["a", "b"], &rows), "a  b\n-  x\ny\n");
         assert_eq!(
             pairs([("id", "1".to_owned()), ("name", String::new())]),
             "id    1\nname\n"

@@ -90,7 +90,8 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
         let after = remember(before, seen);
         let change = compare(before, &after, seen, rules);
         found.alive.push(seen.id.clone());
-        if before != Some(&after) || rules.phase == Phase::Enumerating {
+        // While everything is read, whatever is seen is written: it then bears the generation that saw it.
+        if before != Some(&after) || rules.phase != Phase::Following {
             found.upserts.push(after.clone());
         }
         match change {

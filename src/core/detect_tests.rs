@@ -161,6 +161,23 @@ fn a_deletion_of_what_nobody_was_told_of_is_no_event_of_its_own() {
 }
 
 #[test]
+fn whatever_an_enumeration_sees_is_written_changed_or_not() {
+    let filter = Filter::default();
+    for (phase, expect) in [
+        (Phase::Baseline, 1),
+        (Phase::Enumerating, 1),
+        (Phase::Following, 0),
+    ] {
+        let rules = Rules {
+            phase,
+            ..rules(BaselineMode::Snapshot, &filter)
+        };
+        let found = detect(TREE, &["file a a.txt F size=1 etag=1"], &rules);
+        assert_eq!((found.upserts.len(), found.unchanged), (expect, 1), "{phase}");
+    }
+}
+
+#[test]
 fn the_last_occurrence_in_a_page_counts() {
     check(
         TREE,

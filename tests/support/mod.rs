@@ -2,8 +2,13 @@
 //! receiver, and the binary as people run it. Random drives are in `storm`, what deliveries must be in `ledger`.
 
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails should fail the test at once"
+)]
 
 pub(crate) mod ledger;
+pub(crate) mod openssl;
 pub(crate) mod process;
 pub(crate) mod storm;
 
@@ -162,9 +167,16 @@ impl Site {
         self.cli(&[&["--json", "poll", name], flags].concat())
     }
 
-    /// `deltapost run` in the background. It is killed when the handle is dropped.
+    /// `deltapost run` in the background, from when it holds the data directory. It is killed when the handle is dropped.
+    #[track_caller]
     pub(crate) fn spawn_run(&self) -> Agent {
-        self.spawn(&["run"], &[])
+        let mut agent = self.spawn(&["run"], &[]);
+        let holder = self.data_dir().join("agent.lock");
+        eventually("the agent holds the data directory", || {
+            assert!(agent.runs(), "{}", agent.log());
+            fs::read_to_string(&holder).is_ok_and(|pid| pid.trim() == agent.pid())
+        });
+        agent
     }
 
     /// `deltapost ARGS` in the background, with additions to its environment. What it says goes into a file beside the
@@ -219,7 +231,7 @@ impl Drop for Site {
 
 /// Waits until `is_so`; fails with `what` when it is not in time.
 #[track_caller]
-pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = SystemClock.now() + PATIENCE;
     while !is_so() {
         assert!(SystemClock.now() < deadline, "in vain waited for: {what}");

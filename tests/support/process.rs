@@ -139,6 +139,10 @@ impl Agent {
         Agent { child, log }
     }
 
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// What it has said so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
@@ -148,7 +152,7 @@ impl Agent {
     #[track_caller]
     pub(crate) fn stop(mut self) -> Option<i32> {
         let asked = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()])
+            .args(["-c", "kill -TERM \"$0\"", &self.pid()])
             .status()
             .unwrap();
         assert!(asked.success());

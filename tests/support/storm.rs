@@ -2,6 +2,7 @@
 //! through the drive's own operations only, so that whatever comes out of the feed can have happened.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deltapost::core::model::ItemKind;
 use deltapost::sim::onedrive::{Drive, Entry, Tree};
@@ -48,9 +49,12 @@ impl Drop for Seed {
     }
 }
 
-/// One drive's weather.
-pub(crate) struct Storm {
-    pub(crate) dice: Dice,
+/// One drive's weather. Clones are the same storm, so that it can go on in a simulator's callback.
+#[derive(Clone)]
+pub(crate) struct Storm(Arc<Mutex<Front>>);
+
+struct Front {
+    dice: Dice,
     /// Every item that was ever there.
     seen: BTreeSet<String>,
     named: usize,
@@ -64,15 +68,35 @@ struct Here {
 
 impl Storm {
     pub(crate) fn new(seed: u64) -> Storm {
-        Storm {
+        Storm(Arc::new(Mutex::new(Front {
             dice: Dice::new(seed ^ 0xD417),
             seen: BTreeSet::new(),
             named: 0,
-        }
+        })))
     }
 
     /// Does something to the drive.
-    pub(crate) fn step(&mut self, drive: &Drive) {
+    pub(crate) fn step(&self, drive: &Drive) {
+        self.front().step(drive);
+    }
+
+    /// True once in `n` rolls of the storm's own dice.
+    pub(crate) fn one_in(&self, n: usize) -> bool {
+        self.front().dice.one_in(n)
+    }
+
+    /// A number from 0 up to, not including, `limit`, from the storm's own dice.
+    pub(crate) fn below(&self, limit: usize) -> usize {
+        self.front().dice.below(limit)
+    }
+
+    fn front(&self) -> MutexGuard<'_, Front> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Front {
+    fn step(&mut self, drive: &Drive) {
         let here = Here {
             root: drive.root_id(),
             tree: drive.tree(),
