@@ -245,13 +245,10 @@ pub(super) struct PollArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   deltapost outbox                        # counts by endpoint and state
   deltapost outbox list --state pending --instance 'Finance OneDrive'
-  deltapost outbox show 42                # body and every attempt"
-)]
+  deltapost outbox show 42                # body and every attempt")]
 pub(super) struct OutboxArgs {
     #[command(subcommand)]
     pub(super) command: Option<OutboxCommand>,
