@@ -16,5 +16,7 @@ mod delivery;
 
 #[path = "pipeline/feed.rs"]
 mod feed;
+#[path = "pipeline/interruption.rs"]
+mod interruption;
 #[path = "pipeline/storms.rs"]
 mod storms;

@@ -149,7 +149,9 @@ fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, Failure> {
 /// The key that is there, or a new one where there is no database that would need another.
 fn make_key(data_dir: &Path, made: &mut Made) -> Result<Key, Failure> {
     if let Some(key) = house::load_key(data_dir)? {
-        made.note(data_dir.join("secret.key"), false);
+        // One from systemd's credentials is none of our files.
+        made.existing
+            .extend(Some(data_dir.join("secret.key")).filter(|path| path.exists()));
         return Ok(key);
     }
     if data_dir.join(DATABASE).exists() {

@@ -158,13 +158,14 @@ fn list(
     Ok(Reply::text(table(headings, &rows)))
 }
 
-/// A notification with all that is known of it.
+/// A notification with all that is known of it, its body byte for byte.
 #[derive(Serialize)]
 struct Whole<'a> {
     #[serde(flatten)]
     row: &'a NotificationRow,
     events: &'a [EventRow],
     attempts: &'a [AttemptRow],
+    body: &'a RawValue,
 }
 
 fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
@@ -175,15 +176,17 @@ fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
             Some(hint),
         ));
     };
-    let whole = Whole {
-        row: &row,
-        events: &events,
-        attempts: &attempts,
-    };
-    let body = String::from_utf8(body)
-        .map_err(|error| Failure::failed(format!("the body is damaged: {error}"), None))?;
+    let damaged = |error: String| Failure::failed(format!("the body is damaged: {error}"), None);
+    let body = String::from_utf8(body).map_err(|error| damaged(error.to_string()))?;
     if args.json {
-        return with_body(&whole, body);
+        let body = RawValue::from_string(body).map_err(|error| damaged(error.to_string()))?;
+        let (row, events, attempts, body) = (&row, &events[..], &attempts[..], &*body);
+        return Ok(Reply::json(&Whole {
+            row,
+            events,
+            attempts,
+            body,
+        }));
     }
     let fields = pairs([
         ("id", row.id.to_string()),
@@ -206,23 +209,6 @@ fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
         event_table(&events),
         attempt_table(&attempts)
     )))
-}
-
-/// The JSON of a notification with its body in it, byte for byte.
-fn with_body(whole: &Whole<'_>, body: String) -> Result<Reply, Failure> {
-    #[derive(Serialize)]
-    struct WithBody<'a> {
-        #[serde(flatten)]
-        fields: serde_json::Map<String, serde_json::Value>,
-        body: &'a RawValue,
-    }
-    let damaged = |error: serde_json::Error| Failure::failed(format!("the body is damaged: {error}"), None);
-    let body = RawValue::from_string(body).map_err(damaged)?;
-    let fields = match serde_json::to_value(whole).map_err(damaged)? {
-        serde_json::Value::Object(fields) => fields,
-        _ => serde_json::Map::new(),
-    };
-    Ok(Reply::json(&WithBody { fields, body: &body }))
 }
 
 fn event_table(events: &[EventRow]) -> String {

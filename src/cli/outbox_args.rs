@@ -8,16 +8,13 @@ use crate::commands::Which;
 use crate::core::model::{OutboxState, time_from_text};
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   deltapost outbox                        # counts by endpoint and state, and the endpoints that are not active
   deltapost outbox list --state pending --instance 'Finance OneDrive'
   deltapost outbox show 42                # body and every attempt
   deltapost outbox retry --all            # the dead ones, once the receiver is mended
   deltapost outbox replay --since 2026-03-01T09:30:00Z   # the receiver has lost what it had
-  deltapost outbox resume https://example.com/events     # reactivate an endpoint"
-)]
+  deltapost outbox resume https://example.com/events     # reactivate an endpoint")]
 pub(super) struct OutboxArgs {
     #[command(subcommand)]
     pub(super) command: Option<OutboxCommand>,

@@ -46,15 +46,17 @@ impl Reply {
     pub fn print(&self) -> ExitCode {
         match self.write(&mut io::stdout().lock(), &mut io::stderr().lock()) {
             Ok(()) => ExitCode::from(self.failure.as_ref().map_or(0, |failure| failure.code)),
-            // Whoever reads has read enough, as `head` does.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            // There is nobody left to tell.
             Err(_) => ExitCode::FAILURE,
         }
     }
 
     fn write(&self, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
         let written = out.write_all(self.data.as_bytes()).and_then(|()| out.flush());
+        // Whoever closed the pipe has read enough, as `head` has.
+        let written = written.or_else(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        });
         for note in &self.notes {
             writeln!(err, "note: {}", printable(note))?;
         }
@@ -63,6 +65,9 @@ impl Reply {
             if let Some(hint) = &problem.hint {
                 writeln!(err, "hint: {}", printable(hint))?;
             }
+        }
+        if let Err(error) = &written {
+            writeln!(err, "error: could not write to standard output: {error}")?;
         }
         written
     }
@@ -142,7 +147,7 @@ mod tests {
         }
         let mut stderr = Vec::new();
         let reply = Reply::text("one\n").failing(Some(Failure::failed("it broke", None)));
-        assert!(reply.write(&mut Closed, &mut stderr).is_err());
+        reply.write(&mut Closed, &mut stderr).unwrap();
         assert_eq!(stderr, b"error: it broke\n");
     }
 }

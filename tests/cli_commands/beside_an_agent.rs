@@ -165,6 +165,20 @@ fn an_interrupted_poll_stops_between_two_pages_and_goes_on_from_there() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let home = Home::initialised("");
+    let mut run = home.run(["instance", "list"]);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = run.command.stdin(Stdio::null()).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("error: could not write to standard output: No space left"),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_answer_that_nobody_reads_to_its_end_is_no_failure() {
     let home = Home::initialised("");
     let mut run = home.run(["instance", "list", "--json"]);

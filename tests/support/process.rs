@@ -148,15 +148,21 @@ impl Agent {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Asks it to stop, as `systemctl stop` does. Returns its exit code.
+    /// Asks it to stop, as `systemctl stop` does.
     #[track_caller]
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    pub(crate) fn ask_to_stop(&self) {
         let asked = Command::new("sh")
             .args(["-c", "kill -TERM \"$0\"", &self.pid()])
             .status()
             .unwrap();
         assert!(asked.success());
-        ended(&mut self.child).unwrap_or_else(|| panic!("it does not stop: {}", self.log()))
+    }
+
+    /// The same, and waits until it has ended. Returns its exit code.
+    #[track_caller]
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.ask_to_stop();
+        self.wait()
     }
 
     /// Ends it by SIGKILL, in the middle of whatever it does.
