@@ -92,10 +92,14 @@ pub(super) enum OutboxCommand {
     /// In their order, behind what is pending, each with a new id and the earlier one in its body
     /// (`message.replayOf`, or `replayof` in a CloudEvent). --since and --until are times of delivery. Replays are not
     /// repeated, nor is what waits to be replayed still. Delivered notifications are kept for `[outbox] keep_delivered`.
-    #[command(after_help = "Examples:
+    #[command(
+        override_usage = "deltapost outbox replay ID
+       deltapost outbox replay --since TIME [--until TIME] [--instance ID|NAME] [--endpoint URL|ID]",
+        after_help = "Examples:
   deltapost outbox replay --since 2026-03-01T09:30:00Z
   deltapost outbox replay --since 2026-03-01 --until 2026-03-02 --instance 'Finance OneDrive'
-  deltapost outbox replay 42")]
+  deltapost outbox replay 42"
+    )]
     Replay {
         #[command(flatten)]
         chosen: Replayable,
@@ -128,7 +132,7 @@ pub(super) struct Chosen {
     #[arg(long, value_name = "ID|NAME")]
     instance: Option<String>,
 
-    /// Those written at this time or later.
+    /// Those written at this time or later: RFC 3339, or a date, which begins at midnight UTC.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
 
