@@ -334,7 +334,7 @@ fn a_failed_code_exchange_leaves_no_row_behind() {
     site.try_create(&again)
         .code(1)
         .one_error_with_a_hint()
-        .says(&["invalid_grant"]);
+        .says(&["invalid_grant", "providerData.code"]);
     assert_eq!(standing(&site), one);
 }
 

@@ -17,6 +17,8 @@ pub struct PageStep<'a> {
     pub staged: &'a [StagedDeletion],
     pub notifications: &'a [Notification],
     pub end: &'a PageEnd,
+    /// At the end of a set: what is staged waits for the end of the next one.
+    pub wait: bool,
     pub drive_id: Option<&'a str>,
     pub root_id: Option<&'a str>,
     /// When the poll began.
@@ -40,7 +42,9 @@ impl Store {
             append(connection, resource, step.notifications, step.now)?;
             let (phase, silent) = match step.end {
                 PageEnd::Next(_) => (resource.phase, resource.silent),
-                PageEnd::Delta(_) if to_sweep(connection, resource.id)? => (Phase::Sweeping, resource.silent),
+                PageEnd::Delta(_) if !step.wait && to_sweep(connection, resource.id)? => {
+                    (Phase::Sweeping, resource.silent)
+                }
                 PageEnd::Delta(_) => (Phase::Following, false),
             };
             let moved = connection
@@ -64,6 +68,14 @@ impl Store {
                 ))?;
             if moved == 1 { Ok(phase) } else { Err(StoreError::Superseded) }
         })
+    }
+
+    /// Whether deletions of this resource wait for the end of a set.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn has_staged_deletions(&self, resource_id: i64) -> Result<bool, StoreError> {
+        self.read(|connection| any_staged(connection, resource_id))
     }
 
     /// Gives up everything pending of an instance. Returns how many notifications that were.
