@@ -9,6 +9,7 @@ fn setup(route: Route<'_>) -> Setup<'_> {
         timeouts: Timeouts::within(Duration::from_secs(10)),
         route,
         extra_roots: None,
+        deny: &[],
         idle_per_host: 2,
         idle_in_all: 4,
     }

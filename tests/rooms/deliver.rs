@@ -17,7 +17,7 @@ const KEY: &str = "signing-0123";
 
 /// Delivers what is due on `clock`, as one worker does.
 fn drain(store: &Store, clock: &FakeClock) -> Tally {
-    let sender = Sender::new(Duration::from_secs(10), None, None).unwrap();
+    let sender = Sender::new(Duration::from_secs(10), None, None, &[]).unwrap();
     let deliverer = Deliverer {
         store,
         sender: &sender,
