@@ -149,8 +149,8 @@ fn a_peer_that_drags_on_is_given_no_more_than_the_time_out() {
     let head = answer(200, &format!("X: {}\r\n", "y".repeat(12_000)), "");
     let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(500);
     for (act, body) in [
-        (Act::Drip(head), b"x".to_vec()),
-        (Act::Drip(interim), b"x".to_vec()),
+        (Act::Drip(Vec::new(), head), b"x".to_vec()),
+        (Act::Drip(Vec::new(), interim), b"x".to_vec()),
         (Act::ReadSlowly, large()),
         (Act::Ignore, large()),
     ] {
@@ -158,8 +158,9 @@ fn a_peer_that_drags_on_is_given_no_more_than_the_time_out() {
         let reason = failure(drag(act, &body).outcome).reason;
         assert!(matches!(reason, Failure::Timeout(_)), "{reason}");
     }
-    let body = answer(200, "", &"y".repeat(12_000));
-    assert_eq!(drag(Act::Drip(body), b"x").status(), Some(200));
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 12000\r\n\r\n".to_vec();
+    let act = Act::Drip(head, vec![b'y'; 12_000]);
+    assert_eq!(drag(act, b"x").status(), Some(200));
 }
 
 #[test]

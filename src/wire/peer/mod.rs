@@ -34,8 +34,8 @@ pub(crate) enum Act {
     /// Reads no more than the head, answers with these bytes, and closes while the body is still coming, which resets
     /// the connection.
     AnswerEarly(Vec<u8>),
-    /// Reads it, and answers with these bytes, one each 5 ms.
-    Drip(Vec<u8>),
+    /// Reads it, answers with the first bytes at once, and with the second ones one each 5 ms.
+    Drip(Vec<u8>, Vec<u8>),
     /// Reads it 8 KiB each 5 ms, and answers nothing.
     ReadSlowly,
     /// Reads it, answers with the first bytes, and goes on with the second ones for ever.
@@ -169,9 +169,9 @@ impl Door {
                 connection.await_unread();
                 connection.write(&bytes);
             }
-            Act::Drip(bytes) => {
-                let mut bytes = bytes.chunks(1);
-                while bytes.next().is_some_and(|byte| connection.write(byte)) && self.goes_on() {}
+            Act::Drip(first, then) => {
+                let mut bytes = [first.as_slice()].into_iter().chain(then.chunks(1));
+                while bytes.next().is_some_and(|bytes| connection.write(bytes)) && self.goes_on() {}
             }
             Act::ReadSlowly => while connection.read().is_some() && self.goes_on() {},
             Act::Endless(first, then) => {
