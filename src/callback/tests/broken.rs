@@ -165,7 +165,7 @@ fn a_peer_that_drags_on_is_given_no_more_than_the_time_out() {
 
 #[test]
 fn trying_again_takes_no_more_than_the_time_that_is_left() {
-    let peer = Peer::start(vec![Act::Answer(answer(200, "", "")), Act::Close, Act::Ignore]);
+    let peer = Peer::start(vec![Act::Answer(answer(200, "", "")), Act::Close, Act::Close]);
     let clock = FakeClock::at("2026-03-01T09:30:00Z".parse().unwrap());
     let sender = sender(Duration::from_secs(3600));
     let url = Secret::new(peer.url());
