@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
 use ureq::config::Config;
 use ureq::http::HeaderMap;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -243,8 +245,22 @@ pub fn retry_after(headers: &HeaderMap, now: impl Fn() -> Timestamp) -> Option<D
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(date.duration_since(now()).try_into().unwrap_or(Duration::ZERO))
+    let wait = http_date(value)?.duration_since(now());
+    Some(wait.try_into().unwrap_or(Duration::ZERO))
+}
+
+/// An HTTP date in any of the three forms that must be understood (RFC 9110, 5.6.7), all of them in UTC. That the day
+/// of the week is the right one does not matter.
+fn http_date(text: &str) -> Option<Timestamp> {
+    const RFC2822: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    const OBSOLETE: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let obsolete = || {
+        OBSOLETE
+            .iter()
+            .find_map(|form| DateTime::strptime(form, text).ok())
+    };
+    let preferred = RFC2822.parse_timestamp(text).ok();
+    preferred.or_else(|| TimeZone::UTC.to_timestamp(obsolete()?).ok())
 }
 
 /// Whether the host of `url` is this machine, by name or address.

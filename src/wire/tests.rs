@@ -155,7 +155,17 @@ fn a_wait_is_told_in_seconds_or_as_a_date() {
             "Sun, 06 Nov 1994 08:49:37 GMT",
             Some(Duration::from_millis(29_500)),
         ),
+        (
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            Some(Duration::from_millis(29_500)),
+        ),
+        ("Sun Nov  6 08:49:37 1994", Some(Duration::from_millis(29_500))),
+        (
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            Some(Duration::from_millis(29_500)),
+        ),
         ("Sun, 06 Nov 1994 08:49:00 GMT", Some(Duration::ZERO)),
+        ("Sun, 06 Nov 1994", None),
         ("-1", None),
         ("1.5", None),
         ("soon", None),
