@@ -130,7 +130,7 @@ fn open(
         addrs.push(*address);
     }
     let now = (details.current_time)();
-    let timeout = left(details, now).ok_or(Error::Timeout(Timeout::Connect))?;
+    let timeout = left(details.timeout, details.now, now).ok_or(Error::Timeout(Timeout::Connect))?;
     let details = ConnectionDetails {
         uri: details.uri,
         addrs,
@@ -147,14 +147,33 @@ fn open(
     Ok(Box::new(transport))
 }
 
-/// The time-out of `details` as it is `now`; none when it is over.
-fn left(details: &ConnectionDetails<'_>, now: Instant) -> Option<NextTimeout> {
-    let mut timeout = details.timeout;
-    if let (Limit::Exact(limit), Instant::Exact(start), Instant::Exact(now)) =
-        (timeout.after, details.now, now)
-    {
-        let left = limit.checked_sub(now.saturating_duration_since(start))?;
-        timeout.after = Limit::Exact(left);
+/// What is left `now` of a time-out that was set at `start`; none when it is over.
+fn left(mut timeout: NextTimeout, start: Instant, now: Instant) -> Option<NextTimeout> {
+    if let (Limit::Exact(limit), Instant::Exact(start), Instant::Exact(now)) = (timeout.after, start, now) {
+        timeout.after = Limit::Exact(limit.checked_sub(now.saturating_duration_since(start))?);
     }
     Some(timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_lookup_is_taken_from_the_time_to_connect() {
+        let start = Instant::now();
+        for (limit, passed, expect) in [
+            (Limit::from_secs(5), 0, Some(Limit::from_secs(5))),
+            (Limit::from_secs(5), 3, Some(Limit::from_secs(2))),
+            (Limit::from_secs(5), 6, None),
+            (Limit::NotHappening, 6, Some(Limit::NotHappening)),
+        ] {
+            let timeout = NextTimeout {
+                after: limit,
+                ..NextTimeout::default()
+            };
+            let left = left(timeout, start, start + Limit::from_secs(passed));
+            assert_eq!(left.map(|timeout| timeout.after), expect);
+        }
+    }
 }
