@@ -179,7 +179,7 @@ impl<Socket: Transport> Transport for Hearing<Socket> {
     }
 
     fn is_open(&mut self) -> bool {
-        self.broken.is_none() && self.transport.is_open()
+        self.transport.is_open()
     }
 
     fn is_tls(&self) -> bool {

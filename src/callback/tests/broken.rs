@@ -57,6 +57,24 @@ fn a_connection_that_was_hung_up_on_is_not_used_again() {
 }
 
 #[test]
+fn a_reused_connection_that_is_reset_is_tried_again_only_before_the_answer() {
+    for (begun, expect) in [("", Ok(200)), ("HTTP/1.1 2", Err(Failure::Closed))] {
+        let peer = Peer::start(vec![
+            Act::Answer(answer(200, "", "")),
+            Act::AnswerEarly(begun.as_bytes().to_vec()),
+            Act::Answer(answer(200, "", "again")),
+        ]);
+        let sender = sender(Duration::from_secs(10));
+        assert_eq!(post(&sender, &peer), plain(200, ""));
+        let came = match post_body(&sender, &peer, &large()).outcome {
+            Outcome::Answered { status, .. } => Ok(status),
+            Outcome::Failed(no_answer) => Err(no_answer.reason),
+        };
+        assert_eq!(came, expect, "{begun:?}");
+    }
+}
+
+#[test]
 fn interim_answers_are_passed_over() {
     for interim in [
         "HTTP/1.1 100 Continue\r\n\r\n",
