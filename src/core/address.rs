@@ -48,7 +48,7 @@ const CARRIERS: &[(Network, usize)] = &[
     (v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), 12),
     // IPv4-compatible, RFC 4291, 2.5.5.1, deprecated. It makes `::` the `0.0.0.0` that it is to the system, too.
     (v6([0; 8], 96), 12),
-    // IPv4-translated, RFC 7915.
+    // IPv4-translated, RFC 2765, 2.1.
     (v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96), 12),
     // NAT64, RFC 6052; its prefix for local use, RFC 8215, as networks of 96 bits divide it.
     (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), 12),

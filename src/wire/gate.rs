@@ -116,8 +116,8 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// The host as browsers read it (WHATWG URL, 3.5), so that `0x7f.1`, `2852039166` and `127%2e0.0.1` are the addresses that
-/// some resolver or proxy would take them for.
+/// The host as browsers read it (WHATWG URL, 3.5), so that `0x7f.1` and `2852039166` are the addresses that a resolver or
+/// a proxy would take them for.
 fn host(uri: &Uri) -> Result<Host, Error> {
     let text = uri.host().unwrap_or_default();
     Host::parse(text).map_err(|_| Error::BadUri("no host".to_owned()))

@@ -38,7 +38,7 @@ const BUFFER_BYTES: usize = 2 * MAX_HEAD_BYTES;
 pub struct Timeouts {
     /// To connect, from looking up the name to the end of TLS's handshake.
     pub connect: Duration,
-    /// To send the head, and again to send the body.
+    /// To send the request.
     pub send: Duration,
     /// From there to the whole head of the answer.
     pub answer: Duration,
