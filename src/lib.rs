@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod callback;
 pub mod claims;
+pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;

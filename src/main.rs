@@ -1,3 +1,10 @@
-//! The command line's way in.
+//! The command line's way in: it prints what a command returns, and exits with its code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use deltapost::cli;
+
+fn main() -> ExitCode {
+    let reply = cli::run(&cli::parse());
+    reply.print()
+}

@@ -70,6 +70,26 @@ fn the_request_is_what_was_given() {
 }
 
 #[test]
+fn a_body_of_any_length_arrives_whole() {
+    // Around the length at which head and body no longer fit one piece.
+    for length in [0, 1, 32_000, 32 * 1024, 33_000, 65 * 1024, 3_000_000] {
+        let peer = Peer::start(vec![
+            Act::Answer(answer(200, "", "")),
+            Act::Answer(answer(200, "", "")),
+        ]);
+        let sender = sender(Duration::from_secs(10));
+        let body: String = ('a'..='z').cycle().take(length).collect();
+        for _ in 0..2 {
+            let answer = sender.post(&Secret::new(peer.url()), &[], body.as_bytes(), &SystemClock);
+            assert_eq!(answer.outcome, plain(200, ""));
+            let request = peer.request();
+            assert!(request.split_once("\r\n\r\n").unwrap().1 == body, "{length}");
+        }
+        assert_eq!(peer.connections(), 1);
+    }
+}
+
+#[test]
 fn every_status_is_an_answer() {
     for status in [
         200, 201, 202, 204, 301, 302, 307, 400, 401, 404, 410, 413, 429, 500, 503, 599,
@@ -219,22 +239,27 @@ fn a_reused_connection_that_dies_within_the_answer_is_not_tried_again() {
 
 #[test]
 fn all_parts_together_take_the_time_out_at_most() {
-    let peer = Peer::start(vec![Act::AnswerAndHang(Vec::new())]);
-    let url = Secret::new(peer.url());
-    let answer = sender(Duration::from_millis(80)).post(&url, &[], b"x", &SystemClock);
-    let reason = Failure::Timeout(Stage::Waiting);
-    assert_eq!(
-        answer.outcome,
-        Outcome::Failed(NoAnswer {
-            reason,
-            detail: String::new()
-        })
-    );
-    assert!(
-        answer.elapsed >= Duration::from_millis(70),
-        "{:?}",
-        answer.elapsed
-    );
+    use Stage::{Reading, Sending, Unknown, Waiting};
+    for (act, length, stages) in [
+        (Act::AnswerAndHang(Vec::new()), 1, [Waiting, Waiting]),
+        (Act::AnswerAndHang(b"HTTP/1.1 2".to_vec()), 1, [Reading, Reading]),
+        (Act::Ignore, 16_000_000, [Sending, Unknown]),
+    ] {
+        let peer = Peer::start(vec![act]);
+        let body = vec![b'x'; length];
+        let answer =
+            sender(Duration::from_millis(250)).post(&Secret::new(peer.url()), &[], &body, &SystemClock);
+        let Outcome::Failed(no_answer) = answer.outcome else {
+            panic!("it was answered")
+        };
+        let expected = stages.map(Failure::Timeout).contains(&no_answer.reason);
+        assert!(expected, "{no_answer:?}");
+        assert!(
+            answer.elapsed >= Duration::from_millis(240),
+            "{:?}",
+            answer.elapsed
+        );
+    }
 }
 
 #[test]

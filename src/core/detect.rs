@@ -90,7 +90,8 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
         let after = remember(before, seen);
         let change = compare(before, &after, seen, rules);
         found.alive.push(seen.id.clone());
-        if before != Some(&after) || rules.phase == Phase::Enumerating {
+        // While everything is read, whatever is seen is written: it then bears the generation that saw it.
+        if before != Some(&after) || rules.phase != Phase::Following {
             found.upserts.push(after.clone());
         }
         match change {
@@ -157,18 +158,22 @@ pub fn path(id: &str, known: &Known) -> Option<String> {
     Some(format!("/{}", names.join("/")))
 }
 
-/// Stages a listed deletion. One of an object that nobody was told of means nothing, except where the resource
-/// started at a moment and so never learnt what existed before.
+/// Stages a listed deletion. One of an object that nobody was told of is no event, but it takes with it what is known
+/// to lie in the object: a child may have been listed alive on an earlier page than its new folder, which is gone by
+/// then. A resource that started at a moment never learnt what existed before, and tells of its deletion.
 fn stage(seen: &FeedItem<'_>, known: &mut Known, rules: &Rules<'_>, found: &mut Detected) {
-    let unheard = !known.contains_key(&seen.id);
-    if seen.kind == ItemKind::Root || (unheard && rules.baseline != BaselineMode::Latest) {
+    if seen.kind == ItemKind::Root {
         found.unchanged += 1;
         return;
     }
-    if unheard {
-        let item = remember(None, seen);
-        found.upserts.push(item.clone());
-        known.insert(seen.id.clone(), item);
+    if !known.contains_key(&seen.id) {
+        if rules.baseline == BaselineMode::Latest {
+            let item = remember(None, seen);
+            found.upserts.push(item.clone());
+            known.insert(seen.id.clone(), item);
+        } else {
+            found.unchanged += 1;
+        }
     }
     found.staged.push(StagedDeletion {
         object_id: seen.id.clone(),

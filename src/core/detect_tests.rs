@@ -140,11 +140,41 @@ fn each_line_of_the_table() {
     check(TREE, &["folder F Money R"], &["UPDATED folder /Money name"]);
     check(TREE, &["root R other - size=5"], &[]);
     check(TREE, &["file a - F deleted"], &["staged a"]);
-    check(TREE, &["file z - F deleted"], &[]);
+    check(TREE, &["file z - F deleted"], &["staged z"]);
     check(TREE, &["root R - - deleted"], &[]);
     check(TREE, &["remoteItem s Shared R"], &["CREATED remoteItem /Shared"]);
     check(TREE, &["package n Notes R"], &["CREATED package /Notes"]);
     check(TREE, &["object m - -"], &["CREATED events null"]);
+}
+
+#[test]
+fn a_deletion_of_what_nobody_was_told_of_is_no_event_of_its_own() {
+    let filter = Filter::default();
+    let rules = rules(BaselineMode::Snapshot, &filter);
+    let found = detect(TREE, &["folder z - F deleted"], &rules);
+    assert_eq!(found.unchanged, 1);
+    assert_eq!(
+        found.upserts,
+        [],
+        "so that the sweep finds only what is known to lie in it"
+    );
+}
+
+#[test]
+fn whatever_an_enumeration_sees_is_written_changed_or_not() {
+    let filter = Filter::default();
+    for (phase, expect) in [
+        (Phase::Baseline, 1),
+        (Phase::Enumerating, 1),
+        (Phase::Following, 0),
+    ] {
+        let rules = Rules {
+            phase,
+            ..rules(BaselineMode::Snapshot, &filter)
+        };
+        let found = detect(TREE, &["file a a.txt F size=1 etag=1"], &rules);
+        assert_eq!((found.upserts.len(), found.unchanged), (expect, 1), "{phase}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::core::model::{Secret, Settings};
 use crate::core::shown::{redacted, shown};
-use crate::graph::client::Client;
+use crate::graph::client::{Client, Message};
 use crate::wire::{self, BodyError, NoAnswer};
 
 /// The most of an answer that is read; tokens are a few KiB.
@@ -62,13 +62,13 @@ pub struct Tokens {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// A person must sign in again: asking again is useless.
-    #[error("could not get an access token: a new sign-in is needed, `{code}`: {description}")]
+    #[error("could not get an access token: a new sign-in is needed, `{code}`{}", Message(.description))]
     LoginRequired { code: String, description: String },
     /// The app's id or secret is wrong, or the secret has expired.
-    #[error("could not get an access token: the app was not accepted, `{code}`: {description}")]
+    #[error("could not get an access token: the app was not accepted, `{code}`{}", Message(.description))]
     InvalidClient { code: String, description: String },
     /// The request is wrong in another way.
-    #[error("could not get an access token: it was refused, `{code}`: {description}")]
+    #[error("could not get an access token: it was refused, `{code}`{}", Message(.description))]
     Refused { code: String, description: String },
     /// HTML, a redirect, or nonsense: it was not the token endpoint that answered.
     #[error("could not get an access token: the answer ({status}) is not OAuth")]

@@ -273,6 +273,20 @@ fn errors_are_told_apart_by_what_to_do() {
 }
 
 #[test]
+fn an_error_reads_well_with_and_without_a_description() {
+    let error = |description: &str| AuthError::InvalidClient {
+        code: "invalid_client".to_owned(),
+        description: description.to_owned(),
+    };
+    let told = "could not get an access token: the app was not accepted, `invalid_client`";
+    assert_eq!(error("").to_string(), told);
+    assert_eq!(
+        error("AADSTS7000222: expired").to_string(),
+        format!("{told}: AADSTS7000222: expired")
+    );
+}
+
+#[test]
 fn what_is_not_oauth_is_told_as_such() {
     for (status, body) in [
         (200, "<html>Sign in to the hotel</html>"),

@@ -109,7 +109,7 @@ pub enum GraphError {
 
 /// The part of a message that is there only when there is something to say.
 struct Code<'a>(&'a str);
-struct Message<'a>(&'a str);
+pub(super) struct Message<'a>(pub(super) &'a str);
 
 impl fmt::Display for Code<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,7 +151,8 @@ impl GraphError {
             GraphError::Refused { .. } => "check the resource's `url`",
             GraphError::Server { .. } => "Microsoft's side: it is asked again at the next poll",
             GraphError::Unexpected { .. } => {
-                "a proxy or a portal may stand between: open the network's way to Graph, or set `proxy` under `[network]`"
+                "a proxy or a portal may stand between: open the network's way to Graph, or set `proxy` under \
+                 `[network]`"
             }
             GraphError::TooLarge => "ask for fewer items by `pageSize`, or fewer fields by `$select`",
             GraphError::Unreachable(no_answer) => no_answer.reason.hint(),

@@ -288,7 +288,7 @@ fn silence_ends_in_a_time_out_that_tells_which() {
     ] {
         let peer = Peer::start(vec![Act::AnswerAndHang(sent.as_bytes().to_vec())]);
         let base = format!("{}/v1.0", peer.url());
-        let client = client_of(&base, Duration::from_millis(100));
+        let client = client_of(&base, Duration::from_millis(250));
         let error = client.fetch(
             &Secret::new(base.as_str()),
             &Secret::new(TOKEN),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::instances::{place, secrets};
+use super::secrets::{place, secrets_of};
 use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
 
@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// `NoKey`.
     pub fn grant(&self, instance_id: i64) -> Result<Grant, StoreError> {
-        let stored = self.read(|connection| secrets(connection, instance_id))?;
+        let stored = self.read(|connection| secrets_of(connection, instance_id))?;
         let open = |name: &str| -> Result<Option<Secret>, StoreError> {
             let sealed = stored.iter().find(|(key, _)| key == name);
             sealed

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::grants::{ACCESS_TOKEN, Grant, REFRESH_TOKEN};
-use super::{Store, StoreError, endpoints, resources};
+use super::secrets::{place, secrets_of};
+use super::{Store, StoreError, endpoints, known, resources};
 use crate::core::elements;
 use crate::core::model::{
-    Configuration, ElementKey, GrantState, Instance, Secret, Settings, time_from_text, time_text,
+    Configuration, ElementKey, GrantState, Instance, Settings, time_from_text, time_text,
 };
 
 /// Rows that one transaction removes.
@@ -220,7 +221,7 @@ impl Store {
         while let Some(row) = rows.next()? {
             let mut instance = instance(row)?;
             let mut opened = BTreeMap::new();
-            for (key, sealed) in secrets(connection, instance.id)? {
+            for (key, sealed) in secrets_of(connection, instance.id)? {
                 // Without the key a secret stays masked: the instance can be shown, but not used.
                 if let Ok(secret) = self
                     .key()
@@ -234,26 +235,6 @@ impl Store {
             instances.push(instance);
         }
         Ok(instances)
-    }
-
-    pub(super) fn put_secrets(
-        &self,
-        connection: &Connection,
-        instance_id: i64,
-        secrets: &BTreeMap<String, Secret>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut statement = connection.prepare_cached(
-            "INSERT INTO secret (instance_id, key, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (instance_id, key) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at",
-        )?;
-        for (key, secret) in secrets {
-            let sealed = self
-                .key()?
-                .seal(&place(instance_id, key), secret.expose().as_bytes());
-            statement.execute((instance_id, key, sealed, time_text(now)))?;
-        }
-        Ok(())
     }
 
     fn put_endpoint(
@@ -298,32 +279,6 @@ fn instance(row: &Row<'_>) -> Result<Instance, StoreError> {
             serde_json::from_str(text).ok()
         })?,
     })
-}
-
-/// Reads a column's text as what it stands for.
-pub(super) fn known<T>(
-    what: &'static str,
-    text: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<T, StoreError> {
-    read(text).ok_or_else(|| StoreError::Unreadable {
-        what,
-        value: text.chars().take(80).collect(),
-    })
-}
-
-pub(super) fn secrets(
-    connection: &Connection,
-    instance_id: i64,
-) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT key, sealed FROM secret WHERE instance_id = ?1")?;
-    let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The place that a secret is bound to.
-pub(super) fn place(instance_id: i64, key: &str) -> String {
-    format!("instance/{instance_id}/{key}")
 }
 
 fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Result<(), StoreError> {

@@ -34,8 +34,8 @@ pub(super) fn create(connection: &mut Connection, key: &Key, now: Timestamp) -> 
     Ok(())
 }
 
-/// Brings the database at `path` to the present version, or says why it stays as it is.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// How many steps the database at `path` is behind the present version.
+pub(super) fn pending_steps(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
     let pragma = |name: &str| -> Result<i64, StoreError> {
         connection
             .pragma_query_value(None, name, |row| row.get(0))
@@ -52,7 +52,15 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
             known,
         });
     }
-    for (version, step) in (1..).zip(STEPS).skip_while(|(version, _)| *version <= found) {
+    Ok(usize::try_from(known - found)
+        .unwrap_or(STEPS.len())
+        .min(STEPS.len()))
+}
+
+/// Brings the database at `path` to the present version, or says why it stays as it is.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let taken = STEPS.len() - pending_steps(connection, path)?;
+    for (version, step) in (1..).zip(STEPS).skip(taken) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", version)?;

@@ -13,6 +13,7 @@ mod report;
 mod requests;
 mod resources;
 mod secrets;
+mod sweep;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -28,13 +29,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 pub use error::StoreError;
 pub use grants::Grant;
 pub use instances::NewInstance;
-pub use items::Doomed;
 pub use lock::AgentLock;
 pub use outbox::{Attempt, Due, PageStep};
 pub use report::{AttemptRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
 pub use secrets::Key;
+pub use sweep::Doomed;
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";
@@ -160,6 +161,19 @@ impl Store {
         })
     }
 
+    /// How many steps the schema of the database in `data_dir` is behind; opening it takes them. Changes nothing.
+    ///
+    /// # Errors
+    /// When it is of a newer version, or not a deltapost database.
+    pub fn pending_steps(data_dir: &Path) -> Result<usize, StoreError> {
+        let path = data_dir.join(DATABASE);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(&path, flags).map_err(|source| StoreError::opening(&path, source))?;
+        connection.busy_timeout(BUSY)?;
+        migrate::pending_steps(&connection, &path)
+    }
+
     /// The database's path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -260,4 +274,12 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
 /// the connection is as good as before.
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Reads a column's text as what it stands for.
+fn known<T>(what: &'static str, text: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    read(text).ok_or_else(|| StoreError::Unreadable {
+        what,
+        value: text.chars().take(80).collect(),
+    })
 }

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
-use super::instances::known;
-use super::{Store, StoreError};
+use super::{Store, StoreError, known};
 use crate::core::model::time_text;
 
 /// How much of a feed a poll on request reads.

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::instances::known;
-use super::{Store, StoreError};
+use super::{Store, StoreError, known};
 use crate::core::model::{BaselineMode, Interval, Phase, Secret, Settings, time_from_text, time_text};
 
 /// Polls that are kept of each resource.

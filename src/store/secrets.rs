@@ -1,6 +1,7 @@
 //! Sealing: what must not be read from a copied database. ChaCha20-Poly1305, each value bound to its row, so that a
 //! sealed value moved to another row does not open.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,12 +10,14 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
+use rusqlite::Connection;
 
-use super::{StoreError, refuse_exposed};
+use super::{Store, StoreError, refuse_exposed};
 use crate::clock;
-use crate::core::model::Secret;
+use crate::core::model::{Secret, time_text};
 
 const KEY_LEN: usize = 32;
 
@@ -132,6 +135,44 @@ impl Key {
     pub(super) fn name(&self, text: &str) -> Vec<u8> {
         hmac::sign(&self.naming, text.as_bytes()).as_ref().to_vec()
     }
+}
+
+impl Store {
+    /// Seals an instance's secrets and writes them, over those of the same keys.
+    pub(super) fn put_secrets(
+        &self,
+        connection: &Connection,
+        instance_id: i64,
+        secrets: &BTreeMap<String, Secret>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO secret (instance_id, key, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (instance_id, key) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at",
+        )?;
+        for (key, secret) in secrets {
+            let sealed = self
+                .key()?
+                .seal(&place(instance_id, key), secret.expose().as_bytes());
+            statement.execute((instance_id, key, sealed, time_text(now)))?;
+        }
+        Ok(())
+    }
+}
+
+/// An instance's secrets as they are sealed, by key.
+pub(super) fn secrets_of(
+    connection: &Connection,
+    instance_id: i64,
+) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT key, sealed FROM secret WHERE instance_id = ?1")?;
+    let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The place that a secret is bound to.
+pub(super) fn place(instance_id: i64, key: &str) -> String {
+    format!("instance/{instance_id}/{key}")
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! What a line sends and tells, over a transport that only keeps a record.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use ureq::unversioned::transport::LazyBuffers;
-use ureq::unversioned::transport::time::Duration as Limit;
 
 use super::*;
 
@@ -87,6 +85,19 @@ fn what_was_held_has_the_shorter_of_both_times() {
         let (sent, _) = send(&[300], seconds);
         assert_eq!(sent[0].1, Limit::Exact(Duration::from_secs(expect)));
     }
+}
+
+#[test]
+fn a_time_out_is_rounded_up_to_ten_milliseconds_and_none_stays_none() {
+    for (micros, expect) in [(0, 0), (1, 10), (9_999, 10), (10_000, 20), (29_999_990, 30_000)] {
+        let after = Limit::Exact(Duration::from_micros(micros));
+        let timeout = NextTimeout {
+            after,
+            ..NextTimeout::default()
+        };
+        assert_eq!(rounded(timeout).after, Limit::from_millis(expect));
+    }
+    assert_eq!(rounded(NextTimeout::default()).after, Limit::NotHappening);
 }
 
 proptest! {

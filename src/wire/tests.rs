@@ -1,5 +1,9 @@
 //! What the agent promises, over real sockets.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
 use super::peer::{Act, Peer, answer};
 use super::*;
 
@@ -34,7 +38,7 @@ fn fails(url: &str, expect: Failure) -> NoAnswer {
 
 #[test]
 fn each_failure_is_told_by_its_reason() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = closed.local_addr().unwrap().port();
     drop(closed);
     let refused = fails(&format!("http://127.0.0.1:{port}/?secret"), Failure::Connect);
@@ -68,7 +72,7 @@ fn a_time_out_tells_what_the_time_ran_out_in() {
     ] {
         let peer = Peer::start(vec![act]);
         let mut setup = setup(Route::Direct);
-        setup.timeouts = Timeouts::within(Duration::from_millis(80));
+        setup.timeouts = Timeouts::within(Duration::from_millis(250));
         let no_answer = get(&setup, &peer.url()).unwrap_err();
         assert_eq!(no_answer.reason, Failure::Timeout(expect));
     }
@@ -142,6 +146,30 @@ fn a_user_agent_of_any_letters_is_sent_and_a_redirect_is_not_followed() {
             .contains("user-agent: NONISV|M_ller__|deltapost/1\r\n")
     );
     assert_eq!(peer.unread(), 0);
+}
+
+#[test]
+fn head_and_body_leave_in_one_piece() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let first_read = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut piece = vec![0; 64 * 1024];
+        let length = stream.read(&mut piece).unwrap();
+        stream.write_all(&answer(200, "", "")).unwrap();
+        String::from_utf8_lossy(&piece[..length]).into_owned()
+    });
+    let answered = agent(&setup(Route::Direct))
+        .unwrap()
+        .post(&url)
+        .send("the body")
+        .unwrap();
+    assert_eq!(answered.status(), 200);
+    let piece = first_read.join().unwrap();
+    assert!(
+        piece.starts_with("POST / HTTP/1.1\r\n") && piece.ends_with("\r\n\r\nthe body"),
+        "{piece}"
+    );
 }
 
 #[test]

@@ -74,7 +74,11 @@ pub(crate) fn notification(event_id: &str) -> Notification {
     }
 }
 
-pub(crate) fn step<'a>(upserts: &'a [Item], notifications: &'a [Notification], end: &'a PageEnd) -> PageStep<'a> {
+pub(crate) fn step<'a>(
+    upserts: &'a [Item],
+    notifications: &'a [Notification],
+    end: &'a PageEnd,
+) -> PageStep<'a> {
     PageStep {
         upserts,
         alive: &[],

@@ -105,6 +105,32 @@ fn a_sweep_goes_leaf_first_and_takes_descendants_that_nobody_listed() {
 }
 
 #[test]
+fn a_deleted_folder_that_was_never_known_takes_what_is_known_to_lie_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    // The first page shows a folder moved into F, which is gone when the second page would show it.
+    let items = [item("G", "F"), item("G-file", "G"), item("H", "R")];
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &next()))
+        .unwrap();
+    let staged = [StagedDeletion {
+        object_id: "F".to_owned(),
+        raw: "{}".to_owned(),
+    }];
+    let end = delta();
+    let page = PageStep {
+        staged: &staged,
+        ..step(&[], &[], &end)
+    };
+    assert_eq!(
+        store.commit_page(&store.resource(1).unwrap(), &page).unwrap(),
+        Phase::Sweeping
+    );
+    assert_eq!(sweep(&store, store.resource(1).unwrap()), ["G-file", "G"]);
+    assert_eq!(store.count_items(1).unwrap(), 1);
+}
+
+#[test]
 fn a_deletion_of_what_is_seen_alive_later_in_the_set_is_void() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());

@@ -160,6 +160,9 @@ pub struct Seen {
     pub body: String,
 }
 
+/// What a test does when a request arrives.
+pub(super) type Watch = Arc<dyn Fn(&Seen) + Send + Sync>;
+
 /// Requests that the log keeps; older ones are only counted.
 const LOG_LENGTH: usize = 20_000;
 
@@ -180,6 +183,7 @@ struct DeskState {
     counts: BTreeMap<Endpoint, u64>,
     gates_opened: u64,
     log: VecDeque<Seen>,
+    watch: Option<Watch>,
     stopped: bool,
 }
 
@@ -188,16 +192,26 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs a request, waits while its endpoint is held, and tells what is to go wrong with it.
+    /// Logs a request, shows it to whoever watches, waits while its endpoint is held, and tells what is to go wrong
+    /// with it.
     pub(super) fn arrive(&self, endpoint: Endpoint, request: &Request<'_>) -> Option<Fault> {
         let mut state = self.lock();
-        state.note(endpoint, request);
+        let seen = state.note(endpoint, request);
         self.changed.notify_all();
+        if let Some(watch) = state.watch.clone() {
+            drop(state);
+            watch(&seen);
+            state = self.lock();
+        }
         while state.gates.contains_key(&endpoint) && !state.stopped {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let queued = state.queued.get_mut(&endpoint).and_then(VecDeque::pop_front);
         queued.unwrap_or_else(|| state.standing.get(&endpoint).cloned())
+    }
+
+    pub(super) fn watch(&self, watch: Watch) {
+        self.lock().watch = Some(watch);
     }
 
     /// Lets every request go that is held, now and later.
@@ -253,14 +267,14 @@ impl Desk {
 }
 
 impl DeskState {
-    fn note(&mut self, endpoint: Endpoint, request: &Request<'_>) {
+    fn note(&mut self, endpoint: Endpoint, request: &Request<'_>) -> Seen {
         let number = self.counts.values().sum();
         *self.counts.entry(endpoint).or_default() += 1;
         if self.log.len() == LOG_LENGTH {
             self.log.pop_front();
         }
         let header = |name| request.header(name).map(str::to_owned);
-        self.log.push_back(Seen {
+        let seen = Seen {
             number,
             endpoint,
             method: request.method.to_string(),
@@ -270,7 +284,9 @@ impl DeskState {
             prefer: header("prefer"),
             exclude_parents: excludes_parents(request),
             body: String::from_utf8_lossy(request.body).into_owned(),
-        });
+        };
+        self.log.push_back(seen.clone());
+        seen
     }
 }
 

@@ -170,6 +170,12 @@ impl OneDrive {
         self.service.desk.hold(endpoint)
     }
 
+    /// Calls `watch` with each request, before it is carried out, on its connection's thread: what it does to a drive,
+    /// the answer shows.
+    pub fn on_request(&self, watch: impl Fn(&Seen) + Send + Sync + 'static) {
+        self.service.desk.watch(Arc::new(watch));
+    }
+
     /// Answers `path` (without its query, `/v1.0/…`) with what `reply` makes of an authorized request: other feeds than
     /// a drive's.
     pub fn route(&self, path: &str, reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) {

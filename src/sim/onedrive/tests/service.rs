@@ -50,6 +50,21 @@ fn faults_happen_to_the_requests_they_were_queued_for() {
 }
 
 #[test]
+fn what_a_watch_does_to_the_drive_is_in_the_answer() {
+    let client = Client::of(Account::business());
+    let drive = client.cloud.drive();
+    client.cloud.on_request(move |seen| {
+        assert_eq!(seen.endpoint, Endpoint::Delta);
+        drive.create_file(&drive.root_id(), "late.txt", 1);
+    });
+    assert_eq!(
+        client.get(&client.feed()).items().len(),
+        2,
+        "the root and the file"
+    );
+}
+
+#[test]
 fn a_gate_holds_requests_until_it_is_released() {
     let client = Client::of(Account::business());
     let gate = client.cloud.hold(Endpoint::Delta);

@@ -1,0 +1,316 @@
+//! The words of the command line: commands, flags and their help. What they mean is done by the other files.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::core::model::OutboxState;
+
+/// Where the configuration is when nothing else is said.
+pub(super) const DEFAULT_CONFIG: &str = "/etc/deltapost/deltapost.toml";
+
+/// Everything that was said on the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "deltapost",
+    version,
+    about = "Polls OneDrive for changes and delivers them to HTTP callbacks, durably.",
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Examples:
+  deltapost demo                          # see it work: no account, no root, no configuration
+  deltapost init                          # data directory, database, key, configuration file
+  deltapost instance create onedrive.json # an instance as Cloud Elements documents it
+  deltapost poll 'Finance OneDrive'       # now, with what came of it
+  deltapost run                           # the agent, in the foreground
+  deltapost outbox list --state pending   # what waits for delivery
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+)]
+pub struct Args {
+    /// The configuration file [default: /etc/deltapost/deltapost.toml].
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "DELTAPOST_CONFIG",
+        hide_env_values = true
+    )]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print one JSON document on standard output, for programs.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// Log more on standard error: each delivery and each renewed grant.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(super) verbose: bool,
+
+    /// Log errors only.
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Reads the process's arguments. Prints help, or what is wrong with them, and exits, where there is no command to run.
+pub fn parse() -> Args {
+    Args::parse()
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// See the whole agent work on loopback: no account, no root, no configuration, nothing left behind.
+    ///
+    /// A simulated OneDrive where things happen, the agent in a temporary directory, and a receiver that verifies
+    /// signatures. Events are printed as they arrive, and counts at the end. Exits with 1 when anything was lost.
+    #[command(after_help = "Examples:
+  deltapost demo
+  deltapost demo --seconds 60 --callback http://127.0.0.1:8000/events")]
+    Demo(DemoArgs),
+
+    /// Create the data directory, database, key, API token, and a commented configuration file.
+    ///
+    /// What exists already is kept, so it is safe to repeat. Run by root, it hands the files to the owner of the data
+    /// directory.
+    #[command(after_help = "Examples:
+  deltapost init
+  deltapost --config ./deltapost.toml init   # without root: set data_dir in that file, then init again")]
+    Init,
+
+    /// Run the agent in the foreground, until SIGTERM or SIGINT.
+    ///
+    /// Polls what is due and delivers what waits. At a signal it stops polling, gives requests under way ten seconds, and
+    /// exits with 0; a second signal ends it at once.
+    #[command(after_help = "Examples:
+  deltapost run
+  deltapost -v run        # logs each delivery, too")]
+    Run,
+
+    /// Poll every enabled resource once, deliver what is due, and exit: for timers and scripts.
+    ///
+    /// While an agent runs, it is asked to do so. Exits with 1 when a poll or a delivery failed.
+    #[command(after_help = "Examples:
+  deltapost once
+  deltapost once --json | jq '.polls[] | select(.error)'")]
+    Once,
+
+    /// Validate configuration, database and permissions, and print every problem. Changes nothing.
+    #[command(after_help = "Examples:
+  deltapost check
+  deltapost --config ./deltapost.toml check")]
+    Check,
+
+    /// Create, change, show and remove instances.
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+
+    /// Poll an instance now, and print pages, items and events.
+    ///
+    /// While an agent runs, it is asked to do so. Exits with 1 when a poll failed.
+    #[command(after_help = "Examples:
+  deltapost poll 'Finance OneDrive'
+  deltapost poll 1 --resource events --resync")]
+    Poll(PollArgs),
+
+    /// Show what was written to the outbox and what became of it.
+    Outbox(OutboxArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InstanceCommand {
+    /// Create an instance from its JSON, as Cloud Elements documents it.
+    ///
+    /// The authorization code in it is exchanged first; when that fails, nothing is left behind.
+    #[command(after_help = "Examples:
+  deltapost instance create onedrive.json
+  deltapost instance create - < onedrive.json
+  deltapost instance create --json onedrive.json | jq .id")]
+    Create {
+        /// The file with the instance's JSON; `-` is standard input. 256 KiB at most.
+        file: PathBuf,
+    },
+
+    /// Create an instance, or bring the one of that name to what the JSON says.
+    ///
+    /// Running it twice changes nothing; a code that was exchanged already is ignored.
+    #[command(after_help = "Examples:
+  deltapost instance apply onedrive.json")]
+    Apply {
+        /// The file with the instance's JSON; `-` is standard input. 256 KiB at most.
+        file: PathBuf,
+    },
+
+    /// List all instances with their health.
+    #[command(after_help = "Examples:
+  deltapost instance list
+  deltapost instance list --json | jq -r '.instances[] | select(.health != \"ok\") | .name'")]
+    List,
+
+    /// Show an instance, its secrets masked, and its resources' health.
+    #[command(after_help = "Examples:
+  deltapost instance show 'Finance OneDrive'
+  deltapost instance show 1 --json")]
+    Show {
+        /// The instance's id or name.
+        #[arg(value_name = "ID|NAME")]
+        instance: String,
+    },
+
+    /// Change single keys of an instance; an empty value takes a key away.
+    ///
+    /// Secrets never stand on the command line: their keys take KEY=@FILE or, from standard input, KEY=-.
+    #[command(after_help = "Examples:
+  deltapost instance update 1 --set event.poller.refresh_interval=5
+  deltapost instance update 1 --set event.notification.signature.key=@/run/keys/signature
+  deltapost instance update 1 --set name='Finance OneDrive' --set tags=finance,emea
+  printf %s \"$CODE\" | deltapost instance update 1 --set providerData.code=-")]
+    Update {
+        /// The instance's id or name.
+        #[arg(value_name = "ID|NAME")]
+        instance: String,
+
+        /// `name`, `tags`, `providerData.code` or a key of the configuration, and its value.
+        #[arg(long = "set", value_name = "KEY=VALUE", required = true, num_args = 1..)]
+        assignments: Vec<String>,
+    },
+
+    /// Resume polling of an instance.
+    Enable {
+        /// The instance's id or name.
+        #[arg(value_name = "ID|NAME")]
+        instance: String,
+    },
+
+    /// Pause polling of an instance. What is in its outbox is still delivered.
+    Disable {
+        /// The instance's id or name.
+        #[arg(value_name = "ID|NAME")]
+        instance: String,
+    },
+
+    /// Remove an instance when what is pending of it is delivered.
+    #[command(after_help = "Examples:
+  deltapost instance delete 'Finance OneDrive'
+  deltapost instance delete 1 --discard   # at once, without delivering")]
+    Delete {
+        /// The instance's id or name.
+        #[arg(value_name = "ID|NAME")]
+        instance: String,
+
+        /// Do not wait: what is pending is never delivered.
+        #[arg(long)]
+        discard: bool,
+    },
+
+    /// Send a signed test notification without events to the instance's callback, and show the answer.
+    ///
+    /// Exits with 1 unless the answer is 2xx.
+    Ping {
+        /// The instance's id or name.
+        #[arg(value_name = "ID|NAME")]
+        instance: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct DemoArgs {
+    /// How long things happen.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) seconds: u64,
+
+    /// Deliver to this URL instead of the demonstration's own receiver.
+    #[arg(long, value_name = "URL")]
+    pub(super) callback: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct PollArgs {
+    /// The instance's id or name.
+    #[arg(value_name = "ID|NAME")]
+    pub(super) instance: String,
+
+    /// Poll this resource only [default: all of the instance].
+    #[arg(long, value_name = "NAME")]
+    pub(super) resource: Option<String>,
+
+    /// Enumerate in full and emit the differences from what is known.
+    #[arg(long, conflicts_with = "rebaseline")]
+    pub(super) resync: bool,
+
+    /// Forget what is known and learn what exists anew, silently.
+    #[arg(long)]
+    pub(super) rebaseline: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  deltapost outbox                        # counts by endpoint and state
+  deltapost outbox list --state pending --instance 'Finance OneDrive'
+  deltapost outbox show 42                # body and every attempt")]
+pub(super) struct OutboxArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<OutboxCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OutboxCommand {
+    /// List notifications, the newest first.
+    #[command(after_help = "Examples:
+  deltapost outbox list --state pending
+  deltapost outbox list --instance 1 --limit 10 --json | jq '.notifications[].lastError'")]
+    List {
+        /// Only those in this state.
+        #[arg(long)]
+        state: Option<State>,
+
+        /// Only those of this instance, by id or name.
+        #[arg(long, value_name = "ID|NAME")]
+        instance: Option<String>,
+
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
+
+    /// Show one notification: its events, every attempt to deliver it, and its body as it is sent.
+    #[command(after_help = "Examples:
+  deltapost outbox show 42
+  deltapost outbox show 42 --json | jq .body")]
+    Show {
+        /// The notification's id, or its event id as the receiver knows it.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// The states of a notification, as words of the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum State {
+    Pending,
+    Delivered,
+    Dead,
+}
+
+impl From<State> for OutboxState {
+    fn from(state: State) -> OutboxState {
+        match state {
+            State::Pending => OutboxState::Pending,
+            State::Delivered => OutboxState::Delivered,
+            State::Dead => OutboxState::Dead,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_command_line_fit_together() {
+        Args::command().debug_assert();
+    }
+}

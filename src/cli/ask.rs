@@ -1,0 +1,122 @@
+//! Asking the running agent for polls, through the database, and waiting for its answers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::failure::Failure;
+use super::house::Opened;
+use crate::clock::Clock;
+use crate::commands::House;
+use crate::store::{Depth, PollRecord, StoreError};
+
+/// How often the database is asked for an answer.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How many looks go by before it is made sure that the agent still runs.
+const LOOKS_TO_AGENT: u32 = 10;
+
+/// How long deliveries are waited for: those that are due are under way by then.
+const DELIVERY: Duration = Duration::from_secs(60);
+
+/// What the agent writes as the answer to a request.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer {
+    /// What the poll came to, when it came to its end.
+    pub(super) record: Option<PollRecord>,
+    pub(super) error: Option<String>,
+    pub(super) hint: Option<String>,
+}
+
+/// The agent that holds the lock, as a command sees it.
+#[derive(Debug)]
+pub(super) struct Agent<'a> {
+    pub(super) opened: &'a Opened,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Agent<'_> {
+    /// Has the agent poll `resources` at `depth`, and returns its answers in their order.
+    ///
+    /// # Errors
+    /// When the agent ends meanwhile or this command is asked to stop. Requests without an answer are withdrawn.
+    pub(super) fn poll(&self, resources: &[i64], depth: Depth) -> Result<Vec<Answer>, Failure> {
+        let House { store, clock, .. } = self.opened.house();
+        let mut requests = Vec::new();
+        for resource in resources {
+            requests.push((store.ask_for_poll(*resource, depth, clock.now())?, *resource));
+        }
+        let answers = requests
+            .iter()
+            .map(|(request, resource)| self.answer(*request, *resource));
+        let answers: Result<Vec<Answer>, Failure> = answers.collect();
+        for (request, _) in requests {
+            store.withdraw_request(request)?;
+        }
+        answers
+    }
+
+    fn answer(&self, request: i64, resource: i64) -> Result<Answer, Failure> {
+        let House { store, clock, .. } = self.opened.house();
+        let mut looks = 0;
+        loop {
+            if let Some(answer) = store.answer_to(request)? {
+                return serde_json::from_str(&answer).map_err(|error| {
+                    let hint = "the agent may be of another version: restart it".to_owned();
+                    Failure::failed(format!("could not read the agent's answer: {error}"), Some(hint))
+                });
+            }
+            // A request goes with its resource, and would be waited for in vain.
+            store
+                .resource_names(resource)
+                .map_err(|_| Failure::failed("the resource was removed while it was waited for", None))?;
+            self.pause(&mut looks, clock)?;
+        }
+    }
+
+    /// Waits until nothing is due for delivery any more, for a minute at most.
+    ///
+    /// # Errors
+    /// When the agent ends meanwhile or this command is asked to stop.
+    pub(super) fn wait_for_deliveries(&self) -> Result<(), Failure> {
+        let House { store, clock, .. } = self.opened.house();
+        let deadline = clock
+            .now()
+            .saturating_add(DELIVERY)
+            .unwrap_or(jiff::Timestamp::MAX);
+        let mut looks = 0;
+        let mut now = clock.now();
+        while now < deadline && store.next_due()?.is_some_and(|due| due <= now) {
+            self.pause(&mut looks, clock)?;
+            now = clock.now();
+        }
+        Ok(())
+    }
+
+    fn pause(&self, looks: &mut u32, clock: &dyn Clock) -> Result<(), Failure> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Failure::failed(
+                "stopped by a signal; the agent may poll all the same",
+                None,
+            ));
+        }
+        *looks += 1;
+        // Taking the lock is the proof that no agent holds it; it is let go of at once.
+        if looks.is_multiple_of(LOOKS_TO_AGENT) {
+            match self.opened.take_lock() {
+                Err(StoreError::Locked { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    let hint = "run it again: without an agent the command polls by itself".to_owned();
+                    return Err(Failure::failed(
+                        "the agent ended before it had answered",
+                        Some(hint),
+                    ));
+                }
+            }
+        }
+        clock.sleep(LOOK);
+        Ok(())
+    }
+}

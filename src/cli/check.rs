@@ -1,0 +1,163 @@
+//! `check`: looks at configuration, data directory and database, changes nothing, and tells every problem it finds.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::Args;
+use super::failure::Failure;
+use super::house::{self, Opened};
+use super::init::{self, TOKEN_FILE};
+use super::reply::Reply;
+use super::table::counted;
+use crate::config::Config;
+use crate::core::elements;
+use crate::core::model::{GrantState, Instance};
+use crate::core::shown::shown;
+use crate::store::{DATABASE, Look, Store, StoreError};
+
+/// Looks at everything.
+pub(super) fn check(args: &Args) -> Result<Reply, Failure> {
+    let (path, explicit) = house::config_path(args);
+    let (failure, words) = match Config::load(&path, explicit) {
+        // Without a configuration it is not known where the rest is.
+        Err(error) => (Some(Failure::from(error)), String::new()),
+        Ok(config) => {
+            let mut found = Vec::new();
+            let words = look_at(config, &mut found);
+            (Failure::all(found), words)
+        }
+    };
+    let reply = if args.json {
+        let problems = failure.iter().flat_map(|failure| &failure.problems);
+        let problems = problems.map(|problem| json!({"problem": problem.message, "hint": problem.hint}));
+        Reply::json(&json!({"problems": problems.collect::<Vec<_>>()}))
+    } else if failure.is_none() {
+        Reply::text(words)
+    } else {
+        Reply::default()
+    };
+    Ok(reply.failing(failure))
+}
+
+/// Collects what is wrong under `config`. Returns what to say when nothing is.
+fn look_at(config: Config, found: &mut Vec<Failure>) -> String {
+    found.extend(init::group_id(&config).err());
+    found.extend(house::ways_out(&config).err());
+    let data_dir = config.data_dir.clone();
+    let before = found.len();
+    look_at_files(&config, found);
+    // What is too widely readable would hinder the opening, and has been told.
+    if found.len() > before || !data_dir.join(DATABASE).exists() {
+        return String::new();
+    }
+    match Store::pending_steps(&data_dir) {
+        Ok(0) => {}
+        Ok(_) => {
+            return "the database is of an earlier version; the next start brings it up to date\n".to_owned();
+        }
+        Err(error) => {
+            found.push(error.into());
+            return String::new();
+        }
+    }
+    match Opened::with(config, Look::Whole) {
+        Ok(opened) => look_inside(&opened, found).unwrap_or_else(|failure| {
+            found.push(failure);
+            String::new()
+        }),
+        Err(failure) => {
+            // The ways out were looked at before.
+            found.extend(Some(failure).filter(|failure| !found.contains(failure)));
+            String::new()
+        }
+    }
+}
+
+/// What must be there, each with the widest mode that it may have.
+fn look_at_files(config: &Config, found: &mut Vec<Failure>) {
+    let sharing = house::sharing(config);
+    let data_dir = &config.data_dir;
+    let database = data_dir.join(DATABASE);
+    found.extend(look_at_file(data_dir, sharing.directory_mode()));
+    found.extend(look_at_file(&database, sharing.file_mode()));
+    found.extend(look_at_file(&data_dir.join(TOKEN_FILE), 0o600));
+    match house::load_key(data_dir) {
+        Ok(Some(_)) => {}
+        Ok(None) if database.exists() => found.push(StoreError::NoKey.into()),
+        Ok(None) => {}
+        Err(error) => found.push(error.into()),
+    }
+}
+
+fn look_at_file(path: &Path, widest: u32) -> Option<Failure> {
+    match fs::metadata(path) {
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
+            let path = path.to_owned();
+            (mode & !widest & 0o077 != 0).then(|| StoreError::Exposed { path, mode, widest }.into())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound && path.ends_with(DATABASE) => {
+            Some(StoreError::Missing(path.to_owned()).into())
+        }
+        Err(error) => {
+            let hint = match error.kind() {
+                ErrorKind::NotFound => "run `deltapost init` to create it",
+                _ => "run as the user who owns the data directory",
+            };
+            let message = format!("could not look at `{}`: {error}", path.display());
+            Some(Failure::failed(message, Some(hint.to_owned())))
+        }
+    }
+}
+
+fn look_inside(opened: &Opened, found: &mut Vec<Failure>) -> Result<String, Failure> {
+    let store = &opened.store;
+    found.extend(store.key().err().map(Failure::from));
+    let instances = store.instances()?;
+    for instance in &instances {
+        look_at_instance(opened, instance, found);
+    }
+    Ok(format!(
+        "all is well: {} in `{}`\n",
+        counted(instances.len() as u64, "instance"),
+        store.path().display()
+    ))
+}
+
+fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failure>) {
+    let name = shown(&instance.name);
+    let update = || {
+        Some(format!(
+            "correct it with `deltapost instance update {}`",
+            instance.id
+        ))
+    };
+    let base = opened.house().client.base().to_owned();
+    if let Err(problems) = elements::settings(instance.element, &instance.configuration, &base) {
+        let told = problems
+            .iter()
+            .map(|problem| Failure::failed(format!("instance `{name}`: {problem}"), update()));
+        found.extend(told);
+    }
+    // Without the key every secret is withheld, and that has been told once.
+    if opened.store.key().is_ok() {
+        for key in elements::withheld(&instance.configuration) {
+            let message = format!("instance `{name}`: `{key}` cannot be opened with this key");
+            found.push(Failure::failed(message, update()));
+        }
+    }
+    if instance.grant_state == GrantState::LoginRequired {
+        let hint = format!(
+            "sign in again and pass the new code: `deltapost instance update {} --set providerData.code=@FILE`",
+            instance.id
+        );
+        found.push(Failure::failed(
+            format!("instance `{name}` must sign in again"),
+            Some(hint),
+        ));
+    }
+}

@@ -1,0 +1,275 @@
+//! `init`: the data directory with key, database and API token, and the configuration file. What is there already
+//! stays; only modes and owners are brought to what the configuration says.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Group, Uid, User, geteuid};
+use serde::Serialize;
+
+use super::args::Args;
+use super::failure::Failure;
+use super::house::{self, hand_over};
+use super::reply::Reply;
+use super::table::pairs;
+use crate::clock::{self, Clock, SystemClock};
+use crate::config::{self, Config};
+use crate::store::{DATABASE, Key, Look, Sharing, Store, StoreError};
+
+/// The API token's name within the data directory.
+pub(super) const TOKEN_FILE: &str = "api.token";
+
+/// What may stand in a directory that becomes a data directory, beside our own files: a file system has it at its root.
+const NOT_OURS: &str = "lost+found";
+
+/// What there is now, and whether it is new.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Made {
+    data_dir: PathBuf,
+    created: Vec<PathBuf>,
+    existing: Vec<PathBuf>,
+}
+
+impl Made {
+    fn note(&mut self, path: impl Into<PathBuf>, is_new: bool) {
+        match is_new {
+            true => self.created.push(path.into()),
+            false => self.existing.push(path.into()),
+        }
+    }
+
+    fn words(&self) -> String {
+        let line = |word: &'static str| move |path: &PathBuf| (word, path.display().to_string());
+        let created = self.created.iter().map(line("created"));
+        pairs(created.chain(self.existing.iter().map(line("exists"))))
+    }
+}
+
+/// Makes what is missing. The configuration file comes first: where the data directory cannot be made, it is the place
+/// to name another one. The key comes before the database, durably: a database without its key is closed for ever.
+pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
+    let (config_path, _) = house::config_path(args);
+    let mut made = Made::default();
+    let is_new = write_config(&config_path)?;
+    let config = Config::load(&config_path, true)?;
+    made.note(&config_path, is_new);
+    made.data_dir.clone_from(&config.data_dir);
+    let group = group_id(&config)?;
+
+    let data_dir = &config.data_dir;
+    let sharing = house::sharing(&config);
+    let is_new = make_directory(data_dir, sharing).map_err(|failure| name_another(failure, &config_path))?;
+    made.note(data_dir, is_new);
+    let key = make_key(data_dir, &mut made)?;
+    let is_new = Store::create(data_dir, sharing, &key, SystemClock.now())?;
+    made.note(data_dir.join(DATABASE), is_new);
+    sync_directory(data_dir)?;
+    let token = data_dir.join(TOKEN_FILE);
+    let is_new = write_new(&token, 0o600, &format!("{}\n", clock::new_token()))?;
+    made.note(token, is_new);
+    settle(data_dir, sharing, group)?;
+    settle_config(&config_path, data_dir).map_err(file("hand over", &config_path))?;
+    // Opened once, so that what does not fit is told now and not at the agent's first start.
+    Store::open(data_dir, sharing, Some(key), Look::Brief)?.key()?;
+
+    if args.json {
+        return Ok(Reply::json(&made));
+    }
+    let next = "next: describe an instance in a file and run `deltapost instance create FILE`\n";
+    Ok(Reply::text(made.words() + next))
+}
+
+fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::File {
+        doing,
+        path: path.clone(),
+        source,
+    }
+}
+
+fn write_config(path: &Path) -> Result<bool, Failure> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let written = match directory {
+        Some(directory) => fs::create_dir_all(directory).map_err(file("create", directory)),
+        None => Ok(()),
+    };
+    written
+        .and_then(|()| write_new(path, 0o640, config::TEMPLATE))
+        .map_err(|error| {
+            let hint = "run as root, or name a file of your own: `deltapost --config ./deltapost.toml init`";
+            Failure::failed(error.to_string(), Some(hint.to_owned()))
+        })
+}
+
+fn name_another(failure: Failure, config_path: &Path) -> Failure {
+    let hint = format!("run as root, or set `data_dir` in `{}`", config_path.display());
+    let problems = failure.problems.into_iter();
+    let problems = problems.map(|mut problem| {
+        problem.hint.get_or_insert_with(|| hint.clone());
+        problem
+    });
+    Failure {
+        code: failure.code,
+        problems: problems.collect(),
+    }
+}
+
+/// Makes the data directory, or makes sure that it is one: `init` narrows its mode, which would do harm to another.
+fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, Failure> {
+    match fs::read_dir(data_dir) {
+        Ok(entries) => {
+            let names: Vec<_> = entries
+                .filter_map(|entry| Some(entry.ok()?.file_name()))
+                .collect();
+            let ours = |name: &str| names.iter().any(|entry| entry == name);
+            if !names.iter().all(|name| name == NOT_OURS) && !ours("secret.key") && !ours(DATABASE) {
+                let hint = "name a new or an empty directory as `data_dir`".to_owned();
+                let message = format!(
+                    "`{}` holds other files and no database of deltapost",
+                    data_dir.display()
+                );
+                return Err(Failure::wrong(message, Some(hint)));
+            }
+            Ok(false)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mode = sharing.directory_mode();
+            let made = fs::DirBuilder::new().recursive(true).mode(mode).create(data_dir);
+            made.map_err(file("create", data_dir))?;
+            Ok(true)
+        }
+        Err(error) => Err(file("look into", data_dir)(error).into()),
+    }
+}
+
+/// The key that is there, or a new one where there is no database that would need another.
+fn make_key(data_dir: &Path, made: &mut Made) -> Result<Key, Failure> {
+    if let Some(key) = house::load_key(data_dir)? {
+        // One from systemd's credentials is none of our files.
+        made.existing
+            .extend(Some(data_dir.join("secret.key")).filter(|path| path.exists()));
+        return Ok(key);
+    }
+    if data_dir.join(DATABASE).exists() {
+        return Err(StoreError::NoKey.into());
+    }
+    let (key, path) = Key::create(data_dir)?;
+    sync_directory(data_dir)?;
+    made.note(path, true);
+    Ok(key)
+}
+
+/// Makes the names in the directory durable; a file's own sync does not.
+fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    fs::File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(file("sync", path))
+}
+
+/// Writes a file that is not there yet, whole or not at all. Returns whether it is new.
+fn write_new(path: &Path, mode: u32, text: &str) -> Result<bool, StoreError> {
+    if path.try_exists().map_err(file("look at", path))? {
+        return Ok(false);
+    }
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    let write = || {
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(file("create", path))?;
+    Ok(true)
+}
+
+pub(super) fn group_id(config: &Config) -> Result<Option<u32>, Failure> {
+    let Some(name) = &config.group else {
+        return Ok(None);
+    };
+    let hint = || Some("correct `group` in the configuration file, or create the group".to_owned());
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(Some(group.gid.as_raw())),
+        Ok(None) => Err(Failure::wrong(format!("there is no group `{name}`"), hint())),
+        Err(error) => Err(Failure::failed(
+            format!("could not look up the group `{name}`: {error}"),
+            hint(),
+        )),
+    }
+}
+
+/// Brings modes, owners and groups of what is in the data directory to what the configuration says.
+fn settle(data_dir: &Path, sharing: Sharing, group: Option<u32>) -> Result<(), StoreError> {
+    let shared = [DATABASE, "deltapost.db-wal", "deltapost.db-shm"].map(|name| data_dir.join(name));
+    for path in shared.iter().filter(|path| path.exists()) {
+        fs::set_permissions(path, fs::Permissions::from_mode(sharing.file_mode()))
+            .map_err(file("change", path))?;
+    }
+    if let Some(group) = group {
+        for path in shared
+            .iter()
+            .filter(|path| path.exists())
+            .chain([&data_dir.to_owned()])
+        {
+            chown(path, None, Some(group)).map_err(file("give to its group", path))?;
+        }
+    }
+    let own = ["secret.key", TOKEN_FILE].map(|name| data_dir.join(name));
+    for path in shared.iter().chain(&own).filter(|path| path.exists()) {
+        hand_over(path, data_dir).map_err(file("hand over", path))?;
+    }
+    Ok(())
+}
+
+/// Lets the data directory's owner read the configuration file that root has made: by group, since a service should not
+/// write its own configuration.
+fn settle_config(path: &Path, data_dir: &Path) -> io::Result<()> {
+    let (owner, config) = (fs::metadata(data_dir)?.uid(), fs::metadata(path)?);
+    if !geteuid().is_root() || owner == 0 || config.uid() != 0 || config.gid() != 0 {
+        return Ok(());
+    }
+    match User::from_uid(Uid::from_raw(owner))? {
+        Some(user) => chown(path, None, Some(user.gid.as_raw())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_configuration_is_written_once_with_the_directories_above_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("etc/deltapost/deltapost.toml");
+        assert_eq!(write_config(&path), Ok(true));
+        assert_eq!(fs::read_to_string(&path).unwrap(), config::TEMPLATE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::write(&path, "group = \"mine\"\n").unwrap();
+        assert_eq!(write_config(&path), Ok(false));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "group = \"mine\"\n");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_told_with_what_to_do() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("etc"), "a file, where a directory should be").unwrap();
+        let failure = write_config(&home.path().join("etc/deltapost.toml")).unwrap_err();
+        assert_eq!(failure.code, 1);
+        let hint = "run as root, or name a file of your own: `deltapost --config ./deltapost.toml init`";
+        assert_eq!(failure.problems[0].hint.as_deref(), Some(hint));
+    }
+}

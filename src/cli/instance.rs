@@ -1,0 +1,301 @@
+//! `instance …`: documents and assignments in, what became of the instance out.
+
+use serde_json::{Value, json};
+
+use super::args::{Args, InstanceCommand};
+use super::failure::Failure;
+use super::house::Opened;
+use super::input::{Input, assignment};
+use super::reply::Reply;
+use super::table::{counted, or_dash, pairs, table};
+use crate::commands::{Deletion, House, Outcome};
+use crate::core::elements;
+use crate::core::model::{Instance, Interval, shown_url, time_text};
+use crate::core::shown::shown;
+use crate::store::{Look, ResourceRow};
+
+/// Runs one command of the group.
+pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failure> {
+    // What the user gives is read first: what is wrong with it needs no database.
+    let mut input = Input::default();
+    match command {
+        InstanceCommand::Create { file } => write(args, &input.document(file)?, |house, text| {
+            Ok((house.create_instance(text)?, "created"))
+        }),
+        InstanceCommand::Apply { file } => write(args, &input.document(file)?, apply),
+        InstanceCommand::List => list(args),
+        InstanceCommand::Show { instance } => show(args, instance),
+        InstanceCommand::Update {
+            instance,
+            assignments,
+        } => {
+            let assignments: Vec<_> = assignments
+                .iter()
+                .map(|text| assignment(text, &mut input))
+                .collect::<Result<_, _>>()?;
+            write(args, "", |house, _| {
+                Ok((house.update_instance(instance, &assignments)?, "changed"))
+            })
+        }
+        InstanceCommand::Enable { instance } => enable(args, instance, true),
+        InstanceCommand::Disable { instance } => enable(args, instance, false),
+        InstanceCommand::Delete { instance, discard } => delete(args, instance, *discard),
+        InstanceCommand::Ping { instance } => ping(args, instance),
+    }
+}
+
+/// Does what changes an instance, and tells what became of it.
+fn write(
+    args: &Args,
+    document: &str,
+    change: impl FnOnce(&House<'_>, &str) -> Result<(Outcome, &'static str), Failure>,
+) -> Result<Reply, Failure> {
+    let opened = Opened::open(args, Look::Brief)?;
+    let house = opened.house();
+    let (outcome, done) = change(&house, document)?;
+    if args.json {
+        return Ok(Reply::json(&house.shown(&outcome.instance)).noting(outcome.notes));
+    }
+    let done = if outcome.changed { done } else { "unchanged:" };
+    let words = format!("{done} {}\n", words(&outcome.instance));
+    let next = next(&house, &outcome.instance)
+        .filter(|_| outcome.changed)
+        .unwrap_or_default();
+    Ok(Reply::text(words + &next).noting(outcome.notes))
+}
+
+fn apply(house: &House<'_>, document: &str) -> Result<(Outcome, &'static str), Failure> {
+    let started = time_text(house.clock.now());
+    let outcome = house.apply_instance(document)?;
+    let is_new = time_text(outcome.instance.created_at) >= started;
+    Ok((outcome, if is_new { "created" } else { "changed" }))
+}
+
+fn words(instance: &Instance) -> String {
+    format!(
+        "instance {} `{}` ({})",
+        instance.id,
+        shown(&instance.name),
+        instance.element
+    )
+}
+
+/// What to do next with a changed instance, when there is something.
+fn next(house: &House<'_>, instance: &Instance) -> Option<String> {
+    let settings = elements::settings(instance.element, &instance.configuration, house.client.base()).ok()?;
+    let id = instance.id;
+    Some(if !settings.events_enabled {
+        format!(
+            "next: turn events on: `deltapost instance update {id} --set event.notification.enabled=true`\n"
+        )
+    } else {
+        match settings.interval {
+            Interval::Every(every) => format!(
+                "next: `deltapost run` polls it every {} minutes; `deltapost poll {id}` does so now\n",
+                every.as_secs() / 60
+            ),
+            Interval::Never => format!("next: it is polled on request only: `deltapost poll {id}`\n"),
+        }
+    })
+}
+
+fn list(args: &Args) -> Result<Reply, Failure> {
+    let opened = Opened::open(args, Look::Brief)?;
+    let mut rows = Vec::new();
+    let mut listed = Vec::new();
+    for instance in opened.store.instances()? {
+        let resources = opened.store.health(&instance.name)?;
+        let names: Vec<&str> = resources.iter().map(|row| row.resource.as_str()).collect();
+        let health = health(&resources);
+        let (pending, dead) = resources.first().map_or((0, 0), |row| (row.pending, row.dead));
+        listed.push(json!({
+            "id": instance.id, "name": instance.name, "element": instance.element.as_str(),
+            "enabled": instance.enabled, "health": health, "resources": names, "pending": pending, "dead": dead,
+        }));
+        rows.push([
+            instance.id.to_string(),
+            shown(&instance.name),
+            instance.element.to_string(),
+            yes_or_no(instance.enabled),
+            health.to_owned(),
+            shown(&names.join(", ")),
+            pending.to_string(),
+            dead.to_string(),
+        ]);
+    }
+    if args.json {
+        return Ok(Reply::json(&json!({"instances": listed})));
+    }
+    if rows.is_empty() {
+        return Ok(Reply::text(
+            "no instances yet; `deltapost instance create FILE` makes one\n",
+        ));
+    }
+    let headings = [
+        "id",
+        "name",
+        "element",
+        "enabled",
+        "health",
+        "resources",
+        "pending",
+        "dead",
+    ];
+    Ok(Reply::text(table(headings, &rows)))
+}
+
+/// The health of the resource that is worst off; all but one resource's are the instance's anyway.
+fn health(resources: &[ResourceRow]) -> &str {
+    let mut healths = resources.iter().map(|row| row.health.as_str());
+    healths.find(|health| *health != "ok").unwrap_or("ok")
+}
+
+fn yes_or_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+fn show(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
+    let opened = Opened::open(args, Look::Brief)?;
+    let instance = opened.store.find_instance(id_or_name)?;
+    let json = opened.house().shown(&instance);
+    if args.json {
+        return Ok(Reply::json(&json));
+    }
+    let resources = opened.store.health(&instance.name)?;
+    let rows: Vec<_> = resources
+        .iter()
+        .map(|row| {
+            [
+                shown(&row.resource),
+                row.health.clone(),
+                row.phase.clone(),
+                or_dash(row.last_success_at.as_ref()),
+                or_dash(row.next_poll_at.as_ref()),
+                or_dash(row.last_error.as_deref().map(shown)),
+            ]
+        })
+        .collect();
+    let headings = [
+        "resource",
+        "health",
+        "phase",
+        "last success",
+        "next poll",
+        "last error",
+    ];
+    let fields = json
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| *name != "configuration");
+    let configuration = json["configuration"].as_object().into_iter().flatten();
+    let readable = |(name, value): (&'_ String, &Value)| (shown(name), readable(value));
+    let (fields, keys): (Vec<_>, Vec<_>) = (
+        fields.map(readable).collect(),
+        configuration.map(readable).collect(),
+    );
+    let pending = resources.first().map_or(0, |row| row.pending);
+    let dead = resources.first().map_or(0, |row| row.dead);
+    Ok(Reply::text(format!(
+        "{}\nconfiguration\n{}\n{}\noutbox: {pending} pending, {dead} dead\n",
+        named(&fields),
+        named(&keys),
+        table(headings, &rows)
+    )))
+}
+
+fn named(fields: &[(String, String)]) -> String {
+    pairs(fields.iter().map(|(name, value)| (name.as_str(), value.clone())))
+}
+
+/// A value of the instance's JSON without its quotes, and an object or a list on one line.
+fn readable(value: &Value) -> String {
+    match value {
+        Value::String(text) => shown(text),
+        Value::Object(fields) if fields.contains_key("key") => readable(&fields["key"]),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().map(readable).collect::<Vec<_>>().join(", ")
+        }
+        other => shown(&other.to_string()),
+    }
+}
+
+fn enable(args: &Args, id_or_name: &str, enabled: bool) -> Result<Reply, Failure> {
+    let opened = Opened::open(args, Look::Brief)?;
+    let house = opened.house();
+    let before = house.store.find_instance(id_or_name)?;
+    house
+        .store
+        .enable_instance(before.id, enabled, house.clock.now())?;
+    let instance = house.store.instance(before.id)?;
+    if args.json {
+        return Ok(Reply::json(&house.shown(&instance)));
+    }
+    let done = match (before.enabled == enabled, enabled) {
+        (true, true) => "enabled already:",
+        (true, false) => "disabled already:",
+        (false, true) => "enabled",
+        (false, false) => "disabled",
+    };
+    Ok(Reply::text(format!("{done} {}\n", words(&instance))))
+}
+
+fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure> {
+    let opened = Opened::open(args, Look::Brief)?;
+    let house = opened.house();
+    let instance = house.store.find_instance(id_or_name)?;
+    let pending = house
+        .store
+        .health(&instance.name)?
+        .first()
+        .map_or(0, |row| row.pending);
+    let deletion = house.delete_instance(id_or_name, discard)?;
+    let state = match deletion {
+        Deletion::Removed => "removed",
+        Deletion::Draining => "draining",
+    };
+    if args.json {
+        let (id, name) = (instance.id, &instance.name);
+        return Ok(Reply::json(
+            &json!({"id": id, "name": name, "state": state, "pending": pending}),
+        ));
+    }
+    Ok(Reply::text(match deletion {
+        Deletion::Removed => format!("removed {}\n", words(&instance)),
+        Deletion::Draining => format!(
+            "{} is polled no more, and removed when what is pending is delivered: {}\n",
+            words(&instance),
+            counted(pending.unsigned_abs(), "notification")
+        ),
+    }))
+}
+
+fn ping(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
+    let opened = Opened::open(args, Look::Brief)?;
+    let (instance, answer) = opened.house().ping(id_or_name)?;
+    let url = instance
+        .configuration
+        .get("event.notification.callback.url")
+        .and_then(Value::as_str);
+    let endpoint = shown(shown_url(url.unwrap_or_default()));
+    let (accepted, millis) = (
+        answer.status().is_some_and(|status| (200..300).contains(&status)),
+        answer.elapsed.as_millis(),
+    );
+    let failure = (!accepted).then(|| {
+        let hint = "the receiver's log may say why".to_owned();
+        Failure::failed(
+            format!("`{endpoint}` did not accept the notification: {answer}"),
+            Some(hint),
+        )
+    });
+    let reply = match (args.json, accepted) {
+        (true, _) => Reply::json(&json!({
+            "instance": instance.name, "endpoint": endpoint, "status": answer.status(),
+            "durationMs": u64::try_from(millis).unwrap_or(u64::MAX), "answer": answer.to_string(),
+        })),
+        (false, true) => Reply::text(format!("`{endpoint}` {answer} in {millis} ms\n")),
+        (false, false) => Reply::default(),
+    };
+    Ok(reply.failing(failure))
+}

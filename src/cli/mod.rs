@@ -1,0 +1,41 @@
+//! The command line: one file for each group of commands, output for people and as JSON. What the commands do stands in
+//! `commands` and `agent`; here they are asked, and their answers are put into words.
+
+mod args;
+mod ask;
+mod check;
+mod demo;
+mod failure;
+mod house;
+mod init;
+mod input;
+mod instance;
+mod logging;
+mod outbox;
+mod poll;
+mod polled;
+mod progress;
+mod reply;
+mod run;
+mod signals;
+mod table;
+
+use args::Command;
+pub use args::{Args, parse};
+pub use reply::Reply;
+
+/// Runs the command that `args` name, to its end.
+pub fn run(args: &Args) -> Reply {
+    logging::start(args);
+    let done = match &args.command {
+        Command::Demo(wanted) => demo::demo(args, wanted),
+        Command::Init => init::init(args),
+        Command::Run => run::run(args),
+        Command::Once => poll::once(args),
+        Command::Check => check::check(args),
+        Command::Instance(command) => instance::run(args, command),
+        Command::Poll(wanted) => poll::poll(args, wanted),
+        Command::Outbox(outbox) => outbox::run(args, outbox),
+    };
+    done.unwrap_or_else(Reply::from)
+}

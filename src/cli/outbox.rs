@@ -1,0 +1,260 @@
+//! `outbox …`: what was written to the outbox and what became of it. It only reads.
+
+use std::io::{self, IsTerminal};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::args::{Args, OutboxArgs, OutboxCommand, State};
+use super::failure::Failure;
+use super::house::Opened;
+use super::reply::{Reply, is_obeyed};
+use super::table::{or_dash, pairs, table};
+use crate::core::model::{OutboxState, time_from_text};
+use crate::core::shown::shown;
+use crate::store::{AttemptRow, EventRow, Look, NotificationRow};
+
+/// Runs one command of the group.
+pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
+    let opened = Opened::open(args, Look::Brief)?;
+    match &outbox.command {
+        None => counts(args, &opened),
+        Some(OutboxCommand::List {
+            state,
+            instance,
+            limit,
+        }) => list(args, &opened, *state, instance.as_deref(), *limit),
+        Some(OutboxCommand::Show { id }) => show(args, &opened, id),
+    }
+}
+
+fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
+    let counts = opened.store.outbox_counts()?;
+    if args.json {
+        return Ok(Reply::json(&json!({"counts": counts})));
+    }
+    if counts.is_empty() {
+        return Ok(Reply::text("the outbox is empty\n"));
+    }
+    let now = opened.house().clock.now();
+    let rows: Vec<_> = counts
+        .iter()
+        .map(|count| {
+            [
+                or_dash(count.endpoint.as_deref().map(shown)),
+                or_dash(count.endpoint_state.as_ref()),
+                count.state.clone(),
+                count.notifications.to_string(),
+                count.events.to_string(),
+                age(&count.oldest_at, now),
+            ]
+        })
+        .collect();
+    let headings = [
+        "endpoint",
+        "endpoint state",
+        "state",
+        "notifications",
+        "events",
+        "oldest",
+    ];
+    Ok(Reply::text(table(headings, &rows)))
+}
+
+/// How long ago `time` was, in its two largest units at most.
+fn age(time: &str, now: Timestamp) -> String {
+    let Some(time) = time_from_text(time) else {
+        return "-".to_owned();
+    };
+    let seconds = now.duration_since(time).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{}m", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+fn list(
+    args: &Args,
+    opened: &Opened,
+    state: Option<State>,
+    instance: Option<&str>,
+    limit: u32,
+) -> Result<Reply, Failure> {
+    let state = state.map(|state| OutboxState::from(state).as_str());
+    let instance = instance
+        .map(|name| opened.store.find_instance(name))
+        .transpose()?;
+    let notifications = opened
+        .store
+        .list_outbox(state, instance.map(|instance| instance.id), limit)?;
+    if args.json {
+        return Ok(Reply::json(&json!({"notifications": notifications})));
+    }
+    if notifications.is_empty() {
+        return Ok(Reply::text("no notifications\n"));
+    }
+    let rows: Vec<_> = notifications
+        .iter()
+        .map(|row| {
+            [
+                row.id.to_string(),
+                row.created_at.clone(),
+                shown(&row.instance),
+                shown(&row.resource),
+                row.event_count.to_string(),
+                row.state.clone(),
+                row.attempts.to_string(),
+                or_dash(row.next_attempt_at.as_ref()),
+                or_dash(row.last_error.as_deref().map(shown)),
+            ]
+        })
+        .collect();
+    let headings = [
+        "id",
+        "created",
+        "instance",
+        "resource",
+        "events",
+        "state",
+        "attempts",
+        "next attempt",
+        "last error",
+    ];
+    Ok(Reply::text(table(headings, &rows)))
+}
+
+/// A notification with all that is known of it, its body byte for byte.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    row: &'a NotificationRow,
+    events: &'a [EventRow],
+    attempts: &'a [AttemptRow],
+    body: &'a RawValue,
+}
+
+fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
+    let Some((row, body, events, attempts)) = opened.store.outbox_notification(id)? else {
+        let hint = "`deltapost outbox list` shows them; delivered ones are not kept for ever".to_owned();
+        return Err(Failure::wrong(
+            format!("there is no notification `{}`", shown(id)),
+            Some(hint),
+        ));
+    };
+    let damaged = |error: String| Failure::failed(format!("the body is damaged: {error}"), None);
+    let body = String::from_utf8(body).map_err(|error| damaged(error.to_string()))?;
+    if args.json {
+        let body = RawValue::from_string(body).map_err(|error| damaged(error.to_string()))?;
+        let (row, events, attempts, body) = (&row, &events[..], &attempts[..], &*body);
+        return Ok(Reply::json(&Whole {
+            row,
+            events,
+            attempts,
+            body,
+        }));
+    }
+    let fields = pairs([
+        ("id", row.id.to_string()),
+        ("event id", row.event_id.clone()),
+        ("instance", shown(&row.instance)),
+        ("resource", shown(&row.resource)),
+        ("state", row.state.clone()),
+        ("created", row.created_at.clone()),
+        ("delivered", or_dash(row.delivered_at.as_ref())),
+        ("next attempt", or_dash(row.next_attempt_at.as_ref())),
+    ]);
+    let body = if io::stdout().is_terminal() {
+        disarmed(&body)
+    } else {
+        body
+    };
+    Ok(Reply::text(format!(
+        "{fields}\n{}\n{}\nbody\n{body}\n",
+        event_table(&events),
+        attempt_table(&attempts)
+    )))
+}
+
+fn event_table(events: &[EventRow]) -> String {
+    let rows: Vec<_> = events
+        .iter()
+        .map(|event| {
+            [
+                event.event_type.clone(),
+                shown(&event.object_type),
+                shown(&event.object_id),
+                or_dash(event.path.as_deref().map(shown)),
+            ]
+        })
+        .collect();
+    table(["event", "object", "id", "path"], &rows)
+}
+
+fn attempt_table(attempts: &[AttemptRow]) -> String {
+    if attempts.is_empty() {
+        return "no attempt yet\n".to_owned();
+    }
+    let rows: Vec<_> = attempts
+        .iter()
+        .map(|attempt| {
+            [
+                attempt.number.to_string(),
+                attempt.at.clone(),
+                format!("{} ms", attempt.duration_ms),
+                or_dash(attempt.status),
+                or_dash(attempt.error.as_deref().map(shown)),
+            ]
+        })
+        .collect();
+    table(["attempt", "at", "took", "status", "error"], &rows)
+}
+
+/// The same JSON, in which what a terminal would obey stands as `\uXXXX`. It can stand within strings only.
+fn disarmed(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            c if is_obeyed(c) && !c.is_ascii_whitespace() => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disarmed_body_is_the_same_json() {
+        let body = "{\"name\": \"a\u{9b}31m\u{202e}b\u{7f}größer\"}";
+        let safe = disarmed(body);
+        assert_eq!(safe, "{\"name\": \"a\\u009b31m\\u202eb\\u007fgrößer\"}");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&safe), read(body));
+    }
+
+    #[test]
+    fn an_age_has_two_units_at_most() {
+        let now: Timestamp = "2026-03-01T09:30:00Z".parse().unwrap();
+        for (time, expect) in [
+            ("2026-03-01T09:30:00.000Z", "0s"),
+            ("2026-03-01T09:28:30.000Z", "1m30s"),
+            ("2026-03-01T06:15:00.000Z", "3h15m"),
+            ("2026-02-25T21:30:00.000Z", "3d12h"),
+            ("2027-01-01T00:00:00.000Z", "0s"),
+            ("nonsense", "-"),
+        ] {
+            assert_eq!(age(time, now), expect, "{time}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `poll` and `once`: polls on request, by the running agent when there is one, else in this process.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::args::{Args, PollArgs};
+use super::ask::{Agent, Answer};
+use super::failure::Failure;
+use super::house::Opened;
+use super::polled::{Polled, told};
+use super::progress::Progress;
+use super::reply::Reply;
+use super::signals;
+use crate::agent;
+use crate::commands::CommandError;
+use crate::core::elements;
+use crate::core::model::{Instance, OutboxState};
+use crate::core::shown::shown;
+use crate::deliver::Tally;
+use crate::store::{Depth, Look, PollRecord, StoreError};
+
+/// `poll`: one instance, all its resources or one.
+pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
+    let stop = signals::stop_flag()?;
+    let opened = Opened::open(args, Look::Brief)?;
+    let instance = opened.store.find_instance(&wanted.instance)?;
+    let resources = resources(&opened, &instance, wanted.resource.as_deref())?;
+    let depth = match (wanted.resync, wanted.rebaseline) {
+        (true, _) => Depth::Resync,
+        (_, true) => Depth::Rebaseline,
+        _ => Depth::Changes,
+    };
+    let polls: Vec<Polled> = match opened.take_lock() {
+        Ok(_lock) => resources
+            .iter()
+            .filter(|_| !stop.load(Ordering::Relaxed))
+            .map(|(id, name)| Polled::of(&instance.name, name, poll_here(&opened, &stop, *id, name, depth)))
+            .collect(),
+        Err(StoreError::Locked { .. }) => {
+            let ids: Vec<i64> = resources.iter().map(|(id, _)| *id).collect();
+            let answers = Agent {
+                opened: &opened,
+                stop: &stop,
+            }
+            .poll(&ids, depth)?;
+            let answers = answers.into_iter().zip(&resources);
+            answers
+                .map(|(answer, (_, name))| Polled::of(&instance.name, name, answer))
+                .collect()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(told(args, &polls, None))
+}
+
+/// The instance's resources, or the one that is named; all by id and name.
+fn resources(
+    opened: &Opened,
+    instance: &Instance,
+    named: Option<&str>,
+) -> Result<Vec<(i64, String)>, Failure> {
+    let base = opened.house().client.base().to_owned();
+    let settings = elements::settings(instance.element, &instance.configuration, &base);
+    // A configuration that is not valid is told by the poll.
+    if settings.is_ok_and(|settings| !settings.events_enabled) {
+        return Err(CommandError::EventsOff(instance.name.clone()).into());
+    }
+    let mut resources = opened.store.resources_of(instance.id)?;
+    let Some(named) = named else { return Ok(resources) };
+    let known: Vec<String> = resources
+        .iter()
+        .map(|(_, name)| format!("`{}`", shown(name)))
+        .collect();
+    resources.retain(|(_, name)| name == named);
+    if resources.is_empty() {
+        return Err(CommandError::NoSuchResource {
+            instance: instance.name.clone(),
+            resource: shown(named),
+            known: known.join(", "),
+        }
+        .into());
+    }
+    Ok(resources)
+}
+
+/// Polls in this process. What it had come to when it failed is told, too.
+fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, name: &str, depth: Depth) -> Answer {
+    let house = opened.house();
+    let progress = Progress::new(house.clock);
+    let mut so_far = PollRecord::default();
+    let polled = agent::poll(&house, stop, resource_id, depth, &mut |record| {
+        so_far = record.clone();
+        progress.show(name, record);
+    });
+    match polled {
+        Ok(record) => Answer {
+            record: Some(record),
+            error: None,
+            hint: None,
+        },
+        Err(error) => Answer {
+            record: Some(so_far),
+            error: Some(error.to_string()),
+            hint: error.hint(),
+        },
+    }
+}
+
+/// `once`: every enabled resource, and then what is due for delivery.
+pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
+    let stop = signals::stop_flag()?;
+    let opened = Opened::open(args, Look::Brief)?;
+    match opened.take_lock() {
+        Ok(_lock) => {
+            let house = opened.house();
+            let progress = Progress::new(house.clock);
+            let report = agent::once(&house, &stop, &|name, record| progress.show(name, record))?;
+            let polls = report.polls.into_iter().map(|poll| {
+                let (record, error) = match poll.outcome {
+                    Ok(record) => (Some(record), None),
+                    Err(error) => (None, Some(error)),
+                };
+                let answer = Answer {
+                    record,
+                    error,
+                    hint: None,
+                };
+                Polled::of(&poll.instance, &poll.resource, answer)
+            });
+            Ok(told(args, &polls.collect::<Vec<_>>(), Some(report.delivery)))
+        }
+        Err(StoreError::Locked { .. }) => once_by_agent(
+            args,
+            &Agent {
+                opened: &opened,
+                stop: &stop,
+            },
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same by the agent. What is pending afterwards counts as not delivered.
+fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
+    let store = &agent.opened.store;
+    let delivered_before = counted(agent.opened, OutboxState::Delivered)?;
+    let resources = store.polled_resources()?;
+    let answers = agent.poll(&resources, Depth::Changes)?;
+    let mut polls = Vec::new();
+    for (id, answer) in resources.into_iter().zip(answers) {
+        let (instance, resource) = store.resource_names(id)?;
+        polls.push(Polled::of(&instance, &resource, answer));
+    }
+    agent.wait_for_deliveries()?;
+    let delivered = counted(agent.opened, OutboxState::Delivered)?;
+    let delivery = Tally {
+        delivered: delivered.saturating_sub(delivered_before),
+        failed: counted(agent.opened, OutboxState::Pending)?,
+    };
+    Ok(told(args, &polls, Some(delivery)))
+}
+
+fn counted(opened: &Opened, state: OutboxState) -> Result<u64, StoreError> {
+    let counts = opened.store.outbox_counts()?;
+    let counts = counts.iter().filter(|count| count.state == state.as_str());
+    Ok(counts.map(|count| count.notifications.unsigned_abs()).sum())
+}

@@ -1,0 +1,153 @@
+//! What a command has to say at its end, and how it reaches standard output, standard error and the exit code.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// What a command has to say at its end. It can have both an answer and a failure, as a poll of two resources has.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// For standard output; whole lines.
+    data: String,
+    /// What the user should know although nothing is wrong, for standard error.
+    notes: Vec<String>,
+    failure: Option<Failure>,
+}
+
+impl Reply {
+    /// `data` for people: whole lines.
+    pub(super) fn text(data: impl Into<String>) -> Reply {
+        Reply {
+            data: data.into(),
+            ..Reply::default()
+        }
+    }
+
+    /// `value` for programs: one document.
+    pub(super) fn json(value: &impl Serialize) -> Reply {
+        let json = serde_json::to_string_pretty(value).expect("strings, numbers and maps of them are JSON");
+        Reply::text(json + "\n")
+    }
+
+    /// The same with `notes`.
+    pub(super) fn noting(self, notes: Vec<String>) -> Reply {
+        Reply { notes, ..self }
+    }
+
+    /// The same, and yet it failed; `None` changes nothing.
+    pub(super) fn failing(self, failure: Option<Failure>) -> Reply {
+        Reply { failure, ..self }
+    }
+
+    /// Prints the reply, and returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration.
+    pub fn print(&self) -> ExitCode {
+        match self.write(&mut io::stdout().lock(), &mut io::stderr().lock()) {
+            Ok(()) => ExitCode::from(self.failure.as_ref().map_or(0, |failure| failure.code)),
+            Err(_) => ExitCode::FAILURE,
+        }
+    }
+
+    fn write(&self, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
+        let written = out.write_all(self.data.as_bytes()).and_then(|()| out.flush());
+        // Whoever closed the pipe has read enough, as `head` has.
+        let written = written.or_else(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        });
+        for note in &self.notes {
+            writeln!(err, "note: {}", printable(note))?;
+        }
+        for problem in self.failure.iter().flat_map(|failure| &failure.problems) {
+            writeln!(err, "error: {}", printable(&problem.message))?;
+            if let Some(hint) = &problem.hint {
+                writeln!(err, "hint: {}", printable(hint))?;
+            }
+        }
+        if let Err(error) = &written {
+            writeln!(err, "error: could not write to standard output: {error}")?;
+        }
+        written
+    }
+}
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Reply {
+        Reply {
+            failure: Some(failure),
+            ..Reply::default()
+        }
+    }
+}
+
+/// `text` without what a terminal would obey. Messages are escaped where they are made; this is the last line of
+/// defence, so that what is escaped already is not escaped again.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push(c),
+            c if is_obeyed(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether a terminal may do something else about `c` than show it: controls, and marks that turn the writing around.
+pub(super) fn is_obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(reply: &Reply, out: &str, err: &str) {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        reply.write(&mut stdout, &mut stderr).unwrap();
+        assert_eq!(String::from_utf8(stdout).unwrap(), out);
+        assert_eq!(String::from_utf8(stderr).unwrap(), err);
+    }
+
+    #[test]
+    fn an_answer_goes_to_standard_output_and_all_else_to_standard_error() {
+        let failure = Failure::failed("it broke", Some("mend it".to_owned()));
+        check(
+            &Reply::text("one\n")
+                .noting(vec!["by the way".to_owned()])
+                .failing(Some(failure)),
+            "one\n",
+            "note: by the way\nerror: it broke\nhint: mend it\n",
+        );
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing_that_it_would_obey() {
+        check(
+            &Reply::from(Failure::failed("two\nlines \u{1b}[31m \u{9b}1m \u{202e}", None)),
+            "",
+            "error: two\nlines \\u{1b}[31m \\u{9b}1m \\u{202e}\n",
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_even_when_nobody_reads_the_answer() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut stderr = Vec::new();
+        let reply = Reply::text("one\n").failing(Some(Failure::failed("it broke", None)));
+        reply.write(&mut Closed, &mut stderr).unwrap();
+        assert_eq!(stderr, b"error: it broke\n");
+    }
+}

@@ -1,0 +1,46 @@
+//! Signals as flags. The first SIGINT or SIGTERM asks for an orderly end; a second one ends the process at once.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+use super::failure::Failure;
+
+/// The exit code of a process that was not let end in order.
+const CUT_OFF: i32 = 1;
+
+/// A flag that SIGINT and SIGTERM set.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset, and sets it.
+        flag::register_conditional_shutdown(signal, CUT_OFF, Arc::clone(&stop)).map_err(refused)?;
+        flag::register(signal, Arc::clone(&stop)).map_err(refused)?;
+    }
+    Ok(stop)
+}
+
+/// Lets SIGHUP, which would end the process, pass with a word in the log.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn survive_hangup() -> Result<(), Failure> {
+    let mut hangups = Signals::new([SIGHUP]).map_err(refused)?;
+    thread::spawn(move || {
+        for _ in hangups.forever() {
+            log::warn!("SIGHUP ignored: this version reads its configuration at its start only; restart it");
+        }
+    });
+    Ok(())
+}
+
+fn refused(error: std::io::Error) -> Failure {
+    Failure::failed(format!("could not wait for signals: {error}"), None)
+}

@@ -1,0 +1,22 @@
+//! The whole way from a drive to a callback, through the binary: what is detected, delivered and kept, against a
+//! simulated OneDrive and a receiver that checks everything.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails should fail the test at once"
+)]
+
+mod support;
+
+#[path = "pipeline/account.rs"]
+mod account;
+
+#[path = "pipeline/delivery.rs"]
+mod delivery;
+
+#[path = "pipeline/feed.rs"]
+mod feed;
+#[path = "pipeline/interruption.rs"]
+mod interruption;
+#[path = "pipeline/storms.rs"]
+mod storms;
