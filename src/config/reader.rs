@@ -18,8 +18,6 @@ const NOT_YET: &[&str] = &[
     "schedule.timezone",
     "schedule.jitter",
     "poll",
-    "delivery.deny",
-    "delivery.proxy",
     "network.proxy",
 ];
 

@@ -10,7 +10,8 @@ use crate::support::ledger::check_deliveries;
 use crate::support::{KEY, PATIENCE, Site, eventually, openssl};
 
 /// Retries come soon, and each event is a notification of its own.
-const HASTY: &str = "[delivery]\nretry = [\"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\"]\nbatch = 1\n";
+const HASTY: &str =
+    "[delivery]\nretry = [\"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\"]\nbatch = 1\n";
 
 /// A box with one instance that has learnt an empty drive.
 fn site(sections: &str) -> Site {
