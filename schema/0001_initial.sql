@@ -37,9 +37,14 @@ CREATE TABLE instance (
                    CONSTRAINT grant_state_is_known CHECK (grant_state IN ('ok', 'login_required')),
   grant_error      TEXT,
   throttled_until  TEXT,
+  backlog_events   INTEGER NOT NULL DEFAULT 0,
+  backlog_bytes    INTEGER NOT NULL DEFAULT 0,
+  paused_by        TEXT CONSTRAINT paused_by_is_known CHECK (paused_by IN ('max_events', 'max_bytes')),
+  paused_since     TEXT,
   created_at       TEXT NOT NULL,
   updated_at       TEXT NOT NULL,
-  deleting_since   TEXT
+  deleting_since   TEXT,
+  CONSTRAINT paused_has_a_time CHECK ((paused_by IS NULL) = (paused_since IS NULL))
 );
 
 CREATE TABLE secret (
@@ -134,6 +139,32 @@ CREATE INDEX outbox_by_delivery ON outbox (delivered_at) WHERE state = 'delivere
 CREATE INDEX outbox_by_instance ON outbox (instance_id, id);
 CREATE INDEX outbox_waiting_replays ON outbox (replay_of) WHERE state = 'pending' AND replay_of IS NOT NULL;
 
+-- What of an instance is not delivered is counted as it changes: polling asks for it after each page.
+CREATE TRIGGER outbox_insert_counts AFTER INSERT ON outbox WHEN NEW.state <> 'delivered'
+BEGIN
+  UPDATE instance
+     SET backlog_events = backlog_events + NEW.event_count,
+         backlog_bytes = backlog_bytes + length(NEW.body)
+   WHERE id = NEW.instance_id;
+END;
+
+CREATE TRIGGER outbox_update_counts AFTER UPDATE OF state ON outbox
+WHEN (OLD.state = 'delivered') <> (NEW.state = 'delivered')
+BEGIN
+  UPDATE instance
+     SET backlog_events = backlog_events + iif(NEW.state = 'delivered', -1, 1) * NEW.event_count,
+         backlog_bytes = backlog_bytes + iif(NEW.state = 'delivered', -1, 1) * length(NEW.body)
+   WHERE id = NEW.instance_id;
+END;
+
+CREATE TRIGGER outbox_delete_counts AFTER DELETE ON outbox WHEN OLD.state <> 'delivered'
+BEGIN
+  UPDATE instance
+     SET backlog_events = backlog_events - OLD.event_count,
+         backlog_bytes = backlog_bytes - length(OLD.body)
+   WHERE id = OLD.instance_id;
+END;
+
 CREATE TABLE event (
   outbox_id    INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,
   position     INTEGER NOT NULL,
@@ -162,7 +193,8 @@ CREATE TABLE poll (
   resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
   started_at   TEXT NOT NULL,
   duration_ms  INTEGER NOT NULL,
-  outcome      TEXT NOT NULL CONSTRAINT outcome_is_known CHECK (outcome IN ('done', 'failed', 'stopped')),
+  outcome      TEXT NOT NULL
+               CONSTRAINT outcome_is_known CHECK (outcome IN ('done', 'failed', 'stopped', 'paused')),
   pages        INTEGER NOT NULL,
   items        INTEGER NOT NULL,
   events       INTEGER NOT NULL,
@@ -186,6 +218,26 @@ CREATE TABLE request (
 );
 
 CREATE INDEX request_waiting ON request (resource_id) WHERE state = 'waiting';
+
+-- Each change of an alert's state, and whether it has been told.
+CREATE TABLE alert (
+  id               INTEGER PRIMARY KEY,
+  alert            TEXT NOT NULL
+                   CONSTRAINT alert_is_known
+                   CHECK (alert IN ('endpoint_disabled', 'login_required', 'outbox_full', 'resource_failing', 'disk')),
+  subject_key      TEXT NOT NULL,
+  subject          TEXT NOT NULL,
+  state            TEXT NOT NULL CONSTRAINT alert_state_is_known CHECK (state IN ('raised', 'cleared')),
+  since            TEXT NOT NULL,
+  message          TEXT NOT NULL,
+  posted           INTEGER NOT NULL DEFAULT 0 CONSTRAINT alert_posted_is_0_or_1 CHECK (posted IN (0, 1)),
+  ran              INTEGER NOT NULL DEFAULT 0 CONSTRAINT alert_ran_is_0_or_1 CHECK (ran IN (0, 1)),
+  attempts         INTEGER NOT NULL DEFAULT 0,
+  next_attempt_at  TEXT,
+  last_error       TEXT
+);
+
+CREATE INDEX alert_by_subject ON alert (alert, subject_key, id);
 
 CREATE VIEW outbox_pending AS
 SELECT o.id,
@@ -251,6 +303,7 @@ SELECT i.name AS instance,
          WHEN i.grant_state = 'login_required' THEN 'login required'
          WHEN i.events_enabled = 0 THEN 'events off'
          WHEN i.enabled = 0 THEN 'disabled'
+         WHEN i.paused_by IS NOT NULL THEN 'paused'
          WHEN r.failures > 0 THEN 'failing'
          WHEN r.last_success_at IS NULL THEN 'not polled yet'
          ELSE 'ok'
@@ -268,7 +321,10 @@ SELECT i.name AS instance,
           FROM outbox o
          WHERE o.instance_id = i.id AND o.state = 'pending'
          ORDER BY o.id
-         LIMIT 1) AS oldest_pending_at
+         LIMIT 1) AS oldest_pending_at,
+       i.backlog_events,
+       i.paused_by,
+       i.paused_since
   FROM instance i
   LEFT JOIN resource r ON r.instance_id = i.id
  ORDER BY i.id, r.id;

@@ -16,7 +16,7 @@ use super::reply::{Reply, is_obeyed};
 use super::table::{or_dash, pairs, table};
 use crate::core::model::{EndpointState, OutboxState, time_from_text};
 use crate::core::shown::shown;
-use crate::store::{AttemptRow, EndpointRow, EventRow, Look, NotificationRow};
+use crate::store::{AttemptRow, EndpointRow, EventRow, Look, NotificationRow, PausedRow};
 
 /// Runs one command of the group.
 pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
@@ -38,12 +38,15 @@ pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
 
 fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
     let (counts, endpoints) = (opened.store.outbox_counts()?, opened.store.endpoints()?);
+    let paused = opened.store.paused_instances()?;
     if args.json {
-        return Ok(Reply::json(&json!({"counts": counts, "endpoints": endpoints})));
+        return Ok(Reply::json(
+            &json!({"counts": counts, "endpoints": endpoints, "paused": paused}),
+        ));
     }
-    let closed = closed_table(&endpoints);
+    let waiting = closed_table(&endpoints) + &paused_table(&paused);
     if counts.is_empty() {
-        return Ok(Reply::text(format!("the outbox is empty\n{closed}")));
+        return Ok(Reply::text(format!("the outbox is empty\n{waiting}")));
     }
     let now = opened.house().clock.now();
     let rows: Vec<_> = counts
@@ -67,7 +70,7 @@ fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
         "events",
         "oldest",
     ];
-    Ok(Reply::text(table(headings, &rows) + &closed))
+    Ok(Reply::text(table(headings, &rows) + &waiting))
 }
 
 /// The endpoints that are not open, below an empty line; nothing where all are.
@@ -92,6 +95,28 @@ fn closed_table(endpoints: &[EndpointRow]) -> String {
     }
     let headings = ["id", "endpoint", "state", "since", "next probe", "last error"];
     format!("\n{}", table(headings, &rows))
+}
+
+/// The instances whose polling waits for the outbox, below an empty line; nothing where none does.
+fn paused_table(paused: &[PausedRow]) -> String {
+    if paused.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<_> = paused
+        .iter()
+        .map(|row| {
+            [
+                shown(&row.instance),
+                row.paused_by.clone(),
+                row.paused_since.clone(),
+                row.backlog_events.to_string(),
+            ]
+        })
+        .collect();
+    format!(
+        "\n{}",
+        table(["polling paused", "by", "since", "events not delivered"], &rows)
+    )
 }
 
 /// How long ago `time` was, in its two largest units at most.

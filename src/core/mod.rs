@@ -2,6 +2,8 @@
 //! a die; whatever decides takes `now` and the dice as arguments.
 
 pub mod address;
+pub mod alert;
+pub mod bounds;
 mod cloudevents;
 pub mod cycle;
 pub mod detect;

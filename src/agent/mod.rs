@@ -1,5 +1,9 @@
-//! The agent: workers that poll, workers that deliver, and the main loop that keeps house between them. It is asked to
-//! stop through a flag, and stops between two requests.
+//! The agent: workers that poll, workers that deliver, one that tells alerts, and the main loop that keeps house between
+//! them. It is asked to stop through a flag, and stops between two requests.
+
+mod alerts;
+mod command;
+mod housekeeping;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -8,6 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::alerts::Alerter;
+use self::housekeeping::Housekeeper;
 use crate::claims::{Claims, Found};
 use crate::commands::House;
 use crate::deliver::{Deliverer, Tally};
@@ -20,9 +26,6 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How long requests that are under way at a stop may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How many looks without work go by before the WAL is put away.
-const IDLE_LOOKS: u32 = 20;
 
 /// What `once` came to.
 #[derive(Debug, Default)]
@@ -59,6 +62,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
     house.store.resume_interrupted_polls(house.clock.now())?;
     let floor = Floor::new(house, stop);
+    let mut alerter = Alerter::new(house, stop)?;
     thread::scope(|scope| {
         for _ in 0..house.config.schedule.workers {
             scope.spawn(|| floor.employed(|| floor.poll_until_stopped()));
@@ -66,6 +70,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
         for _ in 0..house.config.delivery.workers {
             scope.spawn(|| floor.employed(|| floor.deliverer().work()));
         }
+        scope.spawn(|| floor.employed(|| alerter.work()));
         floor.keep_house();
         floor.polls.ring();
         floor.deliveries.ring();
@@ -84,6 +89,8 @@ pub fn once(
     progress: &(dyn Fn(&str, &PollRecord) + Sync),
 ) -> Result<OnceReport, StoreError> {
     let floor = Floor::new(house, stop);
+    let mut housekeeper = Housekeeper::new(house, stop);
+    housekeeper.look();
     let queue = std::sync::Mutex::new(house.store.polled_resources()?.into_iter());
     let polls = std::sync::Mutex::new(Vec::new());
     let next = || {
@@ -113,7 +120,8 @@ pub fn once(
         report.polls.push(poll?);
     }
     report.delivery = drain(house, stop)?;
-    floor.remove_drained()?;
+    housekeeper.look();
+    Alerter::new(house, stop)?.round();
     Ok(report)
 }
 
@@ -175,6 +183,7 @@ impl<'a> Floor<'a> {
             grants: &self.grants,
             clock: self.house.clock,
             batch: self.house.config.delivery.batch,
+            max_events: self.house.config.outbox.max_events,
             stop: self.stop,
         }
     }
@@ -286,35 +295,15 @@ impl<'a> Floor<'a> {
         })
     }
 
-    /// What needs doing between polls and deliveries, until the agent is asked to stop.
+    /// Keeps house until the agent is asked to stop.
     fn keep_house(&self) {
-        let mut idle_looks = 0;
+        let mut housekeeper = Housekeeper::new(self.house, self.stop);
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
-            let kept = self.remove_drained().and_then(|()| {
-                idle_looks = if self.house.store.written_since_asked()? {
-                    0
-                } else {
-                    idle_looks + 1
-                };
-                if idle_looks == IDLE_LOOKS {
-                    self.house.store.checkpoint()
-                } else {
-                    Ok(())
-                }
-            });
-            if let Err(error) = kept {
-                log::error!("could not keep house error={:?}", error.to_string());
+            if housekeeper.look() {
+                self.polls.ring();
             }
         }
-    }
-
-    fn remove_drained(&self) -> Result<(), StoreError> {
-        for (id, name) in self.house.store.drained_deletions()? {
-            self.house.store.remove_instance(id)?;
-            log::info!("instance removed instance={name:?}");
-        }
-        Ok(())
     }
 
     /// Waits for the workers' last requests, but not for ever.
