@@ -59,7 +59,7 @@ impl Deliverer<'_> {
     pub fn work(&self) {
         while !self.stopping() {
             let heard = self.claims.rings();
-            match self.deliver_next() {
+            match self.deliver_next(true) {
                 Ok(Some(_)) => {}
                 Ok(None) => self.claims.wait(heard, LOOK),
                 Err(error) => {
@@ -77,7 +77,7 @@ impl Deliverer<'_> {
     pub fn drain(&self) -> Result<Tally, StoreError> {
         let mut total = Tally::default();
         while !self.stopping()
-            && let Some(tally) = self.deliver_next()?
+            && let Some(tally) = self.deliver_next(false)?
         {
             total.delivered += tally.delivered;
             total.failed += tally.failed;
@@ -86,8 +86,9 @@ impl Deliverer<'_> {
     }
 
     /// Takes the run that has been due the longest, and delivers it as far as its endpoint goes along. `None` where
-    /// nothing is due that another worker does not have.
-    fn deliver_next(&self) -> Result<Option<Tally>, StoreError> {
+    /// nothing is due that another worker does not have. When it is `patient`, what was sent is recorded however long
+    /// that takes.
+    fn deliver_next(&self, patient: bool) -> Result<Option<Tally>, StoreError> {
         let (now, limits) = (self.clock.now(), self.limits());
         let claim = self.claims.claim(|in_hand| {
             let run = self.store.due_run(
@@ -114,7 +115,7 @@ impl Deliverer<'_> {
                 .map(|due| self.postponed(due, &reason))
                 .collect(),
         };
-        let recorded = self.store.record_attempts(&attempts, &self.policy())?;
+        let recorded = self.record(&attempts, patient)?;
         killpoint::reached("recorded");
         log_recorded(&instance, run, &attempts, &recorded);
         let delivered = recorded
@@ -125,6 +126,31 @@ impl Deliverer<'_> {
             delivered,
             failed: recorded.len() as u64 - delivered,
         }))
+    }
+
+    /// Records what was sent. While the disk refuses, a patient worker keeps the run in hand: let go, it would be sent
+    /// again and again.
+    ///
+    /// # Errors
+    /// The store's word; of a patient worker its last one, when the agent is asked to stop meanwhile.
+    fn record(&self, attempts: &[Attempt], patient: bool) -> Result<Vec<Recorded>, StoreError> {
+        let mut told = false;
+        loop {
+            match self.store.record_attempts(attempts, &self.policy()) {
+                Err(error) if patient && !self.stopping() => {
+                    if !told {
+                        log::error!(
+                            "could not record deliveries, trying again error={:?}",
+                            error.to_string()
+                        );
+                        told = true;
+                    }
+                    let heard = self.claims.rings();
+                    self.claims.wait(heard, LOOK);
+                }
+                recorded => return recorded,
+            }
+        }
     }
 
     /// Sends a run one by one until one is not accepted, or the answers so far have waited long enough.

@@ -1,6 +1,6 @@
 //! Delivery against a real receiver, with the clock turned by hand through days of waiting.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
 
 use deltapost::callback::Sender;
@@ -333,4 +333,40 @@ fn nothing_is_sent_while_the_key_that_signs_it_cannot_be_opened() {
     );
     assert!(receiver.deliveries().is_empty());
     assert_eq!(bench.state_of("one"), "pending");
+}
+
+#[test]
+fn what_cannot_be_recorded_yet_is_not_sent_again_meanwhile() {
+    let receiver = Receiver::start(Some(KEY.to_owned())).unwrap();
+    let bench = Bench::new(&receiver);
+    bench.write(1, &["one"]);
+    // Somebody writes for longer than the store waits.
+    let other = rusqlite::Connection::open(bench.directory.path().join("deltapost.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let sender = Sender::new(Duration::from_secs(10), None, None, &[]).unwrap();
+    let stop = AtomicBool::new(false);
+    let claims = Claims::default();
+    let deliverer = Deliverer {
+        store: &bench.store,
+        sender: &sender,
+        clock: &bench.clock,
+        settings: &bench.settings,
+        graph_base: "https://graph.microsoft.com/v1.0",
+        claims: &claims,
+        stop: &stop,
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| deliverer.work());
+        receiver.wait_requests(1, Duration::from_secs(10)).unwrap();
+        let again = receiver.wait_requests(2, Duration::from_secs(8));
+        other.execute_batch("ROLLBACK").unwrap();
+        stop.store(true, atomic::Ordering::Relaxed);
+        claims.ring();
+        assert!(again.is_err(), "it came again");
+    });
+    assert_eq!(
+        bench.state_of("one"),
+        "delivered",
+        "the last try to record it counts"
+    );
 }
