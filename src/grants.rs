@@ -201,7 +201,7 @@ impl<'a> Grants<'a> {
     /// # Errors
     /// When the database cannot be used.
     pub fn leave_alone(&self, instance_id: i64, asked: Option<Duration>) -> Result<Timestamp, StoreError> {
-        let throttles = self.store.pause(instance_id)?.throttles;
+        let throttles = self.store.throttling(instance_id)?.throttles;
         let wait = backoff::pause(asked, throttles, clock::draw());
         let until = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
         self.store.throttle(instance_id, until, true)?;

@@ -44,7 +44,7 @@ pub enum PollError {
     Configuration { instance: String, problem: String },
     /// The provider has asked to be left alone; nothing more was requested.
     #[error("the provider asked to wait until {until:.3}")]
-    Paused { until: Timestamp },
+    Throttled { until: Timestamp },
     /// A person must decide first; nothing was requested.
     #[error("it is held: {}", match .0 {
         Hold::Deletions => "what was read last would delete more than half of the known items",
@@ -77,7 +77,7 @@ impl PollError {
             PollError::Graph(error) => Some(error.hint().to_owned()),
             PollError::Page(error) => Some(error.hint().to_owned()),
             PollError::Configuration { .. } => Some("correct it with `deltapost instance update`".to_owned()),
-            PollError::Paused { .. } => Some("polling goes on by itself after that time".to_owned()),
+            PollError::Throttled { .. } => Some("polling goes on by itself after that time".to_owned()),
             PollError::Held(Hold::Deletions) | PollError::Drastic { .. } => Some(
                 "look at the drive: if they are gone, `deltapost poll NAME --resync --accept` announces it; if not, \
                  `deltapost poll NAME --resync` compares again"
@@ -110,6 +110,8 @@ pub struct Poller<'a> {
     pub clock: &'a dyn Clock,
     /// Events per notification.
     pub batch: usize,
+    /// `[outbox] max_events`: pending and dead events of the instance at which its polls wait.
+    pub max_events: u64,
     /// Set when the agent is asked to stop: the poll ends between two pages.
     pub stop: &'a AtomicBool,
 }
@@ -190,6 +192,7 @@ fn log_outcome(instance: &Instance, resource: &str, record: &PollRecord, error: 
         format!("instance={instance:?} resource={resource:?} pages={pages} items={items} events={events}");
     match error {
         Some(error) => log::warn!("poll failed {poll} error={:?}", error.to_string()),
+        None if record.paused => log::warn!("poll paused, the outbox is full {poll}"),
         None => log::info!("poll done {poll}"),
     }
 }

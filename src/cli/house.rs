@@ -15,7 +15,6 @@ use crate::callback::Sender;
 use crate::clock::SystemClock;
 use crate::commands::House;
 use crate::config::Config;
-use crate::core::model::Secret;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
 use crate::store::{AgentLock, DATABASE, Key, Look, Sharing, Store, StoreError};
 
@@ -63,11 +62,17 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
         base: &config.microsoft.graph,
         authority: &config.microsoft.authority,
         company: config.microsoft.company.as_deref().unwrap_or_default(),
-        proxy: config.network.proxy.as_ref().map(Secret::expose),
+        proxy: config.network.proxy.as_deref(),
         extra_roots: roots.as_deref(),
         timeouts: TIMEOUTS,
     })?;
-    let sender = Sender::new(config.delivery.timeout, None, roots.as_deref())?;
+    let delivery = &config.delivery;
+    let sender = Sender::new(
+        delivery.timeout,
+        delivery.proxy.as_deref(),
+        roots.as_deref(),
+        &delivery.deny,
+    )?;
     Ok((client, sender))
 }
 

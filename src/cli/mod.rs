@@ -13,6 +13,8 @@ mod instance;
 mod logging;
 mod login;
 mod outbox;
+mod outbox_args;
+mod outbox_redeliver;
 mod poll;
 mod polled;
 mod progress;

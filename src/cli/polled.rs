@@ -42,6 +42,9 @@ struct Record {
     /// It was asked to stop between two pages.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
+    /// It ended between two pages since the outbox is full.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    paused: bool,
 }
 
 impl From<PollRecord> for Record {
@@ -55,6 +58,7 @@ impl From<PollRecord> for Record {
             filtered,
             note,
             stopped,
+            paused,
             ..
         } = record;
         Record {
@@ -66,6 +70,7 @@ impl From<PollRecord> for Record {
             duration_ms,
             note,
             stopped,
+            paused,
         }
     }
 }
@@ -93,17 +98,20 @@ impl Polled {
             duration_ms,
             note,
             stopped,
+            paused,
         } = &self.record;
-        let stopped = if *stopped {
-            ", stopped between two pages"
-        } else {
-            ""
+        let end = match (stopped, paused) {
+            (true, _) => ", stopped between two pages",
+            (false, true) => {
+                ", paused: the outbox is full, and polling goes on when it is below 90 % of its bound"
+            }
+            (false, false) => "",
         };
         let note = note
             .as_ref()
             .map_or_else(String::new, |note| format!("; {}", shown(note)));
         format!(
-            "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered) in {:.1} s{stopped}{note}\n",
+            "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered) in {:.1} s{end}{note}\n",
             shown(&self.instance),
             shown(&self.resource),
             counted(*pages, "page"),

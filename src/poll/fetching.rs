@@ -10,16 +10,16 @@ use crate::core::model::{Phase, Secret};
 use crate::grants::GrantError;
 use crate::graph::auth::AuthError;
 use crate::graph::client::{Fetched, GraphError};
-use crate::store::{Pause, Resource};
+use crate::store::{Resource, Throttling};
 
 impl Run<'_> {
     /// The page behind `link`, once more with a renewed token when the provider refuses the first.
     pub(super) fn fetch(&self, resource: &Resource, link: &Secret) -> Result<Vec<u8>, PollError> {
-        let pause = self.keep_pause(resource.id)?;
+        let throttling = self.keep_quiet(resource.id)?;
         let fetched = self.request(resource, link);
         match &fetched {
             Ok(fetched) => {
-                if pause.throttles > 0 {
+                if throttling.throttles > 0 {
                     self.poller.store.calm(self.instance.id)?;
                 }
                 if let Some(wait) = fetched.pause {
@@ -35,7 +35,7 @@ impl Run<'_> {
             }
             Err(PollError::Grant(GrantError::Auth(AuthError::Throttled { .. }))) => {
                 // The renewal has kept the pause.
-                if let Some(until) = self.poller.store.pause(self.instance.id)?.until {
+                if let Some(until) = self.poller.store.throttling(self.instance.id)?.until {
                     self.poller.store.make_up(resource.id, until)?;
                 }
             }
@@ -45,14 +45,14 @@ impl Run<'_> {
     }
 
     /// Refuses to go on while the provider wants to be left alone; the poll is made up for then.
-    pub(super) fn keep_pause(&self, resource_id: i64) -> Result<Pause, PollError> {
-        let pause = self.poller.store.pause(self.instance.id)?;
-        match pause.until.filter(|until| *until > self.poller.clock.now()) {
+    pub(super) fn keep_quiet(&self, resource_id: i64) -> Result<Throttling, PollError> {
+        let throttling = self.poller.store.throttling(self.instance.id)?;
+        match throttling.until.filter(|until| *until > self.poller.clock.now()) {
             Some(until) => {
                 self.poller.store.make_up(resource_id, until)?;
-                Err(PollError::Paused { until })
+                Err(PollError::Throttled { until })
             }
-            None => Ok(pause),
+            None => Ok(throttling),
         }
     }
 

@@ -69,6 +69,9 @@ impl<'a> Run<'a> {
         loop {
             resource = self.poller.store.resource(resource.id)?;
             if resource.phase == Phase::Sweeping {
+                if self.is_full()? {
+                    return Ok(());
+                }
                 self.sweep(resource.clone())?;
                 continue;
             }
@@ -79,14 +82,29 @@ impl<'a> Run<'a> {
                 self.record.stopped = true;
                 return Ok(());
             }
+            if self.is_full()? {
+                return Ok(());
+            }
             read = self.read_page(&resource)?;
         }
+    }
+
+    /// Whether the outbox has no room for more of this instance. The poll ends here then; the provider keeps the rest.
+    fn is_full(&mut self) -> Result<bool, PollError> {
+        let Poller {
+            store,
+            clock,
+            max_events,
+            ..
+        } = self.poller;
+        self.record.paused = store.pause_if_full(self.instance.id, max_events, clock.now())?;
+        Ok(self.record.paused)
     }
 
     /// Goes back to the start of the feed where `depth` asks for that. Not before something can be requested: the
     /// place where the resource stands is not given up for nothing.
     fn begin(&self, resource: &Resource, depth: Depth) -> Result<(), PollError> {
-        self.keep_pause(resource.id)?;
+        self.keep_quiet(resource.id)?;
         let accepted = depth == Depth::AcceptedResync;
         let restart = match (depth, resource.baseline) {
             (Depth::Changes, _) => {
@@ -325,7 +343,7 @@ impl<'a> Run<'a> {
             resource.cursor_seq += 1;
             self.record.events += changes.len() as u64;
             (self.progress)(self.record);
-            if phase != Phase::Sweeping {
+            if phase != Phase::Sweeping || self.is_full()? {
                 return Ok(());
             }
         }
@@ -340,9 +358,13 @@ impl<'a> Run<'a> {
             resource: &resource.name,
             poll_date: now,
         };
-        payload::notifications(changes, &origin, self.poller.batch, &mut || {
-            clock::new_event_id(now)
-        })
+        payload::notifications(
+            changes,
+            &origin,
+            self.settings.format,
+            self.poller.batch,
+            &mut || clock::new_event_id(now),
+        )
     }
 
     fn rules<'r>(&'r self, resource: &'r Resource, now: Timestamp) -> Rules<'r> {

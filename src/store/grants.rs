@@ -25,7 +25,7 @@ pub struct Grant {
 
 /// What the provider has asked of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pause {
+pub struct Throttling {
     /// Nothing is requested before then.
     pub until: Option<Timestamp>,
     /// Requests in a row that were turned away.
@@ -139,14 +139,14 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn pause(&self, instance_id: i64) -> Result<Pause, StoreError> {
+    pub fn throttling(&self, instance_id: i64) -> Result<Throttling, StoreError> {
         self.read(|connection| {
             let row: Option<(Option<String>, u32)> = connection
                 .prepare_cached("SELECT throttled_until, throttles FROM instance WHERE id = ?1")?
                 .query_row([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             let (until, throttles) = row.unwrap_or_default();
-            Ok(Pause {
+            Ok(Throttling {
                 until: until.as_deref().and_then(time_from_text),
                 throttles,
             })

@@ -170,7 +170,7 @@ fn two_accounts_under_a_running_agent_and_a_receiver_that_fails_now_and_then() {
     let _seed = Seed(seed);
     let site = Site::configured(
         Account::business().awkward(seed),
-        "[delivery]\nretry = [\"1s\"]\nbatch = 3\n",
+        &format!("[delivery]\nretry = [{}]\nbatch = 3\n", ["\"1s\""; 32].join(", ")),
     );
     let other = site.cloud.add_account(Account::consumer().awkward(seed + 1));
     let drives = [site.drive(), other];

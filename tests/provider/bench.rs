@@ -63,7 +63,7 @@ impl Bench {
         Bench {
             store: Store::open(&data_dir, Sharing::Owner, Some(key), Look::Brief).unwrap(),
             client: client.unwrap(),
-            sender: Sender::new(Duration::from_secs(30), None, None).unwrap(),
+            sender: Sender::new(Duration::from_secs(30), None, None, &[]).unwrap(),
             receiver: Receiver::start(Some(KEY.to_owned())).unwrap(),
             cloud,
             clock,

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::bench::Bench;
 use crate::support::ledger::check_replay;
 use crate::support::storm::{Seed, Storm};
-use crate::support::{PATIENCE, Site};
+use crate::support::{PATIENCE, Site, eventually};
 
 fn small_pages(account: Account, seed: u64) -> Account {
     let account = Account {
@@ -411,6 +411,8 @@ fn what_is_held_is_told_by_every_command_with_the_next_thing_to_do() {
     site.cli(&["check"])
         .code(1)
         .says(&["waits for a person", "700 of 1101"]);
+    let alerts = "SELECT alert || ' ' || state FROM alert WHERE alert <> 'disk' ORDER BY id";
+    assert_eq!(site.sql(alerts), [["resource_held raised"]]);
     site.cli(&["poll", "Docs"])
         .code(1)
         .one_error_with_a_hint()
@@ -421,5 +423,6 @@ fn what_is_held_is_told_by_every_command_with_the_next_thing_to_do() {
     let agent = site.spawn_run();
     site.poll("Docs", &["--resync", "--accept"]).code(0);
     site.receiver.wait_for(700, PATIENCE).unwrap();
+    eventually("the alert is over", || site.sql(alerts).len() == 2);
     assert_eq!(agent.stop(), Some(0));
 }

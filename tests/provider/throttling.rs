@@ -87,8 +87,8 @@ fn nothing_is_requested_during_a_retry_after() {
         let (delta, token) = bench.requests();
 
         // By hand, by the scheduler, by a new process: none of them asks anything for this account.
-        assert!(matches!(bench.poll(2), Err(PollError::Paused { .. })));
-        assert!(matches!(bench.poll(1), Err(PollError::Paused { .. })));
+        assert!(matches!(bench.poll(2), Err(PollError::Throttled { .. })));
+        assert!(matches!(bench.poll(1), Err(PollError::Throttled { .. })));
         bench.pass(119);
         let restarted = bench.opened_again();
         let house = House {
@@ -167,7 +167,7 @@ fn a_resync_by_hand_does_not_give_its_place_up_during_a_pause() {
     let place = "SELECT phase || cursor_seq FROM resource WHERE id = 1";
     let before = bench.cell(place);
     let refused = bench.poll_at(1, deltapost::store::Depth::Resync);
-    assert!(matches!(refused, Err(PollError::Paused { .. })));
+    assert!(matches!(refused, Err(PollError::Throttled { .. })));
     assert_eq!(bench.cell(place), before);
 }
 

@@ -1,7 +1,9 @@
 //! What the command line, and every other way in, does with instances: create, apply, update, delete, try. Nothing is
-//! half-done: the provider is asked first, and then one transaction writes all. Signing in stands in `login`.
+//! half-done: the provider is asked first, and then one transaction writes all. Signing in stands in `login`, what it
+//! does with the outbox in `outbox`.
 
 mod login;
+mod outbox;
 
 use serde_json::Value;
 
@@ -22,6 +24,8 @@ const REFRESH_TOKEN: &str = "oauth.user.refresh_token";
 
 /// The keys of the app that a grant belongs to: when one changes, a grant that was refused may be accepted.
 const APP_KEYS: &[&str] = &["oauth.api.key", "oauth.api.secret", "oauth.tenant", "oauth.scope"];
+
+pub use outbox::{OutboxError, Retried, Which};
 
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,9 @@ pub enum CommandError {
     /// The person at the terminal has broken off.
     #[error("the sign-in was stopped by a signal; nothing was changed")]
     Stopped,
+    /// What is asked of the outbox cannot be done.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// Nothing can be sent to the instance's endpoint.
     #[error("could not ping instance `{instance}`: {reason}")]
     NoEndpoint { instance: String, reason: String },
@@ -70,6 +77,7 @@ impl CommandError {
             CommandError::Grant(error) => error.hint(),
             CommandError::NoSignIn { hint, .. } => Some((*hint).to_owned()),
             CommandError::Stopped => None,
+            CommandError::Outbox(error) => error.hint(),
             CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
             CommandError::EventsOff(name) => Some(format!(
                 "turn them on: `deltapost instance update '{name}' --set event.notification.enabled=true`"
@@ -83,6 +91,7 @@ impl CommandError {
         matches!(
             self,
             CommandError::Invalid(_)
+                | CommandError::Outbox(_)
                 | CommandError::EventsOff(_)
                 | CommandError::NoSuchResource { .. }
                 | CommandError::NoSignIn { .. }
@@ -215,18 +224,13 @@ impl House<'_> {
         };
         let ping = payload::ping(&origin, clock::new_event_id(now));
         let base = self.client.base();
-        let answer = deliver::send_once(
-            self.sender,
-            self.clock,
-            &instance,
-            base,
-            &ping.event_id,
-            &ping.body,
-        )
-        .map_err(|reason| CommandError::NoEndpoint {
-            instance: instance.name.clone(),
-            reason,
-        })?;
+        let answer =
+            deliver::send_once(self.sender, self.clock, &instance, base, &ping).map_err(|reason| {
+                CommandError::NoEndpoint {
+                    instance: instance.name.clone(),
+                    reason,
+                }
+            })?;
         Ok((instance, answer))
     }
 

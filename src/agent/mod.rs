@@ -1,5 +1,9 @@
-//! The agent: workers that poll, workers that deliver, and the main loop that keeps house between them. It is asked to
-//! stop through a flag, and stops between two requests.
+//! The agent: workers that poll, workers that deliver, one that tells alerts, and the main loop that keeps house between
+//! them. It is asked to stop through a flag, and stops between two requests.
+
+mod alerts;
+mod command;
+mod housekeeping;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -8,7 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::claims::Claims;
+use self::alerts::Alerter;
+use self::housekeeping::Housekeeper;
+use crate::claims::{Claims, Found};
 use crate::commands::House;
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;
@@ -23,9 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a grant dies of idleness.
 const IDLE_GRANTS: Duration = Duration::from_secs(60 * 60);
-
-/// How many looks without work go by before the WAL is put away.
-const IDLE_LOOKS: u32 = 20;
 
 /// What `once` came to.
 #[derive(Debug, Default)]
@@ -62,6 +65,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
     house.store.resume_interrupted_polls(house.clock.now())?;
     let floor = Floor::new(house, stop);
+    let mut alerter = Alerter::new(house, stop)?;
     thread::scope(|scope| {
         for _ in 0..house.config.schedule.workers {
             scope.spawn(|| floor.employed(|| floor.poll_until_stopped()));
@@ -70,6 +74,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
             scope.spawn(|| floor.employed(|| floor.deliverer().work()));
         }
         scope.spawn(|| floor.employed(|| floor.keep_grants()));
+        scope.spawn(|| floor.employed(|| alerter.work()));
         floor.keep_house();
         floor.polls.ring();
         floor.deliveries.ring();
@@ -88,6 +93,8 @@ pub fn once(
     progress: &(dyn Fn(&str, &PollRecord) + Sync),
 ) -> Result<OnceReport, StoreError> {
     let floor = Floor::new(house, stop);
+    let mut housekeeper = Housekeeper::new(house, stop);
+    housekeeper.look();
     let queue = std::sync::Mutex::new(house.store.polled_resources()?.into_iter());
     let polls = std::sync::Mutex::new(Vec::new());
     let next = || {
@@ -118,7 +125,8 @@ pub fn once(
     }
     report.delivery = drain(house, stop)?;
     floor.grants.renew_idle(stop)?;
-    floor.remove_drained()?;
+    housekeeper.look();
+    Alerter::new(house, stop)?.round();
     Ok(report)
 }
 
@@ -180,6 +188,7 @@ impl<'a> Floor<'a> {
             grants: &self.grants,
             clock: self.house.clock,
             batch: self.house.config.delivery.batch,
+            max_events: self.house.config.outbox.max_events,
             stop: self.stop,
         }
     }
@@ -189,7 +198,7 @@ impl<'a> Floor<'a> {
             store: self.house.store,
             sender: self.house.sender,
             clock: self.house.clock,
-            waits: &self.house.config.delivery.retry,
+            settings: &self.house.config.delivery,
             graph_base: self.house.client.base(),
             claims: &self.deliveries,
             stop: self.stop,
@@ -225,7 +234,7 @@ impl<'a> Floor<'a> {
         let now = self.house.clock.now();
         let claim = self
             .polls
-            .claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id)))?;
+            .claim(|in_hand| self.next_poll(now, |id| in_hand.holds(id)))?;
         let Some(claim) = claim else { return Ok(false) };
         let depth = claim.work.map_or(Depth::Changes, |request| request.depth);
         let polled = self
@@ -248,7 +257,7 @@ impl<'a> Floor<'a> {
         &self,
         now: Timestamp,
         in_hand: impl Fn(i64) -> bool,
-    ) -> Result<Option<(i64, Option<Request>)>, StoreError> {
+    ) -> Result<Option<Found<Option<Request>>>, StoreError> {
         let asked = self
             .house
             .store
@@ -256,7 +265,11 @@ impl<'a> Floor<'a> {
             .into_iter()
             .find(|ask| !in_hand(ask.resource_id));
         if let Some(request) = asked {
-            return Ok(Some((request.resource_id, Some(request))));
+            return Ok(Some(Found {
+                key: request.resource_id,
+                group: 0,
+                work: Some(request),
+            }));
         }
         let due = self
             .house
@@ -264,7 +277,11 @@ impl<'a> Floor<'a> {
             .due_resources(now)?
             .into_iter()
             .find(|id| !in_hand(*id));
-        Ok(due.map(|id| (id, None)))
+        Ok(due.map(|key| Found {
+            key,
+            group: 0,
+            work: None,
+        }))
     }
 
     fn poll_for_report(
@@ -283,25 +300,13 @@ impl<'a> Floor<'a> {
         })
     }
 
-    /// What needs doing between polls and deliveries, until the agent is asked to stop.
+    /// Keeps house until the agent is asked to stop.
     fn keep_house(&self) {
-        let mut idle_looks = 0;
+        let mut housekeeper = Housekeeper::new(self.house, self.stop);
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
-            let kept = self.remove_drained().and_then(|()| {
-                idle_looks = if self.house.store.written_since_asked()? {
-                    0
-                } else {
-                    idle_looks + 1
-                };
-                if idle_looks == IDLE_LOOKS {
-                    self.house.store.checkpoint()
-                } else {
-                    Ok(())
-                }
-            });
-            if let Err(error) = kept {
-                log::error!("could not keep house error={:?}", error.to_string());
+            if housekeeper.look() {
+                self.polls.ring();
             }
         }
     }
@@ -318,14 +323,6 @@ impl<'a> Floor<'a> {
                 waited += LOOK;
             }
         }
-    }
-
-    fn remove_drained(&self) -> Result<(), StoreError> {
-        for (id, name) in self.house.store.drained_deletions()? {
-            self.house.store.remove_instance(id)?;
-            log::info!("instance removed instance={name:?}");
-        }
-        Ok(())
     }
 
     /// Waits for the workers' last requests, but not for ever.
