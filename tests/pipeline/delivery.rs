@@ -1,5 +1,7 @@
 //! The way from the outbox to the callback: order, failures, restarts, signatures.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deltapost::sim::onedrive::Account;
@@ -122,6 +124,29 @@ fn a_failing_endpoint_does_not_hold_another_instance() {
     agent.stop();
     assert_eq!(site.receiver.counts().notifications, 6);
     assert_eq!(other.counts().unverified + site.receiver.counts().unverified, 0);
+}
+
+#[test]
+fn eight_requests_that_hang_at_a_kill_go_again_within_two_seconds_of_the_restart() {
+    let site = site("[delivery]\nordering = \"none\"\nworkers = 8\nper_endpoint = 8\nbatch = 1\n");
+    create_files(&site, 16);
+    site.receiver.answer_next(8, Answer::Hang);
+    let agent = site.spawn_run();
+    site.poll("Docs", &[]).code(0);
+    site.receiver.wait_requests(8, PATIENCE).unwrap();
+    agent.kill();
+    let hung = ids(&site.receiver.deliveries());
+    assert_eq!(hung.len(), 8);
+    let agent = site.spawn_run();
+    eventually("the agent is back", || {
+        let holder = std::fs::read_to_string(site.data_dir().join("agent.lock")).unwrap();
+        holder.trim() == agent.pid()
+    });
+    site.receiver.wait_requests(24, Duration::from_secs(2)).unwrap();
+    let again = ids(&site.receiver.deliveries()[8..]);
+    assert!(hung.iter().all(|id| again.contains(id)), "{hung:?} {again:?}");
+    agent.stop();
+    assert_eq!(site.receiver.counts().changed, 0);
 }
 
 #[test]
