@@ -266,6 +266,28 @@ fn what_the_set_behind_an_enumeration_shows_unchanged_is_not_gone() {
 }
 
 #[test]
+fn a_resource_that_was_changed_meanwhile_is_not_marked_for_its_old_sweep() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let items = [item("A", "R"), item("B", "R")];
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
+        .unwrap();
+    store
+        .start_over(&store.resource(1).unwrap(), Phase::Enumerating, false, None)
+        .unwrap();
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items[..1], &[], &delta()))
+        .unwrap();
+    let sweeping = store.resource(1).unwrap();
+    assert_eq!(sweeping.phase, Phase::Sweeping);
+    store.start_over(&sweeping, Phase::Baseline, true, None).unwrap();
+    let marked = store.mark_doomed(&sweeping);
+    assert!(matches!(marked, Err(StoreError::Superseded)), "{marked:?}");
+    assert!(store.doomed_items(1).unwrap().is_empty());
+}
+
+#[test]
 fn parents_that_form_a_loop_do_not_hold_a_sweep_up() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
