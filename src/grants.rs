@@ -38,7 +38,8 @@ impl GrantError {
     pub fn hint(&self) -> Option<String> {
         match self {
             GrantError::LoginRequired(name) => Some(format!(
-                "sign in again and pass the new code: `deltapost instance update '{name}' --set providerData.code=@FILE`"
+                "sign in again and pass the new code: `deltapost instance update '{name}' --set providerData.code=@FILE`; \
+                 where the app was refused, pass its new secret: `--set oauth.api.secret=@FILE`"
             )),
             GrantError::Incomplete { .. } => Some("add it with `deltapost instance update`".to_owned()),
             GrantError::Auth(error) => Some(error.hint().to_owned()),

@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{GrantKind, Instance, Secret, Settings};
+use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::granted;
@@ -260,7 +261,7 @@ impl House<'_> {
         let token_changed = settings.refresh_token.is_some()
             && before.configuration.get("oauth.user.refresh_token")
                 != after.configuration.get("oauth.user.refresh_token");
-        let login_required = before.grant_state != crate::core::model::GrantState::Ok;
+        let login_required = before.grant_state != GrantState::Ok;
         let spent = document.code.as_ref().filter(|_| !login_required);
         if spent.is_some() {
             notes.push("`providerData.code` is ignored: the instance is signed in".to_owned());
@@ -268,6 +269,10 @@ impl House<'_> {
         let code = document.code.as_ref().filter(|_| login_required);
         let grant = if code.is_some() || token_changed {
             Some(self.sign_in(&settings, code)?)
+        } else if login_required && other_app(before, &after) {
+            // It may have been the app that was refused, and not the grant: whichever there is stays and is tried again.
+            notes.push("the next poll tries to sign in with the changed app".to_owned());
+            Some(Grant::default())
         } else {
             None
         };
@@ -330,6 +335,14 @@ fn other_element(before: &Instance, document: &Document) -> Option<Problem> {
             before.name, before.element
         ),
     })
+}
+
+/// Whether another app asks for tokens now, or the same one with another secret.
+fn other_app(before: &Instance, after: &Instance) -> bool {
+    let app = |instance: &Instance| {
+        [API_KEY, API_SECRET, TENANT, GRANT].map(|key| instance.configuration.get(key).cloned())
+    };
+    app(before) != app(after)
 }
 
 fn listed(problems: &[Problem]) -> String {
