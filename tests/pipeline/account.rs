@@ -186,6 +186,47 @@ fn a_corrected_app_secret_ends_what_its_refusal_began() {
 }
 
 #[test]
+fn a_poll_under_way_renews_with_the_app_as_it_is_by_then() {
+    let site = site(Rules::default());
+    site.once().code(0);
+    let gate = site.cloud.hold(Endpoint::Delta);
+    let polling = site.spawn(&["poll", "Docs"], &[]);
+    assert!(gate.wait_arrived(PATIENCE));
+    let app = App {
+        client_id: "app-id".to_owned(),
+        client_secret: Some("new-secret".to_owned()),
+        redirect_uri: None,
+    };
+    let app = Some(app);
+    site.cloud.set_rules(Rules {
+        app,
+        ..Rules::default()
+    });
+    let secret = site.file("secret", "new-secret");
+    let set = format!("oauth.api.secret=@{}", secret.display());
+    site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
+    site.cloud.revoke_access_tokens();
+    gate.release();
+    assert_eq!(polling.wait(), Some(0), "it renews with the new secret");
+    assert_eq!(site.cell("SELECT grant_state FROM instance"), "ok");
+}
+
+#[test]
+fn a_pause_that_the_token_endpoint_asks_for_is_kept() {
+    let site = site(Rules::default());
+    site.once().code(0);
+    site.cloud.revoke_access_tokens();
+    site.cloud.fail_next(Endpoint::Token, Fault::throttle(600));
+    site.poll("Docs", &[]).code(1);
+    let seen = site.cloud.requests().len();
+    site.poll("Docs", &[])
+        .code(1)
+        .one_error_with_a_hint()
+        .says(&["wait until"]);
+    assert_eq!(endpoints(&site, seen), []);
+}
+
+#[test]
 fn a_throttled_account_is_left_alone_for_as_long_as_it_asks() {
     let site = site(Rules::default());
     let drive = site.cloud.add_account(Account {
