@@ -11,13 +11,13 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
+use crate::core::model::{GrantKind, GrantState, Instance, OutboxState, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::granted;
 use crate::graph::auth::{App, AuthError};
 use crate::graph::client::Client;
-use crate::store::{Grant, NewInstance, Store, StoreError};
+use crate::store::{Grant, NewInstance, Selection, Store, StoreError};
 
 pub use outbox::{OutboxError, Retried, Which};
 
@@ -110,8 +110,9 @@ impl House<'_> {
     /// # Errors
     /// All problems of the document together; a refused sign-in, which leaves nothing behind.
     pub fn create_instance(&self, document: &str) -> Result<Outcome, CommandError> {
-        let document = elements::parse(document).map_err(CommandError::Invalid)?;
-        self.create(&document)
+        let (document, new) =
+            elements::parse_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+        self.create(&document, &new)
     }
 
     /// Creates the instance, or brings the one of that name to what the document says. A code is exchanged only for a
@@ -126,7 +127,11 @@ impl House<'_> {
             .as_deref()
             .map(|name| self.store.find_instance(name));
         match existing {
-            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create(&document),
+            None | Some(Err(StoreError::NoSuchInstance(_))) => {
+                let new =
+                    elements::check_new(&document, self.client.base()).map_err(CommandError::Invalid)?;
+                self.create(&document, &new)
+            }
             Some(Err(error)) => Err(error.into()),
             Some(Ok(instance)) => {
                 let configuration =
@@ -175,7 +180,11 @@ impl House<'_> {
         let instance = self.store.find_instance(id_or_name)?;
         self.store.begin_deletion(instance.id, self.clock.now())?;
         if discard {
-            self.store.discard_pending(instance.id)?;
+            let pending = Selection {
+                instances: vec![instance.id],
+                ..Selection::default()
+            };
+            self.store.discard(OutboxState::Pending, &pending)?;
         }
         let drained = self.store.drained_deletions()?;
         if drained.iter().any(|(id, _)| *id == instance.id) {
@@ -217,8 +226,7 @@ impl House<'_> {
         elements::render(instance)
     }
 
-    fn create(&self, document: &Document) -> Result<Outcome, CommandError> {
-        let new = elements::check_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+    fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Outcome, CommandError> {
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }

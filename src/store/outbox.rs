@@ -82,19 +82,6 @@ impl Store {
     pub fn has_staged_deletions(&self, resource_id: i64) -> Result<bool, StoreError> {
         self.read(|connection| any_staged(connection, resource_id))
     }
-
-    /// Gives up everything pending of an instance. Returns how many notifications that were.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn discard_pending(&self, instance_id: i64) -> Result<usize, StoreError> {
-        self.write(|connection| {
-            Ok(connection.execute(
-                "DELETE FROM outbox WHERE instance_id = ?1 AND state = 'pending'",
-                [instance_id],
-            )?)
-        })
-    }
 }
 
 /// Nothing is added to an instance that is being deleted.
