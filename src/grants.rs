@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
+use crate::core::elements;
 use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
 use crate::graph::auth::{App, AuthError, Tokens};
 use crate::graph::client::Client;
@@ -38,7 +39,8 @@ impl GrantError {
     pub fn hint(&self) -> Option<String> {
         match self {
             GrantError::LoginRequired(name) => Some(format!(
-                "sign in again and pass the new code: `deltapost instance update '{name}' --set providerData.code=@FILE`"
+                "sign in again and pass the new code: `deltapost instance update '{name}' --set providerData.code=@FILE`; \
+                 where the app was refused, pass its new secret: `--set oauth.api.secret=@FILE`"
             )),
             GrantError::Incomplete { .. } => Some("add it with `deltapost instance update`".to_owned()),
             GrantError::Auth(error) => Some(error.hint().to_owned()),
@@ -73,12 +75,7 @@ impl<'a> Grants<'a> {
     ///
     /// # Errors
     /// `LoginRequired` when a person must sign in; the instance is marked so, and nothing is requested until then.
-    pub fn access_token(
-        &self,
-        instance: &Instance,
-        settings: &Settings,
-        refused: Option<&Secret>,
-    ) -> Result<Secret, GrantError> {
+    pub fn access_token(&self, instance: &Instance, refused: Option<&Secret>) -> Result<Secret, GrantError> {
         if instance.grant_state == GrantState::LoginRequired {
             return Err(GrantError::LoginRequired(instance.name.clone()));
         }
@@ -89,16 +86,20 @@ impl<'a> Grants<'a> {
         let now = self.clock.now();
         match usable(&grant, now).filter(|token| Some(*token) != refused) {
             Some(token) => Ok(token.clone()),
-            None => self.renew(instance, settings, &grant),
+            None => self.renew(instance, &grant),
         }
     }
 
-    fn renew(&self, instance: &Instance, settings: &Settings, grant: &Grant) -> Result<Secret, GrantError> {
+    fn renew(&self, instance: &Instance, grant: &Grant) -> Result<Secret, GrantError> {
         let lacks = |what| GrantError::Incomplete {
             instance: instance.name.clone(),
             what,
         };
-        let app = App::of(settings).ok_or_else(|| lacks("oauth.api.key"))?;
+        // Read anew: the poll may have begun hours ago, and the app have another secret by now.
+        let settings = self
+            .settings(instance.id)?
+            .ok_or_else(|| lacks("valid configuration"))?;
+        let app = App::of(&settings).ok_or_else(|| lacks("oauth.api.key"))?;
         let renewed = match settings.grant {
             GrantKind::ClientCredentials => self.client.client_credentials(&app, self.clock),
             GrantKind::AuthorizationCode => {
@@ -119,16 +120,11 @@ impl<'a> Grants<'a> {
                 );
                 return Err(error.into());
             }
-            Err(
-                error @ AuthError::Throttled {
-                    retry_after: Some(wait),
-                },
-            ) => {
-                let until = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-                self.store.throttle(instance.id, until)?;
+            Err(error) => {
+                self.keep_pause(instance.id, &error)?;
                 return Err(error.into());
             }
-            other => other?,
+            Ok(tokens) => tokens,
         };
         killpoint::reached("renewed");
         let now = self.clock.now();
@@ -139,6 +135,27 @@ impl<'a> Grants<'a> {
         renewed
             .access_token
             .ok_or_else(|| GrantError::LoginRequired(instance.name.clone()))
+    }
+
+    fn settings(&self, instance_id: i64) -> Result<Option<Settings>, StoreError> {
+        let Instance {
+            element,
+            configuration,
+            ..
+        } = self.store.instance(instance_id)?;
+        Ok(elements::settings(element, &configuration, self.client.base()).ok())
+    }
+
+    /// A pause that the token endpoint asks for is one of the account, like one that Graph asks for.
+    fn keep_pause(&self, instance_id: i64, error: &AuthError) -> Result<(), StoreError> {
+        let AuthError::Throttled {
+            retry_after: Some(wait),
+        } = error
+        else {
+            return Ok(());
+        };
+        let until = self.clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX);
+        self.store.throttle(instance_id, until)
     }
 
     fn renewal_of(&self, instance_id: i64) -> Arc<Mutex<()>> {

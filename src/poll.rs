@@ -9,7 +9,9 @@ use crate::clock::{self, Clock};
 use crate::core::cycle::Cycle;
 use crate::core::detect::{self, Detected, Rules};
 use crate::core::elements;
-use crate::core::model::{BaselineMode, Change, Instance, Page, PageEnd, Phase, Secret, Settings};
+use crate::core::model::{
+    BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings,
+};
 use crate::core::payload::{self, Origin};
 use crate::grants::{GrantError, Grants};
 use crate::graph::client::{Client, GraphError};
@@ -351,10 +353,10 @@ impl Run<'_> {
             clock,
             ..
         } = self.poller;
-        let token = grants.access_token(&self.instance, &self.settings, None)?;
+        let token = grants.access_token(&self.instance, None)?;
         let fetched = match client.fetch(link, &token, changes_only, clock) {
             Err(GraphError::Unauthorized { .. }) => {
-                let renewed = grants.access_token(&self.instance, &self.settings, Some(&token))?;
+                let renewed = grants.access_token(&self.instance, Some(&token))?;
                 client.fetch(link, &renewed, changes_only, clock)
             }
             other => other,
@@ -370,12 +372,7 @@ impl Run<'_> {
         Ok(fetched?)
     }
 
-    fn announce(
-        &self,
-        resource: &Resource,
-        changes: &[Change],
-        now: Timestamp,
-    ) -> Vec<crate::core::model::Notification> {
+    fn announce(&self, resource: &Resource, changes: &[Change], now: Timestamp) -> Vec<Notification> {
         let origin = Origin {
             instance_id: self.instance.id,
             instance_name: &self.instance.name,

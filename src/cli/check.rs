@@ -152,7 +152,8 @@ fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failur
     }
     if instance.grant_state == GrantState::LoginRequired {
         let hint = format!(
-            "sign in again and pass the new code: `deltapost instance update {} --set providerData.code=@FILE`",
+            "sign in again and pass the new code: `deltapost instance update {} --set providerData.code=@FILE`; where the \
+             app was refused, pass its new secret: `--set oauth.api.secret=@FILE`",
             instance.id
         );
         found.push(Failure::failed(

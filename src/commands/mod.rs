@@ -9,14 +9,15 @@ use serde_json::Value;
 use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{GrantKind, Instance, Secret, Settings};
+use crate::core::model::{GrantKind, GrantState, Instance, OutboxState, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::granted;
 use crate::graph::auth::{App, AuthError};
 use crate::graph::client::Client;
-use crate::store::{Grant, NewInstance, Store, StoreError};
+use crate::store::{Grant, NewInstance, Selection, Store, StoreError};
 
 pub use outbox::{OutboxError, Retried, Which};
 
@@ -109,8 +110,9 @@ impl House<'_> {
     /// # Errors
     /// All problems of the document together; a refused sign-in, which leaves nothing behind.
     pub fn create_instance(&self, document: &str) -> Result<Outcome, CommandError> {
-        let document = elements::parse(document).map_err(CommandError::Invalid)?;
-        self.create(&document)
+        let (document, new) =
+            elements::parse_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+        self.create(&document, &new)
     }
 
     /// Creates the instance, or brings the one of that name to what the document says. A code is exchanged only for a
@@ -125,7 +127,11 @@ impl House<'_> {
             .as_deref()
             .map(|name| self.store.find_instance(name));
         match existing {
-            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create(&document),
+            None | Some(Err(StoreError::NoSuchInstance(_))) => {
+                let new =
+                    elements::check_new(&document, self.client.base()).map_err(CommandError::Invalid)?;
+                self.create(&document, &new)
+            }
             Some(Err(error)) => Err(error.into()),
             Some(Ok(instance)) => {
                 let configuration =
@@ -174,7 +180,11 @@ impl House<'_> {
         let instance = self.store.find_instance(id_or_name)?;
         self.store.begin_deletion(instance.id, self.clock.now())?;
         if discard {
-            self.store.discard_pending(instance.id)?;
+            let pending = Selection {
+                instances: vec![instance.id],
+                ..Selection::default()
+            };
+            self.store.discard(OutboxState::Pending, &pending)?;
         }
         let drained = self.store.drained_deletions()?;
         if drained.iter().any(|(id, _)| *id == instance.id) {
@@ -216,8 +226,7 @@ impl House<'_> {
         elements::render(instance)
     }
 
-    fn create(&self, document: &Document) -> Result<Outcome, CommandError> {
-        let new = elements::check_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+    fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Outcome, CommandError> {
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }
@@ -260,7 +269,7 @@ impl House<'_> {
         let token_changed = settings.refresh_token.is_some()
             && before.configuration.get("oauth.user.refresh_token")
                 != after.configuration.get("oauth.user.refresh_token");
-        let login_required = before.grant_state != crate::core::model::GrantState::Ok;
+        let login_required = before.grant_state != GrantState::Ok;
         let spent = document.code.as_ref().filter(|_| !login_required);
         if spent.is_some() {
             notes.push("`providerData.code` is ignored: the instance is signed in".to_owned());
@@ -268,6 +277,10 @@ impl House<'_> {
         let code = document.code.as_ref().filter(|_| login_required);
         let grant = if code.is_some() || token_changed {
             Some(self.sign_in(&settings, code)?)
+        } else if login_required && other_app(before, &after) {
+            // It may have been the app that was refused, and not the grant: whichever there is stays and is tried again.
+            notes.push("the next poll tries to sign in with the changed app".to_owned());
+            Some(Grant::default())
         } else {
             None
         };
@@ -330,6 +343,14 @@ fn other_element(before: &Instance, document: &Document) -> Option<Problem> {
             before.name, before.element
         ),
     })
+}
+
+/// Whether another app asks for tokens now, or the same one with another secret.
+fn other_app(before: &Instance, after: &Instance) -> bool {
+    let app = |instance: &Instance| {
+        [API_KEY, API_SECRET, TENANT, GRANT].map(|key| instance.configuration.get(key).cloned())
+    };
+    app(before) != app(after)
 }
 
 fn listed(problems: &[Problem]) -> String {
