@@ -58,8 +58,8 @@ impl GrantError {
     pub fn hint(&self) -> Option<String> {
         match self {
             GrantError::LoginRequired(name) => Some(format!(
-                "`deltapost instance show '{name}'` says why; `deltapost login '{name}'`, or pass a new code: \
-                 `deltapost instance update '{name}' --set providerData.code=@FILE`"
+                "`deltapost login '{name}'`, or pass a new code: `deltapost instance update '{name}' --set \
+                 providerData.code=@FILE`; where the app was refused, pass its new secret: `--set oauth.api.secret=@FILE`"
             )),
             GrantError::Incomplete { .. } => Some("add it with `deltapost instance update`".to_owned()),
             GrantError::Auth(error) => Some(error.hint().to_owned()),
@@ -106,12 +106,7 @@ impl<'a> Grants<'a> {
     ///
     /// # Errors
     /// `LoginRequired` when a person must act; the instance is marked so, and nothing is requested until then.
-    pub fn access_token(
-        &self,
-        instance: &Instance,
-        settings: &Settings,
-        refused: Option<&Secret>,
-    ) -> Result<Secret, GrantError> {
+    pub fn access_token(&self, instance: &Instance, refused: Option<&Secret>) -> Result<Secret, GrantError> {
         let at_hand = || -> Result<(Grant, Option<Secret>), GrantError> {
             let grant = self.store.grant(instance.id)?;
             let token = usable(&grant, self.clock.now())
@@ -132,7 +127,7 @@ impl<'a> Grants<'a> {
             }
             match at_hand()? {
                 (_, Some(token)) => Ok(token),
-                (grant, None) => self.renew(instance, settings, &grant),
+                (grant, None) => self.renew(instance, &grant),
             }
         })
     }
@@ -173,14 +168,9 @@ impl<'a> Grants<'a> {
                 break;
             }
             let instance = self.store.instance(id)?;
-            let Ok(settings) =
-                elements::settings(instance.element, &instance.configuration, self.client.base())
-            else {
-                continue;
-            };
             let renewed = self.alone(&instance, || {
                 let grant = self.store.grant(id)?;
-                self.renew(&instance, &settings, &grant)
+                self.renew(&instance, &grant)
             });
             match renewed {
                 Ok(_) => log::info!("idle grant renewed instance={:?}", instance.name),
@@ -208,12 +198,16 @@ impl<'a> Grants<'a> {
         Ok(until)
     }
 
-    fn renew(&self, instance: &Instance, settings: &Settings, grant: &Grant) -> Result<Secret, GrantError> {
+    fn renew(&self, instance: &Instance, grant: &Grant) -> Result<Secret, GrantError> {
         let lacks = |what| GrantError::Incomplete {
             instance: instance.name.clone(),
             what,
         };
-        let app = App::of(settings).ok_or_else(|| lacks("oauth.api.key"))?;
+        // Read anew: the poll may have begun hours ago, and the app have another secret by now.
+        let settings = self
+            .settings(instance.id)?
+            .ok_or_else(|| lacks("valid configuration"))?;
+        let app = App::of(&settings).ok_or_else(|| lacks("oauth.api.key"))?;
         killpoint::reached("renewing");
         let renewed = match (settings.grant, &grant.refresh_token) {
             (GrantKind::ClientCredentials, _) => self.client.client_credentials(&app, self.clock),
@@ -253,6 +247,15 @@ impl<'a> Grants<'a> {
         renewed
             .access_token
             .ok_or_else(|| GrantError::LoginRequired(instance.name.clone()))
+    }
+
+    fn settings(&self, instance_id: i64) -> Result<Option<Settings>, StoreError> {
+        let Instance {
+            element,
+            configuration,
+            ..
+        } = self.store.instance(instance_id)?;
+        Ok(elements::settings(element, &configuration, self.client.base()).ok())
     }
 
     fn take_right(&self, instance_id: i64) -> Result<bool, StoreError> {

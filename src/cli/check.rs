@@ -163,7 +163,7 @@ fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failur
     if instance.grant_state == GrantState::LoginRequired {
         let hint = format!(
             "sign in again: `deltapost login {id}`, or pass a new code: `deltapost instance update {id} --set \
-             providerData.code=@FILE`; `deltapost instance show {id}` says why",
+             providerData.code=@FILE`; where the app was refused, pass its new secret: `--set oauth.api.secret=@FILE`",
             id = instance.id
         );
         found.push(Failure::failed(

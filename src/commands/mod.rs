@@ -10,20 +10,15 @@ use serde_json::Value;
 use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, REFRESH_TOKEN, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{GrantState, Instance};
+use crate::core::model::{GrantState, Instance, OutboxState};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::{GrantError, Grants};
 use crate::graph::auth::AuthError;
 use crate::graph::client::Client;
-use crate::store::{NewInstance, Store, StoreError};
-
-/// The key of an imported grant.
-const REFRESH_TOKEN: &str = "oauth.user.refresh_token";
-
-/// The keys of the app that a grant belongs to: when one changes, a grant that was refused may be accepted.
-const APP_KEYS: &[&str] = &["oauth.api.key", "oauth.api.secret", "oauth.tenant", "oauth.scope"];
+use crate::store::{NewInstance, Selection, Store, StoreError};
 
 pub use outbox::{OutboxError, Retried, Which};
 
@@ -132,8 +127,9 @@ impl House<'_> {
     /// # Errors
     /// All problems of the document together; a refused sign-in, which leaves nothing behind.
     pub fn create_instance(&self, document: &str) -> Result<Outcome, CommandError> {
-        let document = elements::parse(document).map_err(CommandError::Invalid)?;
-        self.create(&document)
+        let (document, new) =
+            elements::parse_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+        self.create(&document, &new)
     }
 
     /// Creates the instance, or brings the one of that name to what the document says. A code is exchanged only for a
@@ -148,7 +144,11 @@ impl House<'_> {
             .as_deref()
             .map(|name| self.store.find_instance(name));
         match existing {
-            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create(&document),
+            None | Some(Err(StoreError::NoSuchInstance(_))) => {
+                let new =
+                    elements::check_new(&document, self.client.base()).map_err(CommandError::Invalid)?;
+                self.create(&document, &new)
+            }
             Some(Err(error)) => Err(error.into()),
             Some(Ok(instance)) => {
                 let configuration =
@@ -197,7 +197,11 @@ impl House<'_> {
         let instance = self.store.find_instance(id_or_name)?;
         self.store.begin_deletion(instance.id, self.clock.now())?;
         if discard {
-            self.store.discard_pending(instance.id)?;
+            let pending = Selection {
+                instances: vec![instance.id],
+                ..Selection::default()
+            };
+            self.store.discard(OutboxState::Pending, &pending)?;
         }
         let drained = self.store.drained_deletions()?;
         if drained.iter().any(|(id, _)| *id == instance.id) {
@@ -239,8 +243,7 @@ impl House<'_> {
         elements::render(instance)
     }
 
-    fn create(&self, document: &Document) -> Result<Outcome, CommandError> {
-        let new = elements::check_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+    fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Outcome, CommandError> {
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }
@@ -291,9 +294,13 @@ impl House<'_> {
             notes.push("`providerData.code` is ignored: the instance is signed in".to_owned());
         }
         let code = document.code.as_ref().filter(|_| wanting);
-        let changed_key = |key: &&str| before.configuration.get(*key) != after.configuration.get(*key);
-        let app_changed = APP_KEYS.iter().any(changed_key);
-        let token_changed = settings.refresh_token.is_some() && changed_key(&REFRESH_TOKEN);
+        // It may have been the app that was refused, and not the grant: what there is stays and is tried again.
+        let app_corrected = wanting && code.is_none() && other_app(before, &after);
+        let token_changed = settings.refresh_token.is_some()
+            && before.configuration.get(REFRESH_TOKEN) != after.configuration.get(REFRESH_TOKEN);
+        if app_corrected && !token_changed {
+            notes.push("the next poll tries to sign in with the changed app".to_owned());
+        }
         if *before == after && code.is_none() && !token_changed {
             return Ok(Outcome {
                 instance: after,
@@ -311,12 +318,12 @@ impl House<'_> {
             let written = self
                 .store
                 .update_instance(&after, &settings, grant.as_ref(), now)?;
-            if grant.is_none() && app_changed && wanting {
+            if grant.is_none() && app_corrected {
                 self.store.try_grant_again(before.id, now)?;
             }
             Ok(written)
         };
-        notes.extend(if code.is_some() || token_changed || app_changed {
+        notes.extend(if code.is_some() || token_changed || other_app(before, &after) {
             Grants::for_command(self.store, self.client, self.clock).alone(before, write)?
         } else {
             write()?
@@ -347,6 +354,14 @@ fn other_element(before: &Instance, document: &Document) -> Option<Problem> {
             before.name, before.element
         ),
     })
+}
+
+/// Whether another app asks for tokens now, or the same one with another secret.
+fn other_app(before: &Instance, after: &Instance) -> bool {
+    let app = |instance: &Instance| {
+        [API_KEY, API_SECRET, TENANT, SCOPE, GRANT].map(|key| instance.configuration.get(key).cloned())
+    };
+    app(before) != app(after)
 }
 
 fn listed(problems: &[Problem]) -> String {

@@ -58,10 +58,7 @@ impl Run<'_> {
 
     /// The account's access token, another one than `refused`.
     pub(super) fn token(&self, refused: Option<&Secret>) -> Result<Secret, PollError> {
-        Ok(self
-            .poller
-            .grants
-            .access_token(&self.instance, &self.settings, refused)?)
+        Ok(self.poller.grants.access_token(&self.instance, refused)?)
     }
 
     fn request(&self, resource: &Resource, link: &Secret) -> Result<Fetched, PollError> {

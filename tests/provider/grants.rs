@@ -5,7 +5,6 @@ use std::thread;
 use std::time::Duration;
 
 use deltapost::clock::Clock;
-use deltapost::core::elements;
 use deltapost::grants::{GrantError, Grants};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, Rules};
@@ -169,12 +168,10 @@ fn a_refusal_during_a_renewal_stops_the_other_resources_too() {
     let tokens = bench.requests().1;
     let gate = bench.cloud.hold(Endpoint::Token);
     let instance = bench.store.instance(1).unwrap();
-    let settings =
-        elements::settings(instance.element, &instance.configuration, bench.client.base()).unwrap();
     let grants = Grants::new(&bench.store, &bench.client, &bench.clock);
     let stale = bench.store.grant(1).unwrap().access_token;
     thread::scope(|scope| {
-        let renew = || grants.access_token(&instance, &settings, stale.as_ref());
+        let renew = || grants.access_token(&instance, stale.as_ref());
         let polls = [scope.spawn(renew), scope.spawn(renew), scope.spawn(renew)];
         assert!(gate.wait_arrived(PATIENCE));
         gate.release();
@@ -190,16 +187,14 @@ fn a_command_waits_for_the_agents_renewal_and_has_the_last_word() {
     let bench = must_renew();
     let other = bench.opened_again();
     let instance = bench.store.instance(1).unwrap();
-    let settings =
-        elements::settings(instance.element, &instance.configuration, bench.client.base()).unwrap();
     let stale = bench.store.grant(1).unwrap().access_token;
     let gate = bench.cloud.hold(Endpoint::Token);
     let new = bench.cloud.issue_refresh_token();
     let clock = deltapost::clock::SystemClock;
     thread::scope(|scope| {
         let grants = Grants::new(&bench.store, &bench.client, &clock);
-        let (instance, settings, stale) = (&instance, &settings, &stale);
-        let agent = scope.spawn(move || grants.access_token(instance, settings, stale.as_ref()).unwrap());
+        let (instance, stale) = (&instance, &stale);
+        let agent = scope.spawn(move || grants.access_token(instance, stale.as_ref()).unwrap());
         assert!(gate.wait_arrived(PATIENCE));
         let house = deltapost::commands::House {
             store: &other,

@@ -236,6 +236,67 @@ fn an_enumeration_dooms_what_it_does_not_show_and_an_interrupted_sweep_goes_on()
 }
 
 #[test]
+fn what_the_set_behind_an_enumeration_shows_unchanged_is_not_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let items = [item("A", "R"), item("B", "R"), item("F", "R")];
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
+        .unwrap();
+    store
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
+        .unwrap();
+    // A was in the bin while everything was read; F went, so that the next set is waited for, and that shows A again.
+    let staged = [StagedDeletion {
+        object_id: "F".to_owned(),
+        raw: "{}".to_owned(),
+    }];
+    let end = delta();
+    let page = PageStep {
+        staged: &staged,
+        wait: true,
+        ..step(&items[1..2], &[], &end)
+    };
+    store.commit_page(&store.resource(1).unwrap(), &page).unwrap();
+    let alive = ["A".to_owned()];
+    let page = PageStep {
+        alive: &alive,
+        ..step(&[], &[], &end)
+    };
+    store.commit_page(&store.resource(1).unwrap(), &page).unwrap();
+    assert_eq!(sweep(&store, store.resource(1).unwrap()), ["F"]);
+    assert_eq!(store.count_items(1).unwrap(), 2);
+}
+
+#[test]
+fn a_resource_that_was_changed_meanwhile_is_not_marked_for_its_old_sweep() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let items = [item("A", "R"), item("B", "R")];
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
+        .unwrap();
+    store
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
+        .unwrap();
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items[..1], &[], &delta()))
+        .unwrap();
+    let sweeping = store.resource(1).unwrap();
+    assert_eq!(sweeping.phase, Phase::Sweeping);
+    store.start_over(&sweeping, Restart::Rebaseline).unwrap();
+    let marked = store.mark_doomed(&sweeping);
+    assert!(matches!(marked, Err(StoreError::Superseded)), "{marked:?}");
+    assert!(store.doomed_items(1).unwrap().is_empty());
+}
+
+#[test]
 fn parents_that_form_a_loop_do_not_hold_a_sweep_up() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());

@@ -8,7 +8,7 @@ use crate::core::model::{
     Configuration, ElementKey, EventType, Filter, Format, GrantKind, Interval, MASK, Secret, Settings,
 };
 
-use super::document::Document;
+use super::document::{self, Document};
 use super::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, CODE, EVENTS_ENABLED, FILTER_OBJECTS, FILTER_PATHS, FILTER_TYPES,
     FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCOPE, SIGNATURE_KEY,
@@ -82,6 +82,38 @@ pub fn settings(
     check_grant(&values, &settings, &mut report);
     check_notifications(&values, &settings, &mut report);
     report.result(settings)
+}
+
+/// Reads the document of an instance that is to be created.
+///
+/// # Errors
+/// Everything that is wrong in it or missing, together: what is missing is told beside what cannot be read, unless that
+/// may be it.
+pub fn parse_new(text: &str, graph_base: &str) -> Result<(Document, NewInstance), Vec<Problem>> {
+    let (document, mut problems) = document::read(text).map_err(|problem| vec![problem])?;
+    let missing = match check_new(&document, graph_base) {
+        Ok(new) if problems.is_empty() => return Ok((document, new)),
+        Ok(_) => Vec::new(),
+        Err(missing) => missing,
+    };
+    let is_new = |found: &Problem| {
+        let ways_in = [
+            "configuration",
+            "providerData",
+            CODE,
+            REFRESH_TOKEN,
+            GRANT,
+            API_KEY,
+        ];
+        !problems.iter().any(|told| {
+            told.key == found.key
+                || (told.key == "element" && found.key == "element.key")
+                || (found.key == CODE && ways_in.contains(&told.key.as_str()))
+        })
+    };
+    let missing: Vec<Problem> = missing.into_iter().filter(is_new).collect();
+    problems.extend(missing);
+    Err(problems)
 }
 
 /// Checks a document for the creation of an instance: it has a name, an element, a way to get tokens, which may be
