@@ -181,7 +181,7 @@ impl Store {
                 connection.execute(
                     "UPDATE resource
                         SET phase = 'following', silent = 0, cursor = next_cursor, next_cursor = NULL,
-                            swept_generation = generation, cursor_seq = cursor_seq + 1
+                            swept_generation = generation, compared_items = NULL, cursor_seq = cursor_seq + 1
                       WHERE id = ?1 AND cursor_seq = ?2 AND phase = 'sweeping'",
                     (resource.id, resource.cursor_seq),
                 )?

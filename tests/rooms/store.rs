@@ -4,7 +4,7 @@
 use deltapost::core::detect::StagedDeletion;
 use deltapost::core::elements;
 use deltapost::core::model::{Item, Phase, Secret};
-use deltapost::store::{Grant, Key, Look, PageStep, Resource, Sharing, Store, StoreError};
+use deltapost::store::{Grant, Key, Look, PageStep, Resource, Restart, Sharing, Store, StoreError};
 
 use crate::fixture::{delta, item, next, notification, now, step, store};
 
@@ -205,7 +205,10 @@ fn an_enumeration_dooms_what_it_does_not_show_and_an_interrupted_sweep_goes_on()
         .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
         .unwrap();
     store
-        .start_over(&store.resource(1).unwrap(), Phase::Enumerating, false, None)
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
         .unwrap();
     store
         .commit_page(&store.resource(1).unwrap(), &step(&items[..50], &[], &delta()))
@@ -349,7 +352,9 @@ fn the_grant_comes_back_as_it_was_kept_and_a_renewal_without_a_refresh_token_kee
         access_token: Some(Secret::new("access-new")),
         expires_at: Some(now()),
     };
-    store.save_grant(1, &renewed, now()).unwrap();
+    let until = now() + jiff::SignedDuration::from_mins(1);
+    assert!(store.take_renewal(1, "agent", now(), until).unwrap());
+    store.save_grant(1, "agent", &renewed, now()).unwrap();
     let kept = store.grant(1).unwrap();
     assert_eq!(kept.refresh_token.unwrap().expose(), "refresh-0123");
     assert_eq!(kept.access_token.unwrap().expose(), "access-new");

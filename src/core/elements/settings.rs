@@ -109,7 +109,8 @@ pub fn parse_new(text: &str, graph_base: &str) -> Result<(Document, NewInstance)
     Err(problems)
 }
 
-/// Checks a document for the creation of an instance: it has a name, an element, a way to get tokens, and sound settings.
+/// Checks a document for the creation of an instance: it has a name, an element, a way to get tokens, which may be
+/// a sign-in later, and sound settings.
 ///
 /// # Errors
 /// Everything that is missing or wrong, together.
@@ -156,8 +157,12 @@ fn check_complete(document: &Document, report: &mut Report) {
         .configuration
         .get(GRANT)
         .is_some_and(|grant| grant == client);
-    if document.code.is_none() && !client_grant && !document.configuration.contains_key(REFRESH_TOKEN) {
-        let ways = format!("an authorization code, or `{REFRESH_TOKEN}`, or `{GRANT}` = `{client}`");
+    // An app is enough to begin with: `login` gets tokens for it from whoever has a browser.
+    let has = |key: &str| document.configuration.contains_key(key);
+    if document.code.is_none() && !client_grant && !has(REFRESH_TOKEN) && !has(API_KEY) {
+        let ways = format!(
+            "an authorization code, or `{REFRESH_TOKEN}`, or `{GRANT}` = `{client}`, or `{API_KEY}` for `deltapost login`"
+        );
         report.problem(CODE, format!("needed to get tokens: {ways}"));
     }
 }
