@@ -244,7 +244,10 @@ fn what_the_set_behind_an_enumeration_shows_unchanged_is_not_gone() {
         .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
         .unwrap();
     store
-        .start_over(&store.resource(1).unwrap(), Phase::Enumerating, false, None)
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
         .unwrap();
     // A was in the bin while everything was read; F went, so that the next set is waited for, and that shows A again.
     let staged = [StagedDeletion {
@@ -277,14 +280,17 @@ fn a_resource_that_was_changed_meanwhile_is_not_marked_for_its_old_sweep() {
         .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
         .unwrap();
     store
-        .start_over(&store.resource(1).unwrap(), Phase::Enumerating, false, None)
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
         .unwrap();
     store
         .commit_page(&store.resource(1).unwrap(), &step(&items[..1], &[], &delta()))
         .unwrap();
     let sweeping = store.resource(1).unwrap();
     assert_eq!(sweeping.phase, Phase::Sweeping);
-    store.start_over(&sweeping, Phase::Baseline, true, None).unwrap();
+    store.start_over(&sweeping, Restart::Rebaseline).unwrap();
     let marked = store.mark_doomed(&sweeping);
     assert!(matches!(marked, Err(StoreError::Superseded)), "{marked:?}");
     assert!(store.doomed_items(1).unwrap().is_empty());
