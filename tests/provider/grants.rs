@@ -5,7 +5,6 @@ use std::thread;
 use std::time::Duration;
 
 use deltapost::clock::Clock;
-use deltapost::core::elements;
 use deltapost::grants::{GrantError, Grants};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, Rules};
@@ -188,8 +187,6 @@ fn a_command_waits_for_the_agents_renewal_and_has_the_last_word() {
     let bench = must_renew();
     let other = bench.opened_again();
     let instance = bench.store.instance(1).unwrap();
-    let settings =
-        elements::settings(instance.element, &instance.configuration, bench.client.base()).unwrap();
     let stale = bench.store.grant(1).unwrap().access_token;
     let gate = bench.cloud.hold(Endpoint::Token);
     let new = bench.cloud.issue_refresh_token();
