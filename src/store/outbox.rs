@@ -307,10 +307,13 @@ fn to_sweep(connection: &Connection, resource_id: i64) -> Result<bool, StoreErro
     Ok(!compared || any_staged(connection, resource_id)?)
 }
 
+/// Left to itself SQLite takes the index of all notifications, and passes over every delivered one to reach the first
+/// that is pending.
 fn run_of(connection: &Connection, instance_id: i64, now: &str) -> Result<Vec<Due>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, event_id, body, attempts, event_count, next_attempt_at
-           FROM outbox WHERE instance_id = ?1 AND state = 'pending' ORDER BY id LIMIT ?2",
+           FROM outbox INDEXED BY outbox_pending_by_instance
+          WHERE instance_id = ?1 AND state = 'pending' ORDER BY id LIMIT ?2",
     )?;
     let mut rows = statement.query((instance_id, RUN))?;
     let mut run = Vec::new();
