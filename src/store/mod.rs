@@ -197,9 +197,14 @@ impl Store {
         Ok(result)
     }
 
-    /// Runs `work` on the reading connection.
+    /// Runs `work` on the reading connection, in one transaction: it sees one state of the database, and takes its
+    /// place in the WAL once and not for each of its queries.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        work(&lock(&self.reader))
+        let reader = lock(&self.reader);
+        let view = reader.unchecked_transaction()?;
+        let result = work(&view)?;
+        view.commit()?;
+        Ok(result)
     }
 
     /// Whether anybody has written to the database since this was last asked.
