@@ -43,6 +43,9 @@ pub const DATABASE: &str = "deltapost.db";
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How many pages of 4 KiB the WAL takes before a commit copies them into the file: 16 MiB.
+const WAL_PAGES: i64 = 4_096;
+
 /// Whether members of a group may read the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
@@ -246,6 +249,9 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     // FULL: a commit that has returned survives the power. With NORMAL the last ones would be lost, and with them
     // the order "cursor committed, therefore events committed" across a crash would still hold, but not promise 1.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // An enumeration puts its items all over a large table. The longer the WAL, the more of its pages are overtaken by
+    // later versions before they are copied into the file.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
