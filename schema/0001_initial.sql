@@ -16,6 +16,9 @@ CREATE TABLE endpoint (
                  CONSTRAINT endpoint_state_is_known CHECK (state IN ('active', 'backing_off', 'disabled')),
   state_since    TEXT NOT NULL,
   failures       INTEGER NOT NULL DEFAULT 0,
+  deaths         INTEGER NOT NULL DEFAULT 0,
+  last_accepted_at TEXT,
+  last_failed_at TEXT,
   next_probe_at  TEXT,
   last_error     TEXT
 );
@@ -34,9 +37,14 @@ CREATE TABLE instance (
                    CONSTRAINT grant_state_is_known CHECK (grant_state IN ('ok', 'login_required')),
   grant_error      TEXT,
   throttled_until  TEXT,
+  backlog_events   INTEGER NOT NULL DEFAULT 0,
+  backlog_bytes    INTEGER NOT NULL DEFAULT 0,
+  paused_by        TEXT CONSTRAINT paused_by_is_known CHECK (paused_by IN ('max_events', 'max_bytes')),
+  paused_since     TEXT,
   created_at       TEXT NOT NULL,
   updated_at       TEXT NOT NULL,
-  deleting_since   TEXT
+  deleting_since   TEXT,
+  CONSTRAINT paused_has_a_time CHECK ((paused_by IS NULL) = (paused_since IS NULL))
 );
 
 CREATE TABLE secret (
@@ -109,8 +117,13 @@ CREATE TABLE outbox (
                    CONSTRAINT outbox_state_is_known CHECK (state IN ('pending', 'delivered', 'dead')),
   created_at       TEXT NOT NULL,
   event_count      INTEGER NOT NULL,
+  format           TEXT NOT NULL DEFAULT 'elements'
+                   CONSTRAINT format_is_known CHECK (format IN ('elements', 'cloudevents', 'cloudevents-batch')),
   attempts         INTEGER NOT NULL DEFAULT 0,
+  refusals         INTEGER NOT NULL DEFAULT 0,
+  failures         INTEGER NOT NULL DEFAULT 0,
   next_attempt_at  TEXT,
+  last_failed_at   TEXT,
   delivered_at     TEXT,
   last_status      INTEGER,
   last_error       TEXT,
@@ -124,6 +137,33 @@ CREATE INDEX outbox_pending_by_instance ON outbox (instance_id, id) WHERE state 
 CREATE INDEX outbox_dead_by_instance ON outbox (instance_id, id) WHERE state = 'dead';
 CREATE INDEX outbox_by_delivery ON outbox (delivered_at) WHERE state = 'delivered';
 CREATE INDEX outbox_by_instance ON outbox (instance_id, id);
+CREATE INDEX outbox_waiting_replays ON outbox (replay_of) WHERE state = 'pending' AND replay_of IS NOT NULL;
+
+-- What of an instance is not delivered is counted as it changes: polling asks for it after each page.
+CREATE TRIGGER outbox_insert_counts AFTER INSERT ON outbox WHEN NEW.state <> 'delivered'
+BEGIN
+  UPDATE instance
+     SET backlog_events = backlog_events + NEW.event_count,
+         backlog_bytes = backlog_bytes + length(NEW.body)
+   WHERE id = NEW.instance_id;
+END;
+
+CREATE TRIGGER outbox_update_counts AFTER UPDATE OF state ON outbox
+WHEN (OLD.state = 'delivered') <> (NEW.state = 'delivered')
+BEGIN
+  UPDATE instance
+     SET backlog_events = backlog_events + iif(NEW.state = 'delivered', -1, 1) * NEW.event_count,
+         backlog_bytes = backlog_bytes + iif(NEW.state = 'delivered', -1, 1) * length(NEW.body)
+   WHERE id = NEW.instance_id;
+END;
+
+CREATE TRIGGER outbox_delete_counts AFTER DELETE ON outbox WHEN OLD.state <> 'delivered'
+BEGIN
+  UPDATE instance
+     SET backlog_events = backlog_events - OLD.event_count,
+         backlog_bytes = backlog_bytes - length(OLD.body)
+   WHERE id = OLD.instance_id;
+END;
 
 CREATE TABLE event (
   outbox_id    INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,
@@ -153,7 +193,8 @@ CREATE TABLE poll (
   resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
   started_at   TEXT NOT NULL,
   duration_ms  INTEGER NOT NULL,
-  outcome      TEXT NOT NULL CONSTRAINT outcome_is_known CHECK (outcome IN ('done', 'failed', 'stopped')),
+  outcome      TEXT NOT NULL
+               CONSTRAINT outcome_is_known CHECK (outcome IN ('done', 'failed', 'stopped', 'paused')),
   pages        INTEGER NOT NULL,
   items        INTEGER NOT NULL,
   events       INTEGER NOT NULL,
@@ -178,6 +219,26 @@ CREATE TABLE request (
 
 CREATE INDEX request_waiting ON request (resource_id) WHERE state = 'waiting';
 
+-- Each change of an alert's state, and whether it has been told.
+CREATE TABLE alert (
+  id               INTEGER PRIMARY KEY,
+  alert            TEXT NOT NULL
+                   CONSTRAINT alert_is_known
+                   CHECK (alert IN ('endpoint_disabled', 'login_required', 'outbox_full', 'resource_failing', 'disk')),
+  subject_key      TEXT NOT NULL,
+  subject          TEXT NOT NULL,
+  state            TEXT NOT NULL CONSTRAINT alert_state_is_known CHECK (state IN ('raised', 'cleared')),
+  since            TEXT NOT NULL,
+  message          TEXT NOT NULL,
+  posted           INTEGER NOT NULL DEFAULT 0 CONSTRAINT alert_posted_is_0_or_1 CHECK (posted IN (0, 1)),
+  ran              INTEGER NOT NULL DEFAULT 0 CONSTRAINT alert_ran_is_0_or_1 CHECK (ran IN (0, 1)),
+  attempts         INTEGER NOT NULL DEFAULT 0,
+  next_attempt_at  TEXT,
+  last_error       TEXT
+);
+
+CREATE INDEX alert_by_subject ON alert (alert, subject_key, id);
+
 CREATE VIEW outbox_pending AS
 SELECT o.id,
        o.event_id,
@@ -187,7 +248,10 @@ SELECT o.id,
        o.event_count,
        o.created_at,
        o.attempts,
-       o.next_attempt_at,
+       CASE WHEN e.state = 'active' OR e.id IS NULL THEN o.next_attempt_at
+            ELSE max(o.next_attempt_at, e.next_probe_at)
+       END AS next_attempt_at,
+       e.state AS endpoint_state,
        o.last_status,
        o.last_error
   FROM outbox o
@@ -239,6 +303,7 @@ SELECT i.name AS instance,
          WHEN i.grant_state = 'login_required' THEN 'login required'
          WHEN i.events_enabled = 0 THEN 'events off'
          WHEN i.enabled = 0 THEN 'disabled'
+         WHEN i.paused_by IS NOT NULL THEN 'paused'
          WHEN r.failures > 0 THEN 'failing'
          WHEN r.last_success_at IS NULL THEN 'not polled yet'
          ELSE 'ok'
@@ -256,7 +321,10 @@ SELECT i.name AS instance,
           FROM outbox o
          WHERE o.instance_id = i.id AND o.state = 'pending'
          ORDER BY o.id
-         LIMIT 1) AS oldest_pending_at
+         LIMIT 1) AS oldest_pending_at,
+       i.backlog_events,
+       i.paused_by,
+       i.paused_since
   FROM instance i
   LEFT JOIN resource r ON r.instance_id = i.id
  ORDER BY i.id, r.id;

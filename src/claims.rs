@@ -1,7 +1,8 @@
 //! Workers that share work: each claims a key that no other has in hand. The way in which `poll`'s and `deliver`'s
-//! workers find their next resource or instance.
+//! workers find their next resource or instance. Keys belong to groups, so that a worker can see how many others work
+//! for the same account or endpoint.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,9 +15,33 @@ pub struct Claims {
 
 #[derive(Debug, Default)]
 struct State {
-    in_hand: HashSet<i64>,
+    in_hand: InHand,
     /// How often the bell has rung: a worker that has looked in vain waits only if it has not rung since.
     rings: u64,
+}
+
+/// The keys that workers have in hand, each with its group.
+#[derive(Debug, Default)]
+pub struct InHand(HashMap<i64, i64>);
+
+impl InHand {
+    /// Whether a worker has `key`.
+    pub fn holds(&self, key: i64) -> bool {
+        self.0.contains_key(&key)
+    }
+
+    /// How many keys of `group` are in hand.
+    pub fn of_group(&self, group: i64) -> usize {
+        self.0.values().filter(|other| **other == group).count()
+    }
+}
+
+/// What a worker found to do.
+#[derive(Debug)]
+pub struct Found<T> {
+    pub key: i64,
+    pub group: i64,
+    pub work: T,
 }
 
 /// Work in hand; its key is free again when this is dropped, also by a panic.
@@ -35,11 +60,11 @@ impl Claims {
     /// Those of `find`.
     pub fn claim<T, E>(
         &self,
-        find: impl FnOnce(&HashSet<i64>) -> Result<Option<(i64, T)>, E>,
+        find: impl FnOnce(&InHand) -> Result<Option<Found<T>>, E>,
     ) -> Result<Option<Claim<'_, T>>, E> {
         let mut state = self.lock();
-        Ok(find(&state.in_hand)?.map(|(key, work)| {
-            state.in_hand.insert(key);
+        Ok(find(&state.in_hand)?.map(|Found { key, group, work }| {
+            state.in_hand.0.insert(key, group);
             Claim {
                 claims: self,
                 key,
@@ -81,6 +106,6 @@ impl<T> Claim<'_, T> {
 
 impl<T> Drop for Claim<'_, T> {
     fn drop(&mut self) {
-        self.claims.lock().in_hand.remove(&self.key);
+        self.claims.lock().in_hand.0.remove(&self.key);
     }
 }

@@ -3,19 +3,20 @@
 //! A worker takes one instance at a time and sends its due notifications in their order, so that no two requests of an
 //! instance are ever under way together. It stops at the first that is not accepted: what stands behind waits.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::callback::{Answer, Sender};
-use crate::claims::Claims;
+use crate::claims::{Claims, Found};
 use crate::clock::{self, Clock};
-use crate::core::model::{Instance, Secret, Settings, shown_url};
-use crate::core::retry::{self, Outcome, Verdict};
+use crate::config::{Delivery, OnFailure, Ordering};
+use crate::core::model::{Format, Instance, Notification, Secret, Settings};
+use crate::core::retry::{Class, Fate, Outcome, Policy};
 use crate::core::{elements, sign};
 use crate::killpoint;
-use crate::store::{Attempt, Due, Store, StoreError};
+use crate::store::{Attempt, Due, Limits, Recorded, Run, Store, StoreError, Turned};
 
 /// How long answers may wait to be recorded together: one sync to the disk for many of them.
 const GROUP: SignedDuration = SignedDuration::from_millis(50);
@@ -38,8 +39,7 @@ pub struct Deliverer<'a> {
     pub store: &'a Store,
     pub sender: &'a Sender,
     pub clock: &'a dyn Clock,
-    /// `[delivery] retry`.
-    pub waits: &'a [Duration],
+    pub settings: &'a Delivery,
     pub graph_base: &'a str,
     /// Which instances are in hand, for all workers.
     pub claims: &'a Claims,
@@ -59,7 +59,7 @@ impl Deliverer<'_> {
     pub fn work(&self) {
         while !self.stopping() {
             let heard = self.claims.rings();
-            match self.deliver_next() {
+            match self.deliver_next(true) {
                 Ok(Some(_)) => {}
                 Ok(None) => self.claims.wait(heard, LOOK),
                 Err(error) => {
@@ -77,7 +77,7 @@ impl Deliverer<'_> {
     pub fn drain(&self) -> Result<Tally, StoreError> {
         let mut total = Tally::default();
         while !self.stopping()
-            && let Some(tally) = self.deliver_next()?
+            && let Some(tally) = self.deliver_next(false)?
         {
             total.delivered += tally.delivered;
             total.failed += tally.failed;
@@ -85,45 +85,84 @@ impl Deliverer<'_> {
         Ok(total)
     }
 
-    /// Takes the instance whose oldest notification has been due the longest, and delivers what is due of it. `None`
-    /// where nothing is.
-    fn deliver_next(&self) -> Result<Option<Tally>, StoreError> {
-        let now = self.clock.now();
-        let claim = self
-            .claims
-            .claim(|in_hand| self.store.due_notifications(now, |id| in_hand.contains(&id)))?;
-        let Some((instance_id, run)) = claim.as_ref().map(|claim| (claim.key(), &claim.work)) else {
-            return Ok(None);
-        };
-        let instance = self.store.instance(instance_id)?;
+    /// Takes the run that has been due the longest, and delivers it as far as its endpoint goes along. `None` where
+    /// nothing is due that another worker does not have. When it is `patient`, what was sent is recorded however long
+    /// that takes.
+    fn deliver_next(&self, patient: bool) -> Result<Option<Tally>, StoreError> {
+        let (now, limits) = (self.clock.now(), self.limits());
+        let claim = self.claims.claim(|in_hand| {
+            let run = self.store.due_run(
+                now,
+                &limits,
+                |key| in_hand.holds(key),
+                |group| in_hand.of_group(group),
+            )?;
+            Ok::<_, StoreError>(run.map(|run| Found {
+                key: run.key,
+                group: run.group,
+                work: run,
+            }))
+        })?;
+        let Some(claim) = claim else { return Ok(None) };
+        let run = &claim.work;
+        let instance = self.store.instance(run.instance_id)?;
         let attempts = match target(&instance, self.graph_base) {
-            Ok(target) => self.send_in_order(&instance, &target, run),
+            Ok(target) => self.send_in_order(&target, run),
             Err(reason) => run
+                .notifications
                 .iter()
                 .take(1)
                 .map(|due| self.postponed(due, &reason))
                 .collect(),
         };
-        self.store.record_attempts(&attempts)?;
+        let recorded = self.record(&attempts, patient)?;
         killpoint::reached("recorded");
-        let delivered = attempts
+        log_recorded(&instance, run, &attempts, &recorded);
+        let delivered = recorded
             .iter()
-            .filter(|attempt| attempt.verdict == Verdict::Delivered)
+            .filter(|recorded| recorded.fate == Fate::Delivered)
             .count() as u64;
         Ok(Some(Tally {
             delivered,
-            failed: attempts.len() as u64 - delivered,
+            failed: recorded.len() as u64 - delivered,
         }))
     }
 
-    /// Sends `run` one by one until one is not accepted, or the answers so far have waited long enough.
-    fn send_in_order(&self, instance: &Instance, target: &Target, run: &[Due]) -> Vec<Attempt> {
+    /// Records what was sent. While the disk refuses, a patient worker keeps the run in hand: let go, it would be sent
+    /// again and again.
+    ///
+    /// # Errors
+    /// The store's word; of a patient worker its last one, when the agent is asked to stop meanwhile.
+    fn record(&self, attempts: &[Attempt], patient: bool) -> Result<Vec<Recorded>, StoreError> {
+        let mut told = false;
+        loop {
+            match self.store.record_attempts(attempts, &self.policy()) {
+                Err(error) if patient && !self.stopping() => {
+                    if !told {
+                        log::error!(
+                            "could not record deliveries, trying again error={:?}",
+                            error.to_string()
+                        );
+                        told = true;
+                    }
+                    let heard = self.claims.rings();
+                    self.claims.wait(heard, LOOK);
+                }
+                recorded => return recorded,
+            }
+        }
+    }
+
+    /// Sends a run one by one until one is not accepted, or the answers so far have waited long enough.
+    fn send_in_order(&self, target: &Target, run: &Run) -> Vec<Attempt> {
         let began = self.clock.now();
-        let mut attempts = Vec::with_capacity(run.len());
-        for due in run {
-            let attempt = self.send(instance, target, due);
-            let go_on = attempt.verdict == Verdict::Delivered
-                && self.clock.now().duration_since(began) < GROUP
+        let mut attempts = Vec::with_capacity(run.notifications.len());
+        for due in &run.notifications {
+            let attempt = self.send(target, run, due);
+            let go_on = attempt
+                .outcome
+                .is_some_and(|outcome| outcome.class == Class::Accepted)
+                && attempt.ended_at.duration_since(began) < GROUP
                 && !self.stopping();
             attempts.push(attempt);
             if !go_on {
@@ -133,59 +172,71 @@ impl Deliverer<'_> {
         attempts
     }
 
-    fn send(&self, instance: &Instance, target: &Target, due: &Due) -> Attempt {
-        let at = self.clock.now();
-        let answer = target.post(self.sender, self.clock, &due.event_id, at, &due.body);
+    fn send(&self, target: &Target, run: &Run, due: &Due) -> Attempt {
+        let began_at = self.clock.now();
+        let answer = target.post(
+            self.sender,
+            self.clock,
+            &due.event_id,
+            due.format,
+            began_at,
+            &due.body,
+        );
         killpoint::reached("sent");
-        let attempt = self.judged(due, at, &answer);
-        log_attempt(instance, target, due, &attempt);
-        attempt
-    }
-
-    fn judged(&self, due: &Due, at: Timestamp, answer: &Answer) -> Attempt {
-        let now = self.clock.now();
-        let outcome = Outcome {
-            status: answer.status(),
-            retry_after: answer.retry_after(),
-        };
-        let verdict = retry::decide(&outcome, due.attempts + 1, self.waits, now, clock::draw());
+        let class = Class::of(answer.status());
         Attempt {
             outbox_id: due.id,
-            at,
-            duration_ms: now.duration_since(at).as_millis().try_into().unwrap_or(i64::MAX),
+            endpoint_id: run.endpoint_id,
+            began_at,
+            ended_at: self.clock.now(),
             status: answer.status(),
-            error: (verdict != Verdict::Delivered).then(|| answer.to_string()),
-            verdict,
+            error: (class != Class::Accepted).then(|| answer.to_string()),
+            outcome: Some(Outcome {
+                class,
+                retry_after: answer.retry_after(),
+                began_at,
+            }),
+            draw: clock::draw(),
         }
     }
 
     /// An attempt that could not be made, since nothing may be sent.
     fn postponed(&self, due: &Due, reason: &str) -> Attempt {
         let now = self.clock.now();
-        let verdict = retry::decide(
-            &Outcome::default(),
-            due.attempts + 1,
-            self.waits,
-            now,
-            clock::draw(),
-        );
-        log::warn!("notification waits id={} error={reason:?}", due.id);
         Attempt {
             outbox_id: due.id,
-            at: now,
-            duration_ms: 0,
+            endpoint_id: None,
+            began_at: now,
+            ended_at: now,
             status: None,
             error: Some(reason.to_owned()),
-            verdict,
+            outcome: None,
+            draw: clock::draw(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            ordered: self.settings.ordering == Ordering::Instance,
+            lanes: self.settings.workers,
+            per_endpoint: self.settings.per_endpoint,
+        }
+    }
+
+    fn policy(&self) -> Policy<'_> {
+        Policy {
+            waits: &self.settings.retry,
+            queue: self.settings.on_failure == OnFailure::Queue,
+            probe_disabled: self.settings.probe_disabled,
         }
     }
 
     fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(atomic::Ordering::Relaxed)
     }
 }
 
-/// Sends `body` to the instance's endpoint once, signed as a notification with that id, and returns the answer.
+/// Sends `notification` to the instance's endpoint once, and returns the answer.
 ///
 /// # Errors
 /// The reason why nothing may be sent.
@@ -194,10 +245,15 @@ pub fn send_once(
     clock: &dyn Clock,
     instance: &Instance,
     graph_base: &str,
-    event_id: &str,
-    body: &[u8],
+    notification: &Notification,
 ) -> Result<Answer, String> {
-    Ok(target(instance, graph_base)?.post(sender, clock, event_id, clock.now(), body))
+    let Notification {
+        event_id,
+        format,
+        body,
+        ..
+    } = notification;
+    Ok(target(instance, graph_base)?.post(sender, clock, event_id, *format, clock.now(), body))
 }
 
 impl Target {
@@ -207,12 +263,13 @@ impl Target {
         sender: &Sender,
         clock: &dyn Clock,
         event_id: &str,
+        format: Format,
         now: Timestamp,
         body: &[u8],
     ) -> Answer {
         let keys: Vec<&Secret> = self.keys.iter().collect();
         let signed = sign::headers(&keys, event_id, now, body);
-        let own = [("Content-Type", "application/json")];
+        let own = [("Content-Type", format.content_type())];
         let headers: Vec<(&str, &str)> = own
             .into_iter()
             .chain(signed.iter().map(|(name, value)| (*name, value.as_str())))
@@ -249,18 +306,42 @@ fn target(instance: &Instance, graph_base: &str) -> Result<Target, String> {
     Ok(Target { url, keys, headers })
 }
 
-fn log_attempt(instance: &Instance, target: &Target, due: &Due, attempt: &Attempt) {
-    let (instance, endpoint) = (&instance.name, shown_url(target.url.expose()));
-    let Due { id, event_count, .. } = due;
-    match attempt.verdict {
-        Verdict::Delivered => log::debug!(
-            "delivered id={id} instance={instance:?} events={event_count} duration_ms={}",
-            attempt.duration_ms
-        ),
-        Verdict::Retry { at } => log::warn!(
-            "not delivered id={id} instance={instance:?} endpoint={endpoint:?} attempt={} again={at:.3} error={:?}",
-            due.attempts + 1,
-            attempt.error.as_deref().unwrap_or_default()
-        ),
+fn log_recorded(instance: &Instance, run: &Run, attempts: &[Attempt], recorded: &[Recorded]) {
+    let instance = &instance.name;
+    for Recorded {
+        outbox_id: id,
+        fate,
+        turned,
+    } in recorded
+    {
+        let due = run.notifications.iter().find(|due| due.id == *id);
+        let (number, events) = due.map_or((0, 0), |due| (due.attempts + 1, due.event_count));
+        let attempt = attempts.iter().find(|attempt| attempt.outbox_id == *id);
+        let error = attempt
+            .and_then(|attempt| attempt.error.as_deref())
+            .unwrap_or_default();
+        match fate {
+            Fate::Delivered => log::debug!("delivered id={id} instance={instance:?} events={events}"),
+            Fate::Pending { at, .. } => {
+                log::warn!(
+                    "not delivered id={id} instance={instance:?} attempt={number} again={at:.3} error={error:?}"
+                );
+            }
+            Fate::Dead { .. } => {
+                log::error!(
+                    "notification dead id={id} instance={instance:?} attempt={number} error={error:?}"
+                );
+            }
+        }
+        if let Some(Turned {
+            url,
+            from,
+            to,
+            next_probe_at,
+        }) = turned
+        {
+            let probe = next_probe_at.map_or_else(|| "none".to_owned(), |at| format!("{at:.3}"));
+            log::warn!("endpoint {to} url={url:?} from={from} next_probe={probe} error={error:?}");
+        }
     }
 }

@@ -73,6 +73,8 @@ pub struct Poller<'a> {
     pub clock: &'a dyn Clock,
     /// Events per notification.
     pub batch: usize,
+    /// `[outbox] max_events`: pending and dead events of the instance at which its polls wait.
+    pub max_events: u64,
     /// Set when the agent is asked to stop: the poll ends between two pages.
     pub stop: &'a AtomicBool,
 }
@@ -167,6 +169,9 @@ impl Run<'_> {
         loop {
             resource = store.resource(resource.id)?;
             if resource.phase == Phase::Sweeping {
+                if self.is_full()? {
+                    return Ok(());
+                }
                 self.sweep(resource.clone())?;
                 continue;
             }
@@ -177,8 +182,23 @@ impl Run<'_> {
                 self.record.stopped = true;
                 return Ok(());
             }
+            if self.is_full()? {
+                return Ok(());
+            }
             read = self.read_page(&resource)?;
         }
+    }
+
+    /// Whether the outbox has no room for more of this instance. The poll ends here then; the provider keeps the rest.
+    fn is_full(&mut self) -> Result<bool, PollError> {
+        let Poller {
+            store,
+            clock,
+            max_events,
+            ..
+        } = self.poller;
+        self.record.paused = store.pause_if_full(self.instance.id, max_events, clock.now())?;
+        Ok(self.record.paused)
     }
 
     /// Reads and commits one page. Returns whether it was the last one of its set.
@@ -290,7 +310,7 @@ impl Run<'_> {
             resource.cursor_seq += 1;
             self.record.events += changes.len() as u64;
             (self.progress)(self.record);
-            if phase != Phase::Sweeping {
+            if phase != Phase::Sweeping || self.is_full()? {
                 return Ok(());
             }
         }
@@ -364,9 +384,13 @@ impl Run<'_> {
             resource: &resource.name,
             poll_date: now,
         };
-        payload::notifications(changes, &origin, self.poller.batch, &mut || {
-            clock::new_event_id(now)
-        })
+        payload::notifications(
+            changes,
+            &origin,
+            self.settings.format,
+            self.poller.batch,
+            &mut || clock::new_event_id(now),
+        )
     }
 
     fn rules<'r>(&'r self, resource: &'r Resource, now: Timestamp) -> Rules<'r> {
@@ -393,6 +417,7 @@ fn log_outcome(instance: &Instance, resource: &str, record: &PollRecord, error: 
         format!("instance={instance:?} resource={resource:?} pages={pages} items={items} events={events}");
     match error {
         Some(error) => log::warn!("poll failed {poll} error={:?}", error.to_string()),
+        None if record.paused => log::warn!("poll paused, the outbox is full {poll}"),
         None => log::info!("poll done {poll}"),
     }
 }

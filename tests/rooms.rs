@@ -6,6 +6,8 @@
     reason = "a fixture that fails should fail the test at once"
 )]
 
+#[path = "rooms/bounds.rs"]
+mod bounds;
 #[path = "rooms/deliver.rs"]
 mod deliver;
 #[path = "rooms/fixture.rs"]

@@ -39,6 +39,9 @@ struct Record {
     /// It was asked to stop between two pages.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
+    /// It ended between two pages since the outbox is full.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    paused: bool,
 }
 
 impl From<PollRecord> for Record {
@@ -51,6 +54,7 @@ impl From<PollRecord> for Record {
             unchanged,
             filtered,
             stopped,
+            paused,
             ..
         } = record;
         Record {
@@ -61,6 +65,7 @@ impl From<PollRecord> for Record {
             filtered,
             duration_ms,
             stopped,
+            paused,
         }
     }
 }
@@ -87,11 +92,14 @@ impl Polled {
             filtered,
             duration_ms,
             stopped,
+            paused,
         } = self.record;
-        let end = if stopped {
-            ", stopped between two pages"
-        } else {
-            ""
+        let end = match (stopped, paused) {
+            (true, _) => ", stopped between two pages",
+            (false, true) => {
+                ", paused: the outbox is full, and polling goes on when it is below 90 % of its bound"
+            }
+            (false, false) => "",
         };
         format!(
             "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered) in {:.1} s{end}\n",

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub use problem::{ConfigError, ConfigProblem, Fault};
 use reader::Reader;
 
+use crate::core::address;
+
 /// The commented file that `init` writes. Its settings, uncommented, are the defaults.
 pub const TEMPLATE: &str = include_str!("../../packaging/deltapost.toml");
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub group: Option<String>,
     pub schedule: Schedule,
     pub delivery: Delivery,
+    pub outbox: Outbox,
+    pub alerts: Alerts,
     pub microsoft: Microsoft,
     pub network: Network,
 }
@@ -44,14 +48,63 @@ pub struct Schedule {
 /// `[delivery]`: how the outbox is drained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
+    pub ordering: Ordering,
     /// Requests at the same time, 1 to 64.
     pub workers: usize,
+    /// Of these to one endpoint, 1 to 64.
+    pub per_endpoint: usize,
     /// How long a receiver may take to answer, 1 s to 5 min.
     pub timeout: Duration,
     /// Events per notification, 1 to 100.
     pub batch: usize,
     /// The waits between attempts, 1 to 32 of them, each 1 s to 30 d.
     pub retry: Vec<Duration>,
+    pub on_failure: OnFailure,
+    /// Networks that no callback is sent to.
+    pub deny: Vec<address::Network>,
+    /// An HTTP proxy for callbacks; without one they go direct.
+    pub proxy: Option<String>,
+    /// How long after it was disabled an endpoint is tried again, 1 min to 30 d. `None`: only by hand.
+    pub probe_disabled: Option<Duration>,
+}
+
+/// Whether an instance's notifications wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ordering {
+    /// One at a time, in the order of detection.
+    Instance,
+    /// As many at a time as there are workers, in no order.
+    None,
+}
+
+/// What the first failure of an endpoint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It backs off, by `retry`.
+    Retry,
+    /// It is disabled; what comes for it is queued.
+    Queue,
+}
+
+/// `[outbox]`: its bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    /// Pending and dead events of one instance, at which its polling pauses; 1 to 1,000,000,000.
+    pub max_events: u64,
+    /// Database and WAL in bytes, at which delivered rows go and then the largest backlog's polling pauses; 16 MiB and
+    /// more.
+    pub max_bytes: u64,
+    /// How long a notification is kept from its delivery on, up to 3,650 d.
+    pub keep_delivered: Duration,
+}
+
+/// `[alerts]`: who is told when something needs a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// Alerts are POSTed there.
+    pub url: Option<String>,
+    /// Or given to this command on its standard input.
+    pub command: Option<String>,
 }
 
 /// `[microsoft]`: where the provider is, and who asks.
@@ -81,11 +134,23 @@ impl Default for Config {
             group: None,
             schedule: Schedule { workers: 4 },
             delivery: Delivery {
+                ordering: Ordering::Instance,
                 workers: 4,
+                per_endpoint: 2,
                 timeout: Duration::from_secs(30),
                 batch: 10,
                 retry: retry.map(Duration::from_secs).to_vec(),
+                on_failure: OnFailure::Retry,
+                probe_disabled: Some(Duration::from_secs(24 * 60 * 60)),
+                deny: denied_by_default(),
+                proxy: None,
             },
+            outbox: Outbox {
+                max_events: 1_000_000,
+                max_bytes: 2 << 30,
+                keep_delivered: Duration::from_secs(7 * 24 * 60 * 60),
+            },
+            alerts: Alerts::default(),
             microsoft: Microsoft {
                 authority: "https://login.microsoftonline.com/common".to_owned(),
                 graph: "https://graph.microsoft.com/v1.0".to_owned(),
@@ -134,6 +199,23 @@ impl Config {
     }
 }
 
+/// Where a callback has no business: this host by its unnamed address, link-local ones (the metadata services of clouds
+/// among them), and many hosts at once.
+fn denied_by_default() -> Vec<address::Network> {
+    let networks = [
+        "0.0.0.0/8",
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fd00:ec2::254/128",
+        "224.0.0.0/4",
+        "ff00::/8",
+    ];
+    networks
+        .into_iter()
+        .filter_map(|network| address::Network::parse(network).ok())
+        .collect()
+}
+
 /// The keys of this version: what is not read here is refused.
 fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("data_dir", value::directory, &mut config.data_dir);
@@ -143,7 +225,10 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("schedule.workers", &workers, &mut config.schedule.workers);
 
     let delivery = &mut config.delivery;
+    let orders = value::choice(&[("instance", Ordering::Instance), ("none", Ordering::None)]);
+    reader.one("delivery.ordering", orders, &mut delivery.ordering);
     reader.one("delivery.workers", &workers, &mut delivery.workers);
+    reader.one("delivery.per_endpoint", &workers, &mut delivery.per_endpoint);
     reader.one(
         "delivery.timeout",
         value::duration("1s", "5m"),
@@ -152,6 +237,36 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("delivery.batch", value::count(1..=100), &mut delivery.batch);
     let wait = value::duration("1s", "30d");
     reader.list("delivery.retry", 1..=32, wait, &mut delivery.retry);
+    let failures = value::choice(&[("retry", OnFailure::Retry), ("queue", OnFailure::Queue)]);
+    reader.one("delivery.on_failure", failures, &mut delivery.on_failure);
+    reader.one(
+        "delivery.probe_disabled",
+        value::duration_or_off("1m", "30d"),
+        &mut delivery.probe_disabled,
+    );
+
+    reader.list("delivery.deny", 0..=256, value::network, &mut delivery.deny);
+    reader.one("delivery.proxy", value::proxy, &mut delivery.proxy);
+
+    let outbox = &mut config.outbox;
+    reader.one(
+        "outbox.max_events",
+        value::number(1..=1_000_000_000),
+        &mut outbox.max_events,
+    );
+    reader.one(
+        "outbox.max_bytes",
+        value::bytes("16MiB", "1024GiB"),
+        &mut outbox.max_bytes,
+    );
+    reader.one(
+        "outbox.keep_delivered",
+        value::duration("0s", "3650d"),
+        &mut outbox.keep_delivered,
+    );
+
+    reader.one("alerts.url", value::callback_url, &mut config.alerts.url);
+    reader.one("alerts.command", value::command, &mut config.alerts.command);
 
     let microsoft = &mut config.microsoft;
     reader.one("microsoft.authority", value::base_url, &mut microsoft.authority);

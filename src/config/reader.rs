@@ -18,14 +18,6 @@ const NOT_YET: &[&str] = &[
     "schedule.timezone",
     "schedule.jitter",
     "poll",
-    "delivery.ordering",
-    "delivery.per_endpoint",
-    "delivery.on_failure",
-    "delivery.probe_disabled",
-    "delivery.deny",
-    "delivery.proxy",
-    "outbox",
-    "alerts",
     "network.proxy",
 ];
 

@@ -28,6 +28,11 @@ fn the_template_says_the_defaults_and_leaves_no_key_out() {
     assert_eq!(Config::parse(TEMPLATE).unwrap(), Config::default());
     let uncommented = uncommented(TEMPLATE);
     assert_eq!(Config::parse(&uncommented).unwrap(), Config::default());
+    assert_eq!(
+        Config::default().delivery.deny.len(),
+        6,
+        "each of them is a network"
+    );
 
     let mut reader = Reader::new("");
     read_settings(&mut reader, &mut Config::default());
@@ -47,10 +52,23 @@ fn every_key_reaches_its_field() {
         group = "ops"
         schedule.workers = 0x40
         [delivery]
+        ordering = "none"
         workers = 1
+        per_endpoint = 3
         timeout = "5m"
         batch = 1_00
         retry = ["1s", "2m", "12h", "30d"]
+        on_failure = "queue"
+        probe_disabled = "off"
+        deny = ["10.0.0.0/8"]
+        proxy = "http://proxy.example:3128"
+        [outbox]
+        max_events = 5
+        max_bytes = "64MiB"
+        keep_delivered = "0s"
+        [alerts]
+        url = "https://example.com/alerts?key=1"
+        command = "logger"
         [microsoft]
         authority = "https://login.microsoftonline.us/Tenant/"
         graph = "http://127.0.0.1:8080//"
@@ -64,10 +82,25 @@ fn every_key_reaches_its_field() {
         group: Some("ops".to_owned()),
         schedule: Schedule { workers: 64 },
         delivery: Delivery {
+            ordering: Ordering::None,
             workers: 1,
+            per_endpoint: 3,
             timeout: seconds(300),
             batch: 100,
             retry: vec![seconds(1), seconds(120), seconds(43_200), seconds(2_592_000)],
+            on_failure: OnFailure::Queue,
+            probe_disabled: None,
+            deny: vec![crate::core::address::Network::parse("10.0.0.0/8").unwrap()],
+            proxy: Some("http://proxy.example:3128".to_owned()),
+        },
+        outbox: Outbox {
+            max_events: 5,
+            max_bytes: 64 << 20,
+            keep_delivered: Duration::ZERO,
+        },
+        alerts: Alerts {
+            url: Some("https://example.com/alerts?key=1".to_owned()),
+            command: Some("logger".to_owned()),
         },
         microsoft: Microsoft {
             authority: "https://login.microsoftonline.us/Tenant".to_owned(),
@@ -121,14 +154,13 @@ fn an_unknown_key_names_the_key_that_was_meant() {
 #[test]
 fn a_key_of_a_later_version_is_refused_by_name() {
     check(
-        "[listen]\n[schedule]\ncron = \"@daily\"\n[[poll]]\n[outbox]\nmax_events = 5\n[network]\nproxy = \"x\"\nca_file = \"x\"\n",
+        "[listen]\n[schedule]\ncron = \"@daily\"\n[[poll]]\n[network]\nproxy = \"x\"\nca_file = \"x\"\n",
         &[
             "1:2: listen: not supported by this version yet",
             "3:1: schedule.cron: not supported by this version yet",
             "4:3: poll: not supported by this version yet",
-            "5:2: outbox: not supported by this version yet",
-            "8:1: network.proxy: not supported by this version yet",
-            "9:11: network.ca_file: expected an absolute path, or \"\" for none, got `\"x\"`",
+            "6:1: network.proxy: not supported by this version yet",
+            "7:11: network.ca_file: expected an absolute path, or \"\" for none, got `\"x\"`",
         ],
     );
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 use url::{Host, Url};
 
+use crate::core::address::Network;
+
 /// Why a value was not taken.
 #[derive(Debug)]
 pub(super) struct Wrong {
@@ -39,6 +41,123 @@ pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&DeValue) -> Result
                 ))
             })
     }
+}
+
+/// A whole number in `range`, for what may be more than fits a `usize`.
+pub(super) fn number(range: RangeInclusive<u64>) -> impl Fn(&DeValue) -> Result<u64, Wrong> {
+    move |value| {
+        value
+            .as_integer()
+            .and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                Wrong::expected(format!(
+                    "a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ))
+            })
+    }
+}
+
+/// One of the spellings in `choices`.
+pub(super) fn choice<T: Copy + 'static>(
+    choices: &'static [(&'static str, T)],
+) -> impl Fn(&DeValue) -> Result<T, Wrong> {
+    move |value| {
+        let chosen = choices.iter().find(|(text, _)| value.as_str() == Some(text));
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+            let texts: Vec<String> = choices.iter().map(|(text, _)| format!("\"{text}\"")).collect();
+            Wrong::expected(texts.join(" or "))
+        })
+    }
+}
+
+/// A size from `least` to `most`: a whole number and `KiB`, `MiB` or `GiB`.
+pub(super) fn bytes(least: &'static str, most: &'static str) -> impl Fn(&DeValue) -> Result<u64, Wrong> {
+    let range = bytes_from_text(least)..=bytes_from_text(most);
+    move |value| {
+        value
+            .as_str()
+            .and_then(bytes_from_text)
+            .filter(|size| range.contains(&Some(*size)))
+            .ok_or_else(|| Wrong::expected(format!("a size from \"{least}\" to \"{most}\"")))
+    }
+}
+
+fn bytes_from_text(text: &str) -> Option<u64> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let (digits, shift) = units
+        .into_iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// A duration as `duration` takes it, or `"off"`.
+pub(super) fn duration_or_off(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&DeValue) -> Result<Option<Duration>, Wrong> {
+    let read = duration(least, most);
+    move |value| match value.as_str() {
+        Some("off") => Ok(None),
+        _ => read(value)
+            .map(Some)
+            .map_err(|wrong| Wrong::expected(format!("{}, or \"off\"", wrong.expected))),
+    }
+}
+
+/// An http or https URL without credentials; `""` is none. Its query may hold a secret, so it is not shown.
+pub(super) fn callback_url(value: &DeValue) -> Result<Option<String>, Wrong> {
+    let good = |text: &&str| {
+        text.is_empty()
+            || Url::parse(text).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            })
+    };
+    optional_text(
+        value,
+        good,
+        "an http or https URL without credentials, or \"\" for none",
+    )
+    .map_err(|wrong| Wrong {
+        received: Some("one that is not shown here, since it may hold a secret".to_owned()),
+        ..wrong
+    })
+}
+
+/// An http proxy's URL; `""` is none. It may hold credentials, so it is not shown.
+pub(super) fn proxy(value: &DeValue) -> Result<Option<String>, Wrong> {
+    let good = |text: &&str| {
+        text.is_empty()
+            || Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    };
+    optional_text(value, good, "the http URL of a proxy, or \"\" for none").map_err(|wrong| Wrong {
+        received: Some("one that is not shown here, since it may hold a secret".to_owned()),
+        ..wrong
+    })
+}
+
+/// A network in CIDR notation.
+pub(super) fn network(value: &DeValue) -> Result<Network, Wrong> {
+    let expected = "a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
+    let text = value.as_str().ok_or_else(|| Wrong::expected(expected))?;
+    Network::parse(text).map_err(|error| Wrong::expected(format!("{expected} ({})", error.hint())))
+}
+
+/// A command line for the shell; `""` is none.
+pub(super) fn command(value: &DeValue) -> Result<Option<String>, Wrong> {
+    optional_text(
+        value,
+        |text: &&str| !text.contains('\0'),
+        "a command, or \"\" for none",
+    )
 }
 
 /// A duration from `least` to `most`, both spelled as in the file.

@@ -55,13 +55,14 @@ macro_rules! spelled {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
     };
 }
+pub(super) use spelled;
 
 spelled! {
     /// The Cloud Elements elements that deltapost stands in for.
@@ -148,6 +149,40 @@ spelled! {
 }
 
 spelled! {
+    /// How a notification's body is written (`event.notification.format`).
+    Format {
+        /// Cloud Elements' own.
+        Elements = "elements",
+        /// One CloudEvent a request.
+        CloudEvents = "cloudevents",
+        /// A JSON array of CloudEvents.
+        CloudEventsBatch = "cloudevents-batch",
+    }
+}
+
+impl Format {
+    /// The body's `Content-Type` (CloudEvents 1.0, HTTP binding, structured and batched mode).
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::Elements => "application/json",
+            Format::CloudEvents => "application/cloudevents+json",
+            Format::CloudEventsBatch => "application/cloudevents-batch+json",
+        }
+    }
+}
+
+spelled! {
+    /// Whether an endpoint is tried.
+    EndpointState {
+        Active = "active",
+        /// It failed: one notification at a time tries it.
+        BackingOff = "backing_off",
+        /// It failed for the whole schedule, or wants no more: a probe a day, or by hand.
+        Disabled = "disabled",
+    }
+}
+
+spelled! {
     /// Whether an instance can renew its access token.
     GrantState { Ok = "ok", LoginRequired = "login_required" }
 }
@@ -207,6 +242,7 @@ pub struct Settings {
     pub signature_key_previous: Option<Secret>,
     /// `event.notification.headers`: name and value of extra request headers.
     pub headers: Vec<(String, Secret)>,
+    pub format: Format,
     pub filter: Filter,
     pub interval: Interval,
     pub resources: Vec<ResourceSettings>,
@@ -328,6 +364,7 @@ pub struct Event {
 /// A body to be sent, with the events it carries. Written once; it never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
+    pub format: Format,
     /// UUID version 7, lower case: `message.eventId`, `Elements-Webhook-Id`, `webhook-id`.
     pub event_id: String,
     pub body: Vec<u8>,

@@ -1,57 +1,281 @@
-//! From what came of an attempt to what happens next: delivered, or when to try again. It knows neither the outbox
-//! nor the wire, and is handed the time, the waits and the die.
+//! From what came of an attempt to what happens next, to the notification and to its endpoint (spec, section 7). One
+//! match decides; it knows neither the outbox nor the wire, and is handed the time, the waits and the die.
+//!
+//! There are two levels. An endpoint that fails backs off as a whole, one probe at a time, until it accepts something
+//! or is disabled. A notification that is refused, or that fails while the endpoint accepts others, backs off alone,
+//! and is dead after its last wait.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// No `Retry-After` postpones a retry by more than this.
+use super::model::EndpointState;
+
+/// No `Retry-After` postpones anything by more than this.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What came of one attempt to deliver a notification.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// The status of the answer; `None` when there was no whole answer: no connection, TLS, timeout.
-    pub status: Option<u16>,
-    /// The answer's `Retry-After`, as a wait from now.
-    pub retry_after: Option<Duration>,
+/// How often a refused notification is tried again before it is dead.
+const REFUSALS: u32 = 3;
+
+/// How many notifications in a row a receiver may refuse to death: then it is broken, and not they.
+const DEATHS: u32 = 3;
+
+/// What the answer to an attempt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Any 2xx.
+    Accepted,
+    /// The receiver takes notifications, but not this one: 400, 413, 415, 422.
+    Refused,
+    /// 410: the receiver wants no more.
+    Gone,
+    /// Anything else, and no answer at all.
+    Failed,
 }
 
-/// What happens to a notification after an attempt.
+impl Class {
+    /// What an answer with that status says; `None` where there was no whole answer.
+    pub fn of(status: Option<u16>) -> Class {
+        match status {
+            Some(200..=299) => Class::Accepted,
+            Some(400 | 413 | 415 | 422) => Class::Refused,
+            Some(410) => Class::Gone,
+            _ => Class::Failed,
+        }
+    }
+}
+
+/// One attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub struct Outcome {
+    pub class: Class,
+    /// The answer's `Retry-After`, as a wait from its end.
+    pub retry_after: Option<Duration>,
+    pub began_at: Timestamp,
+}
+
+/// What is known of a notification's attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trials {
+    /// How often it was refused.
+    pub refusals: u32,
+    /// How often it failed while its endpoint accepted others.
+    pub failures: u32,
+    /// When it last failed, for whatever reason.
+    pub last_failed_at: Option<Timestamp>,
+}
+
+/// What is known of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub state: EndpointState,
+    /// Failures in a row: which of the waits it is in.
+    pub failures: u32,
+    /// Notifications that died in a row.
+    pub deaths: u32,
+    pub last_accepted_at: Option<Timestamp>,
+    pub last_failed_at: Option<Timestamp>,
+    /// When one notification may try it, unless it is active. `None`: only by hand.
+    pub next_probe_at: Option<Timestamp>,
+}
+
+impl Default for Endpoint {
+    fn default() -> Endpoint {
+        Endpoint {
+            state: EndpointState::Active,
+            failures: 0,
+            deaths: 0,
+            last_accepted_at: None,
+            last_failed_at: None,
+            next_probe_at: None,
+        }
+    }
+}
+
+/// `[delivery]`, as far as it decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy<'a> {
+    /// `retry`.
+    pub waits: &'a [Duration],
+    /// `on_failure = "queue"`: the first failure disables.
+    pub queue: bool,
+    /// `probe_disabled`; `None`: only by hand.
+    pub probe_disabled: Option<Duration>,
+}
+
+/// What happens to a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
     /// The receiver has it.
     Delivered,
-    /// It is tried again, not before `at`.
-    Retry { at: Timestamp },
+    /// It is tried again: not before `at`, and when its endpoint may be tried.
+    Pending { at: Timestamp, trials: Trials },
+    /// It is not tried again by itself.
+    Dead { trials: Trials },
 }
 
-/// Judges the attempt that just ended with `outcome`, the `attempts_made`-th of its notification, itself included.
-///
-/// Every 2xx is delivered; everything else, redirects included, is tried again, without end: after the last of
-/// `waits` that one is repeated, so that nothing is lost. A wait w is drawn evenly from w/2 up to w by `draw`, from 0
-/// up to 1, so that notifications that failed together do not come back together. `Retry-After` is a floor under
-/// it, up to [`RETRY_AFTER_CAP`], which also stands in when `waits` is empty.
+/// Judges an attempt that has just ended. `draw`, from 0 up to 1, spreads each wait w evenly over w/2 to w.
 pub fn decide(
     outcome: &Outcome,
-    attempts_made: u32,
-    waits: &[Duration],
+    trials: Trials,
+    endpoint: Endpoint,
+    policy: &Policy<'_>,
     now: Timestamp,
     draw: f64,
-) -> Verdict {
-    if outcome.status.is_some_and(|status| (200..300).contains(&status)) {
-        return Verdict::Delivered;
+) -> (Fate, Endpoint) {
+    let after = |wait: Duration| {
+        later(
+            now,
+            wait.max(outcome.retry_after.unwrap_or_default().min(RETRY_AFTER_CAP)),
+        )
+    };
+    let failed = Trials {
+        last_failed_at: Some(now),
+        ..trials
+    };
+    // In the turn of its endpoint, behind the others that wait for it.
+    let in_turn = Fate::Pending {
+        at: now,
+        trials: failed,
+    };
+    let down = Endpoint {
+        last_failed_at: Some(now),
+        ..endpoint
+    };
+    match outcome.class {
+        Class::Accepted => {
+            let up = Endpoint {
+                last_accepted_at: Some(now),
+                last_failed_at: endpoint.last_failed_at,
+                ..Endpoint::default()
+            };
+            (Fate::Delivered, up)
+        }
+        Class::Refused if endpoint.deaths < DEATHS => {
+            let trials = Trials {
+                refusals: trials.refusals + 1,
+                ..failed
+            };
+            // A refusal by an endpoint on probation opens it for nobody: another notification is its next probe.
+            let probed = Endpoint {
+                next_probe_at: endpoint
+                    .next_probe_at
+                    .map(|_| after(drawn(policy.wait(endpoint.failures), draw))),
+                ..endpoint
+            };
+            if trials.refusals > REFUSALS {
+                (
+                    Fate::Dead { trials },
+                    Endpoint {
+                        deaths: endpoint.deaths + 1,
+                        ..probed
+                    },
+                )
+            } else {
+                (
+                    Fate::Pending {
+                        at: after(drawn(policy.wait(trials.refusals), draw)),
+                        trials,
+                    },
+                    probed,
+                )
+            }
+        }
+        Class::Gone => (in_turn, disabled(down, policy, now)),
+        Class::Refused | Class::Failed => match endpoint.state {
+            EndpointState::Active if accepts_others(&trials, &endpoint) => {
+                let trials = Trials {
+                    failures: trials.failures + 1,
+                    ..failed
+                };
+                if trials.failures > policy.last() {
+                    (
+                        Fate::Dead { trials },
+                        Endpoint {
+                            deaths: endpoint.deaths + 1,
+                            ..endpoint
+                        },
+                    )
+                } else {
+                    (
+                        Fate::Pending {
+                            at: after(drawn(policy.wait(trials.failures), draw)),
+                            trials,
+                        },
+                        endpoint,
+                    )
+                }
+            }
+            // It had begun before the endpoint's failure was known: the same failure, told twice.
+            EndpointState::BackingOff | EndpointState::Disabled
+                if endpoint
+                    .last_failed_at
+                    .is_some_and(|failed_at| outcome.began_at <= failed_at) =>
+            {
+                (in_turn, endpoint)
+            }
+            EndpointState::Disabled => (in_turn, disabled(down, policy, now)),
+            EndpointState::Active | EndpointState::BackingOff => {
+                let failures = endpoint.failures + 1;
+                if policy.queue || failures > policy.last() {
+                    return (in_turn, disabled(Endpoint { failures, ..down }, policy, now));
+                }
+                let next_probe_at = Some(after(drawn(policy.wait(failures), draw)));
+                (
+                    in_turn,
+                    Endpoint {
+                        state: EndpointState::BackingOff,
+                        failures,
+                        next_probe_at,
+                        ..down
+                    },
+                )
+            }
+        },
     }
-    let wait = drawn(wait_after(attempts_made, waits), draw);
-    let floor = outcome.retry_after.unwrap_or_default().min(RETRY_AFTER_CAP);
-    let at = now.saturating_add(wait.max(floor)).unwrap_or(Timestamp::MAX);
-    Verdict::Retry { at }
 }
 
-fn wait_after(attempts_made: u32, waits: &[Duration]) -> Duration {
-    let index = attempts_made.saturating_sub(1) as usize;
-    let wait = waits.get(index).or(waits.last());
-    wait.copied().unwrap_or(RETRY_AFTER_CAP)
+impl Policy<'_> {
+    /// The number of waits.
+    fn last(&self) -> u32 {
+        u32::try_from(self.waits.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The wait after the `failure`th failure in a row, counted from 1; the last one stays.
+    fn wait(&self, failure: u32) -> Duration {
+        let index = failure.saturating_sub(1) as usize;
+        self.waits
+            .get(index)
+            .or(self.waits.last())
+            .copied()
+            .unwrap_or(RETRY_AFTER_CAP)
+    }
+}
+
+/// When a notification that could not even be tried, since its instance lacks what sending needs, is looked at again.
+pub fn postponed(attempts_made: u32, policy: &Policy<'_>, now: Timestamp, draw: f64) -> Timestamp {
+    later(now, drawn(policy.wait(attempts_made), draw))
+}
+
+/// Whether the endpoint has accepted another notification since this one last failed.
+fn accepts_others(trials: &Trials, endpoint: &Endpoint) -> bool {
+    match (trials.last_failed_at, endpoint.last_accepted_at) {
+        (Some(failed_at), Some(accepted_at)) => accepted_at > failed_at,
+        _ => false,
+    }
+}
+
+fn disabled(endpoint: Endpoint, policy: &Policy<'_>, now: Timestamp) -> Endpoint {
+    let next_probe_at = policy.probe_disabled.map(|wait| later(now, wait));
+    Endpoint {
+        state: EndpointState::Disabled,
+        next_probe_at,
+        ..endpoint
+    }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Between half of `wait` and all of it.
@@ -61,126 +285,5 @@ fn drawn(wait: Duration, draw: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-    const WAITS: [Duration; 3] = [
-        Duration::from_secs(4),
-        Duration::from_secs(12),
-        Duration::from_secs(48),
-    ];
-
-    fn now() -> Timestamp {
-        "2026-03-01T09:30:00Z".parse().unwrap()
-    }
-
-    /// `status` and `retry_after` in seconds, the attempts made, the draw; the wait expected in milliseconds, `None`
-    /// for delivered.
-    type Row = (Option<u16>, Option<u64>, u32, f64, Option<u64>);
-
-    #[track_caller]
-    fn check((status, retry_after, attempts_made, draw, expect): Row) {
-        let outcome = Outcome {
-            status,
-            retry_after: retry_after.map(Duration::from_secs),
-        };
-        let verdict = decide(&outcome, attempts_made, &WAITS, now(), draw);
-        let expect = match expect {
-            None => Verdict::Delivered,
-            Some(millis) => Verdict::Retry {
-                at: now() + Duration::from_millis(millis),
-            },
-        };
-        assert_eq!(verdict, expect, "status {status:?}, attempt {attempts_made}");
-    }
-
-    #[test]
-    fn every_2xx_is_delivered() {
-        for status in [200, 202, 204, 299] {
-            check((Some(status), None, 1, 0.5, None));
-        }
-        check((Some(200), Some(60), 7, 0.5, None));
-    }
-
-    #[test]
-    fn everything_else_is_tried_again() {
-        for status in [199, 300, 302, 400, 404, 410, 429, 500, 503] {
-            check((Some(status), None, 1, 0.0, Some(2_000)));
-        }
-        check((None, None, 1, 0.0, Some(2_000)));
-    }
-
-    #[test]
-    fn the_waits_follow_the_attempts_and_stay_at_the_last() {
-        for (attempts_made, millis) in [
-            (1, 2_000),
-            (2, 6_000),
-            (3, 24_000),
-            (4, 24_000),
-            (u32::MAX, 24_000),
-        ] {
-            check((Some(500), None, attempts_made, 0.0, Some(millis)));
-        }
-    }
-
-    #[test]
-    fn the_die_spreads_a_wait_over_its_second_half() {
-        for (draw, millis) in [(0.0, 2_000), (0.5, 3_000), (0.75, 3_500)] {
-            check((Some(500), None, 1, draw, Some(millis)));
-        }
-    }
-
-    #[test]
-    fn retry_after_is_a_floor_up_to_a_day() {
-        for (retry_after, millis) in [
-            (0, 3_000),
-            (2, 3_000),
-            (60, 60_000),
-            (86_400, 86_400_000),
-            (u64::MAX, 86_400_000),
-        ] {
-            check((Some(503), Some(retry_after), 1, 0.5, Some(millis)));
-        }
-    }
-
-    #[test]
-    fn without_waits_nothing_is_tried_again_at_once() {
-        let verdict = decide(&Outcome::default(), 1, &[], now(), 0.0);
-        assert_eq!(
-            verdict,
-            Verdict::Retry {
-                at: now() + RETRY_AFTER_CAP / 2
-            }
-        );
-    }
-
-    #[test]
-    fn the_end_of_time_is_not_passed() {
-        let verdict = decide(&Outcome::default(), 1, &[SECOND], Timestamp::MAX, 0.0);
-        assert_eq!(verdict, Verdict::Retry { at: Timestamp::MAX });
-    }
-
-    proptest! {
-        #[test]
-        fn a_retry_comes_neither_early_nor_late(
-            status in proptest::option::of(prop_oneof![100u16..200, 300u16..600]),
-            retry_after in proptest::option::of(any::<u64>()),
-            attempts_made in any::<u32>(),
-            waits in proptest::collection::vec(1u64..=30 * 86_400, 1..=32),
-            draw in 0.0..1.0f64,
-        ) {
-            let waits: Vec<Duration> = waits.into_iter().map(Duration::from_secs).collect();
-            let wait = waits[(attempts_made.max(1) as usize - 1).min(waits.len() - 1)];
-            let outcome = Outcome { status, retry_after: retry_after.map(Duration::from_secs) };
-            let Verdict::Retry { at } = decide(&outcome, attempts_made, &waits, now(), draw) else {
-                panic!("delivered by {outcome:?}");
-            };
-            prop_assert!(at >= now() + wait / 2);
-            prop_assert!(at <= now() + wait.max(RETRY_AFTER_CAP));
-            prop_assert!(at >= now() + outcome.retry_after.unwrap_or_default().min(RETRY_AFTER_CAP));
-        }
-    }
-}
+#[path = "retry_tests.rs"]
+mod tests;

@@ -351,6 +351,7 @@ fn an_app_is_read_from_the_settings_that_name_one() {
         signature_key: None,
         signature_key_previous: None,
         headers: Vec::new(),
+        format: crate::core::model::Format::Elements,
         filter: Default::default(),
         interval: crate::core::model::Interval::Never,
         resources: Vec::new(),

@@ -41,6 +41,9 @@ pub enum StoreError {
     /// Another process wrote for longer than this one waited.
     #[error("the database is busy: another process has been writing to it for more than 5 seconds")]
     Busy,
+    /// The disk has no room for what was to be written; nothing of it was.
+    #[error("the database could not be written: there is no space left on its disk")]
+    DiskFull,
     /// The sealing key is missing, or is another one.
     #[error("what is sealed in the database cannot be opened: its key is missing or is another one")]
     NoKey,
@@ -109,6 +112,10 @@ impl StoreError {
             StoreError::Busy => {
                 "try again; if it lasts, look for a process that keeps a transaction open".to_owned()
             }
+            StoreError::DiskFull => {
+                "make room on the disk of the data directory; nothing is lost, and it goes on by itself"
+                    .to_owned()
+            }
             StoreError::NoKey | StoreError::BadKey(_) => {
                 "put the secret.key that belongs to this database back into the data directory".to_owned()
             }
@@ -128,6 +135,7 @@ impl From<rusqlite::Error> for StoreError {
     fn from(source: rusqlite::Error) -> StoreError {
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+            Some(ErrorCode::DiskFull) => StoreError::DiskFull,
             _ => StoreError::Sqlite(source),
         }
     }

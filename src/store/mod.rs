@@ -1,6 +1,9 @@
 //! SQLite: opening the database safely, and the two ways in. With `schema/*.sql`, this room is the only place with
 //! SQL. It decides nothing: what changed and when to retry is told to it.
 
+mod alerts;
+mod bounds;
+mod deliveries;
 mod endpoints;
 mod error;
 mod grants;
@@ -9,6 +12,8 @@ mod items;
 mod lock;
 mod migrate;
 mod outbox;
+mod redeliver;
+mod replay;
 mod report;
 mod requests;
 mod resources;
@@ -18,7 +23,7 @@ mod sweep;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -26,12 +31,17 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+pub use alerts::{AlertEntry, Sick};
+pub use bounds::PausedRow;
+pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
 pub use grants::Grant;
 pub use instances::NewInstance;
 pub use lock::AgentLock;
-pub use outbox::{Attempt, Due, PageStep};
-pub use report::{AttemptRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
+pub use outbox::PageStep;
+pub use redeliver::{Head, Selection, Tallied};
+pub use replay::Replayed;
+pub use report::{AttemptRow, EndpointRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
 pub use secrets::Key;
@@ -92,6 +102,8 @@ pub struct Store {
     reader: Mutex<Connection>,
     /// SQLite's `data_version` when it was last looked at.
     seen_version: AtomicI64,
+    /// The last write was refused for want of space.
+    refused: AtomicBool,
 }
 
 impl Store {
@@ -152,6 +164,8 @@ impl Store {
         if look == Look::Whole {
             migrate::quick_check(&writer, &path)?;
         }
+        // What a statement with triggers keeps for its own undoing is small, and slow in a file.
+        writer.pragma_update(None, "temp_store", "MEMORY")?;
         let key = key.filter(|key| migrate::is_the_key(&writer, key));
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
@@ -161,6 +175,7 @@ impl Store {
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
             seen_version: AtomicI64::new(0),
+            refused: AtomicBool::new(false),
         })
     }
 
@@ -193,11 +208,19 @@ impl Store {
     /// Runs `work` in one immediate transaction. A deferred one that reads and then writes would fail with BUSY at
     /// once, whatever the time-out says.
     fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut writer = lock(&self.writer);
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = work(&transaction)?;
-        transaction.commit()?;
-        Ok(result)
+        let result = in_transaction(&mut lock(&self.writer), work);
+        self.note_space(&result);
+        result
+    }
+
+    fn note_space<T>(&self, written: &Result<T, StoreError>) {
+        let refused = matches!(written, Err(StoreError::DiskFull));
+        self.refused.store(refused, Ordering::Relaxed);
+    }
+
+    /// Whether the last write was refused for want of space.
+    pub fn was_refused_space(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Runs `work` on the reading connection, in one transaction: it sees one state of the database, and takes its
@@ -221,14 +244,30 @@ impl Store {
         Ok(self.seen_version.swap(version, Ordering::Relaxed) != version)
     }
 
-    /// Moves what the WAL holds into the database file and empties it, when no reader is in the way.
+    /// Moves what the WAL holds into the database file and empties it, when no reader is in the way. It waits for
+    /// none: writers would wait with it.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(())
+        let writer = lock(&self.writer);
+        writer.busy_timeout(Duration::ZERO)?;
+        let emptied = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        writer.busy_timeout(BUSY)?;
+        let emptied = emptied.map_err(StoreError::from);
+        self.note_space(&emptied);
+        emptied
     }
+}
+
+fn in_transaction<T>(
+    writer: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = work(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
 }
 
 /// Opens a connection with the settings that every connection has.

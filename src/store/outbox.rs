@@ -1,18 +1,12 @@
-//! The outbox: where polling ends and delivery begins. A page's items, events, notifications and cursor are one
-//! transaction; attempts are recorded in groups.
+//! The outbox as polling sees it: a page's items, events, notifications and cursor are one transaction.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::items::put_items;
 use super::{Resource, Store, StoreError};
 use crate::core::detect::StagedDeletion;
-use crate::core::model::{Item, Notification, PageEnd, Phase, time_from_text, time_text};
-use crate::core::retry::Verdict;
-
-/// Notifications and bytes of bodies that are taken up at a time.
-const RUN: i64 = 64;
-const RUN_BYTES: usize = 1 << 20;
+use crate::core::model::{Item, Notification, PageEnd, Phase, time_text};
 
 /// One step of a cursor: everything that a page brings.
 #[derive(Debug)]
@@ -29,29 +23,6 @@ pub struct PageStep<'a> {
     pub root_id: Option<&'a str>,
     /// When the poll began.
     pub now: Timestamp,
-}
-
-/// A notification whose time has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    pub id: i64,
-    pub event_id: String,
-    pub body: Vec<u8>,
-    /// Attempts made so far.
-    pub attempts: u32,
-    pub event_count: u32,
-}
-
-/// One attempt to deliver, and what was decided about it.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    pub outbox_id: i64,
-    pub at: Timestamp,
-    pub duration_ms: i64,
-    pub status: Option<u16>,
-    /// What the endpoint said or why it could not be reached.
-    pub error: Option<String>,
-    pub verdict: Verdict,
 }
 
 impl Store {
@@ -107,100 +78,6 @@ impl Store {
         self.read(|connection| any_staged(connection, resource_id))
     }
 
-    /// The first notifications of one instance that is due and not among `in_hand`, in their order: its oldest pending
-    /// one and those behind it. The instance whose oldest has been due the longest comes first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn due_notifications(
-        &self,
-        now: Timestamp,
-        in_hand: impl Fn(i64) -> bool,
-    ) -> Result<Option<(i64, Vec<Due>)>, StoreError> {
-        self.read(|connection| {
-            let now = time_text(now);
-            let mut heads = connection.prepare_cached(
-                "SELECT o.instance_id
-                   FROM instance i
-                   JOIN outbox o ON o.id = (SELECT id FROM outbox
-                                             WHERE instance_id = i.id AND state = 'pending' ORDER BY id LIMIT 1)
-                  WHERE o.next_attempt_at <= ?1
-                  ORDER BY o.next_attempt_at, o.id",
-            )?;
-            let mut rows = heads.query([&now])?;
-            while let Some(row) = rows.next()? {
-                let instance_id: i64 = row.get(0)?;
-                if !in_hand(instance_id) {
-                    return Ok(Some((instance_id, run_of(connection, instance_id, &now)?)));
-                }
-            }
-            Ok(None)
-        })
-    }
-
-    /// When the next pending notification that is first of its instance is due.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|connection| {
-            let next: Option<String> = connection
-                .prepare_cached(
-                    "SELECT min(o.next_attempt_at)
-                       FROM instance i
-                       JOIN outbox o ON o.id = (SELECT id FROM outbox
-                                                 WHERE instance_id = i.id AND state = 'pending' ORDER BY id LIMIT 1)",
-                )?
-                .query_row([], |row| row.get(0))?;
-            Ok(next.as_deref().and_then(time_from_text))
-        })
-    }
-
-    /// Records attempts with what was decided about each, in one transaction.
-    ///
-    /// # Errors
-    /// When the database cannot be written; then the notifications are still pending, and go out again.
-    pub fn record_attempts(&self, attempts: &[Attempt]) -> Result<(), StoreError> {
-        if attempts.is_empty() {
-            return Ok(());
-        }
-        self.write(|connection| {
-            let mut history = connection.prepare_cached(
-                "INSERT INTO attempt (outbox_id, number, at, duration_ms, status, error)
-                 SELECT id, attempts + 1, ?2, ?3, ?4, ?5 FROM outbox WHERE id = ?1",
-            )?;
-            let mut outcome = connection.prepare_cached(
-                "UPDATE outbox
-                    SET attempts = attempts + 1, last_status = ?2, last_error = ?3, state = ?4,
-                        next_attempt_at = ?5, delivered_at = ?6
-                  WHERE id = ?1 AND state = 'pending'",
-            )?;
-            for attempt in attempts {
-                let at = time_text(attempt.at);
-                history.execute((
-                    attempt.outbox_id,
-                    &at,
-                    attempt.duration_ms,
-                    attempt.status,
-                    &attempt.error,
-                ))?;
-                let (state, next, delivered) = match attempt.verdict {
-                    Verdict::Delivered => ("delivered", None, Some(at)),
-                    Verdict::Retry { at } => ("pending", Some(time_text(at)), None),
-                };
-                outcome.execute((
-                    attempt.outbox_id,
-                    attempt.status,
-                    &attempt.error,
-                    state,
-                    next,
-                    delivered,
-                ))?;
-            }
-            Ok(())
-        })
-    }
-
     /// Gives up everything pending of an instance. Returns how many notifications that were.
     ///
     /// # Errors
@@ -236,29 +113,58 @@ pub(super) fn append(
     notifications: &[Notification],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut outbox = connection.prepare_cached(
-        "INSERT INTO outbox (event_id, instance_id, resource, created_at, event_count, next_attempt_at, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6)",
-    )?;
-    let mut events = connection.prepare_cached(
-        "INSERT INTO event (outbox_id, position, event_type, object_id, object_type, path, raw_start, raw_length)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
+    let mut appender = Appender::new(connection)?;
     for notification in notifications {
-        let outbox_id = outbox.insert((
+        appender.append(resource.instance_id, &resource.name, notification, None, now)?;
+    }
+    Ok(())
+}
+
+/// Writes notifications with their events behind all that the outbox holds.
+pub(super) struct Appender<'c> {
+    outbox: CachedStatement<'c>,
+    events: CachedStatement<'c>,
+}
+
+impl<'c> Appender<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Result<Appender<'c>, StoreError> {
+        let outbox = connection.prepare_cached(
+            "INSERT INTO outbox (event_id, instance_id, resource, created_at, event_count, next_attempt_at, body,
+                                 format, replay_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8)",
+        )?;
+        let events = connection.prepare_cached(
+            "INSERT INTO event (outbox_id, position, event_type, object_id, object_type, path, raw_start, raw_length)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        Ok(Appender { outbox, events })
+    }
+
+    /// Writes one notification of an instance's resource, due at `now`. `replay_of` is the event id that it repeats.
+    pub(super) fn append(
+        &mut self,
+        instance_id: i64,
+        resource: &str,
+        notification: &Notification,
+        replay_of: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let outbox_id = self.outbox.insert((
             &notification.event_id,
-            resource.instance_id,
-            &resource.name,
+            instance_id,
+            resource,
             time_text(now),
             notification.events.len() as i64,
             &notification.body,
+            notification.format.as_str(),
+            replay_of,
         ))?;
         for (position, event) in notification.events.iter().enumerate() {
             let (start, length) = event
                 .raw
                 .map(|(start, length)| (start as i64, length as i64))
                 .unzip();
-            events.execute((
+            self.events.execute((
                 outbox_id,
                 position as i64,
                 event.event_type.as_str(),
@@ -269,8 +175,8 @@ pub(super) fn append(
                 length,
             ))?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Voids what was staged against objects seen alive, and stages what the page lists as deleted.
@@ -305,33 +211,4 @@ fn to_sweep(connection: &Connection, resource_id: i64) -> Result<bool, StoreErro
         .prepare_cached("SELECT generation = swept_generation FROM resource WHERE id = ?1")?
         .query_row([resource_id], |row| row.get(0))?;
     Ok(!compared || any_staged(connection, resource_id)?)
-}
-
-/// Left to itself SQLite takes the index of all notifications, and passes over every delivered one to reach the first
-/// that is pending.
-fn run_of(connection: &Connection, instance_id: i64, now: &str) -> Result<Vec<Due>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, event_id, body, attempts, event_count, next_attempt_at
-           FROM outbox INDEXED BY outbox_pending_by_instance
-          WHERE instance_id = ?1 AND state = 'pending' ORDER BY id LIMIT ?2",
-    )?;
-    let mut rows = statement.query((instance_id, RUN))?;
-    let mut run = Vec::new();
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        let due: String = row.get("next_attempt_at")?;
-        if due.as_str() > now || bytes >= RUN_BYTES {
-            break;
-        }
-        let body: Vec<u8> = row.get("body")?;
-        bytes += body.len();
-        run.push(Due {
-            id: row.get("id")?,
-            event_id: row.get("event_id")?,
-            body,
-            attempts: row.get("attempts")?,
-            event_count: row.get("event_count")?,
-        });
-    }
-    Ok(run)
 }

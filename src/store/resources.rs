@@ -48,6 +48,9 @@ pub struct PollRecord {
     pub error: Option<String>,
     /// It was asked to stop between two pages.
     pub stopped: bool,
+    /// It ended between two pages since the outbox is full; it goes on when there is room.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 impl Store {
@@ -122,7 +125,7 @@ impl Store {
                 "SELECT r.id FROM resource r JOIN instance i ON i.id = r.instance_id
                   WHERE r.next_poll_at <= ?1
                     AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL
-                    AND i.grant_state = 'ok'
+                    AND i.grant_state = 'ok' AND i.paused_by IS NULL
                     AND (i.throttled_until IS NULL OR i.throttled_until <= ?1)
                   ORDER BY r.next_poll_at",
             )?;
@@ -182,10 +185,11 @@ impl Store {
         started_at: Timestamp,
         record: &PollRecord,
     ) -> Result<(), StoreError> {
-        let outcome = match (&record.error, record.stopped) {
-            (Some(_), _) => "failed",
-            (None, true) => "stopped",
-            (None, false) => "done",
+        let outcome = match record {
+            PollRecord { error: Some(_), .. } => "failed",
+            PollRecord { stopped: true, .. } => "stopped",
+            PollRecord { paused: true, .. } => "paused",
+            _ => "done",
         };
         let ended_at = started_at
             .saturating_add(jiff::SignedDuration::from_millis(record.duration_ms))

@@ -1,5 +1,7 @@
 //! The way from the outbox to the callback: order, failures, restarts, signatures.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deltapost::sim::onedrive::Account;
@@ -10,7 +12,8 @@ use crate::support::ledger::check_deliveries;
 use crate::support::{KEY, PATIENCE, Site, eventually, openssl};
 
 /// Retries come soon, and each event is a notification of its own.
-const HASTY: &str = "[delivery]\nretry = [\"1s\"]\nbatch = 1\n";
+const HASTY: &str =
+    "[delivery]\nretry = [\"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\"]\nbatch = 1\n";
 
 /// A box with one instance that has learnt an empty drive.
 fn site(sections: &str) -> Site {
@@ -124,6 +127,29 @@ fn a_failing_endpoint_does_not_hold_another_instance() {
 }
 
 #[test]
+fn eight_requests_that_hang_at_a_kill_go_again_within_two_seconds_of_the_restart() {
+    let site = site("[delivery]\nordering = \"none\"\nworkers = 8\nper_endpoint = 8\nbatch = 1\n");
+    create_files(&site, 16);
+    site.receiver.answer_next(8, Answer::Hang);
+    let agent = site.spawn_run();
+    site.poll("Docs", &[]).code(0);
+    site.receiver.wait_requests(8, PATIENCE).unwrap();
+    agent.kill();
+    let hung = ids(&site.receiver.deliveries());
+    assert_eq!(hung.len(), 8);
+    let agent = site.spawn_run();
+    eventually("the agent is back", || {
+        let holder = std::fs::read_to_string(site.data_dir().join("agent.lock")).unwrap();
+        holder.trim() == agent.pid()
+    });
+    site.receiver.wait_requests(24, Duration::from_secs(2)).unwrap();
+    let again = ids(&site.receiver.deliveries()[8..]);
+    assert!(hung.iter().all(|id| again.contains(id)), "{hung:?} {again:?}");
+    agent.stop();
+    assert_eq!(site.receiver.counts().changed, 0);
+}
+
+#[test]
 fn a_retry_keeps_its_wait_over_a_restart_and_then_delivers() {
     let site = site("[delivery]\nretry = [\"4s\"]\n");
     create_files(&site, 1);
@@ -158,8 +184,8 @@ fn retry_after_is_a_floor_under_the_wait() {
     );
     site.once().code(1);
     let wait = site.cell(
-        "SELECT round((julianday(o.next_attempt_at) - julianday(a.at)) * 24 * 60)
-           FROM outbox o JOIN attempt a ON a.outbox_id = o.id",
+        "SELECT round((julianday(p.next_attempt_at) - julianday(a.at)) * 24 * 60)
+           FROM outbox_pending p JOIN attempt a ON a.outbox_id = p.id",
     );
     assert_eq!(wait, "60");
     assert!(site.cell("SELECT last_error FROM outbox").contains("later"));

@@ -26,7 +26,7 @@ struct Weather {
 const FAIR: Weather = Weather {
     seed: 1,
     steps: 550,
-    polls: 11,
+    polls: 14,
     stale: None,
     meanwhile: false,
     baseline: "emit",
@@ -170,7 +170,7 @@ fn two_accounts_under_a_running_agent_and_a_receiver_that_fails_now_and_then() {
     let _seed = Seed(seed);
     let site = Site::configured(
         Account::business().awkward(seed),
-        "[delivery]\nretry = [\"1s\"]\nbatch = 3\n",
+        &format!("[delivery]\nretry = [{}]\nbatch = 3\n", ["\"1s\""; 32].join(", ")),
     );
     let other = site.cloud.add_account(Account::consumer().awkward(seed + 1));
     let drives = [site.drive(), other];
@@ -187,7 +187,7 @@ fn two_accounts_under_a_running_agent_and_a_receiver_that_fails_now_and_then() {
     for _ in 0..250 {
         let at = storms[0].below(2);
         storms[at].step(&drives[at]);
-        if storms[0].one_in(12) {
+        if storms[0].one_in(20) {
             let answer = [
                 Answer::Status(500),
                 Answer::Close,

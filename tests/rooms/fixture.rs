@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deltapost::core::elements;
-use deltapost::core::model::{Event, EventType, Item, ItemKind, Notification, PageEnd, Secret};
+use deltapost::core::model::{Event, EventType, Format, Item, ItemKind, Notification, PageEnd, Secret};
 use deltapost::store::{Grant, Key, Look, NewInstance, PageStep, Sharing, Store};
 use jiff::Timestamp;
 
@@ -26,26 +26,29 @@ pub(crate) fn store_with_callback(data_dir: &Path, callback: &str) -> Store {
     let (key, _) = Key::create(data_dir).unwrap();
     assert!(Store::create(data_dir, Sharing::Owner, &key, now()).unwrap());
     let store = Store::open(data_dir, Sharing::Owner, Some(key), Look::Whole).unwrap();
-    let document = elements::parse(&DOCUMENT.replace("CALLBACK", callback)).unwrap();
+    add_instance(&store, "Docs", callback);
+    store
+}
+
+/// Adds an instance of that name, with one resource.
+pub(crate) fn add_instance(store: &Store, name: &str, callback: &str) {
+    let text = DOCUMENT.replace("CALLBACK", callback).replace("Docs", name);
+    let document = elements::parse(&text).unwrap();
     let new = elements::check_new(&document, "https://graph.microsoft.com/v1.0").unwrap();
-    store
-        .create_instance(
-            &NewInstance {
-                name: &new.name,
-                element: new.element,
-                tags: &[],
-                configuration: &document.configuration,
-                settings: &new.settings,
-                grant: &Grant {
-                    refresh_token: Some(Secret::new("refresh-0123")),
-                    access_token: Some(Secret::new("access-0123")),
-                    expires_at: Some(now()),
-                },
-            },
-            now(),
-        )
-        .unwrap();
-    store
+    let grant = Grant {
+        refresh_token: Some(Secret::new("refresh-0123")),
+        access_token: Some(Secret::new("access-0123")),
+        expires_at: Some(now()),
+    };
+    let instance = NewInstance {
+        name: &new.name,
+        element: new.element,
+        tags: &[],
+        configuration: &document.configuration,
+        settings: &new.settings,
+        grant: &grant,
+    };
+    store.create_instance(&instance, now()).unwrap();
 }
 
 pub(crate) fn item(id: &str, parent: &str) -> Item {
@@ -68,6 +71,7 @@ pub(crate) fn notification(event_id: &str) -> Notification {
         raw: Some((0, 2)),
     };
     Notification {
+        format: Format::Elements,
         event_id: event_id.to_owned(),
         body: b"{}".to_vec(),
         events: vec![event],

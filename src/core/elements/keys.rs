@@ -85,10 +85,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     (HEADERS, Kind::Headers),
     (
         FORMAT,
-        Kind::Only(
-            "elements",
-            "CloudEvents are not supported by this version; use `elements`",
-        ),
+        Kind::Choice(&["elements", "cloudevents", "cloudevents-batch"]),
     ),
     (FILTER_TYPES, Kind::EventTypes),
     (FILTER_OBJECTS, Kind::ObjectTypes),

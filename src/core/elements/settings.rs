@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::core::model::{
-    Configuration, ElementKey, EventType, Filter, GrantKind, Interval, MASK, Secret, Settings,
+    Configuration, ElementKey, EventType, Filter, Format, GrantKind, Interval, MASK, Secret, Settings,
 };
 
 use super::document::Document;
 use super::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, CODE, EVENTS_ENABLED, FILTER_OBJECTS, FILTER_PATHS, FILTER_TYPES,
-    GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCOPE, SIGNATURE_KEY,
+    FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCOPE, SIGNATURE_KEY,
     SIGNATURE_KEY_PREVIOUS, TENANT,
 };
 use super::problem::{Problem, Report, listed, quoted};
@@ -71,6 +71,10 @@ pub fn settings(
         signature_key: values.secret(SIGNATURE_KEY),
         signature_key_previous: values.secret(SIGNATURE_KEY_PREVIOUS),
         headers: values.headers(),
+        format: values
+            .text(FORMAT)
+            .and_then(|text| Format::from_text(&text))
+            .unwrap_or(Format::Elements),
         filter: values.filter(),
         interval: values.interval(),
         resources,

@@ -176,7 +176,7 @@ fn all_problems_of_a_configuration_are_told_together() {
         "event.notification.enabled": "yes",
         "event.vendor.type": "webhooks",
         "event.poller.refresh_interval": 0,
-        "event.notification.format": "cloudevents",
+        "event.notification.format": "cloudevent",
         "event.poller.schedule": "*/5 * * * *",
         "event.poller.urls": "events",
         "event.filter.types": ["MOVED"],
@@ -197,8 +197,8 @@ fn all_problems_of_a_configuration_are_told_together() {
             "`event.vendor.type`: `webhooks` is refused: webhooks would need an address that Microsoft can reach from \
              outside; this agent polls: use `polling`",
             "`event.poller.refresh_interval`: expected minutes from 1, got `0`",
-            "`event.notification.format`: `cloudevents` is refused: CloudEvents are not supported by this version; use \
-             `elements`",
+            "`event.notification.format`: expected one of `elements`, `cloudevents`, `cloudevents-batch`, got \
+             `cloudevent`",
             "`event.poller.schedule`: not supported by this version; use `event.poller.refresh_interval`, in minutes",
             "`event.poller.urls`: not supported by this version; name the resources in `event.poller.configuration`",
             "`event.filter.types`: expected `CREATED`, `UPDATED`, `DELETED`, got `MOVED`",

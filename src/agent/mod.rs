@@ -1,5 +1,9 @@
-//! The agent: workers that poll, workers that deliver, and the main loop that keeps house between them. It is asked to
-//! stop through a flag, and stops between two requests.
+//! The agent: workers that poll, workers that deliver, one that tells alerts, and the main loop that keeps house between
+//! them. It is asked to stop through a flag, and stops between two requests.
+
+mod alerts;
+mod command;
+mod housekeeping;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -8,7 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::claims::Claims;
+use self::alerts::Alerter;
+use self::housekeeping::Housekeeper;
+use crate::claims::{Claims, Found};
 use crate::commands::House;
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;
@@ -21,23 +27,20 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long requests that are under way at a stop may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many looks without work go by before the WAL is put away.
-const IDLE_LOOKS: u32 = 20;
-
 /// What `once` came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct OnceReport {
     pub polls: Vec<OncePoll>,
     pub delivery: Tally,
 }
 
 /// One of its polls.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OncePoll {
     pub instance: String,
     pub resource: String,
     /// What it came to, or why it stopped short.
-    pub outcome: Result<PollRecord, String>,
+    pub outcome: Result<PollRecord, PollError>,
 }
 
 /// What the workers share.
@@ -59,6 +62,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
     house.store.resume_interrupted_polls(house.clock.now())?;
     let floor = Floor::new(house, stop);
+    let mut alerter = Alerter::new(house, stop)?;
     thread::scope(|scope| {
         for _ in 0..house.config.schedule.workers {
             scope.spawn(|| floor.employed(|| floor.poll_until_stopped()));
@@ -66,6 +70,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
         for _ in 0..house.config.delivery.workers {
             scope.spawn(|| floor.employed(|| floor.deliverer().work()));
         }
+        scope.spawn(|| floor.employed(|| alerter.work()));
         floor.keep_house();
         floor.polls.ring();
         floor.deliveries.ring();
@@ -84,6 +89,8 @@ pub fn once(
     progress: &(dyn Fn(&str, &PollRecord) + Sync),
 ) -> Result<OnceReport, StoreError> {
     let floor = Floor::new(house, stop);
+    let mut housekeeper = Housekeeper::new(house, stop);
+    housekeeper.look();
     let queue = std::sync::Mutex::new(house.store.polled_resources()?.into_iter());
     let polls = std::sync::Mutex::new(Vec::new());
     let next = || {
@@ -113,7 +120,8 @@ pub fn once(
         report.polls.push(poll?);
     }
     report.delivery = drain(house, stop)?;
-    floor.remove_drained()?;
+    housekeeper.look();
+    Alerter::new(house, stop)?.round();
     Ok(report)
 }
 
@@ -175,6 +183,7 @@ impl<'a> Floor<'a> {
             grants: &self.grants,
             clock: self.house.clock,
             batch: self.house.config.delivery.batch,
+            max_events: self.house.config.outbox.max_events,
             stop: self.stop,
         }
     }
@@ -184,7 +193,7 @@ impl<'a> Floor<'a> {
             store: self.house.store,
             sender: self.house.sender,
             clock: self.house.clock,
-            waits: &self.house.config.delivery.retry,
+            settings: &self.house.config.delivery,
             graph_base: self.house.client.base(),
             claims: &self.deliveries,
             stop: self.stop,
@@ -220,7 +229,7 @@ impl<'a> Floor<'a> {
         let now = self.house.clock.now();
         let claim = self
             .polls
-            .claim(|in_hand| self.next_poll(now, |id| in_hand.contains(&id)))?;
+            .claim(|in_hand| self.next_poll(now, |id| in_hand.holds(id)))?;
         let Some(claim) = claim else { return Ok(false) };
         let depth = claim.work.map_or(Depth::Changes, |request| request.depth);
         let polled = self
@@ -243,7 +252,7 @@ impl<'a> Floor<'a> {
         &self,
         now: Timestamp,
         in_hand: impl Fn(i64) -> bool,
-    ) -> Result<Option<(i64, Option<Request>)>, StoreError> {
+    ) -> Result<Option<Found<Option<Request>>>, StoreError> {
         let asked = self
             .house
             .store
@@ -251,7 +260,11 @@ impl<'a> Floor<'a> {
             .into_iter()
             .find(|ask| !in_hand(ask.resource_id));
         if let Some(request) = asked {
-            return Ok(Some((request.resource_id, Some(request))));
+            return Ok(Some(Found {
+                key: request.resource_id,
+                group: 0,
+                work: Some(request),
+            }));
         }
         let due = self
             .house
@@ -259,7 +272,11 @@ impl<'a> Floor<'a> {
             .due_resources(now)?
             .into_iter()
             .find(|id| !in_hand(*id));
-        Ok(due.map(|id| (id, None)))
+        Ok(due.map(|key| Found {
+            key,
+            group: 0,
+            work: None,
+        }))
     }
 
     fn poll_for_report(
@@ -268,12 +285,9 @@ impl<'a> Floor<'a> {
         progress: &(dyn Fn(&str, &PollRecord) + Sync),
     ) -> Result<OncePoll, StoreError> {
         let (instance, resource) = self.house.store.resource_names(resource_id)?;
-        let outcome = self
-            .poller()
-            .poll(resource_id, Depth::Changes, &mut |record| {
-                progress(&resource, record)
-            })
-            .map_err(|error| error.to_string());
+        let outcome = self.poller().poll(resource_id, Depth::Changes, &mut |record| {
+            progress(&resource, record)
+        });
         Ok(OncePoll {
             instance,
             resource,
@@ -281,35 +295,15 @@ impl<'a> Floor<'a> {
         })
     }
 
-    /// What needs doing between polls and deliveries, until the agent is asked to stop.
+    /// Keeps house until the agent is asked to stop.
     fn keep_house(&self) {
-        let mut idle_looks = 0;
+        let mut housekeeper = Housekeeper::new(self.house, self.stop);
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
-            let kept = self.remove_drained().and_then(|()| {
-                idle_looks = if self.house.store.written_since_asked()? {
-                    0
-                } else {
-                    idle_looks + 1
-                };
-                if idle_looks == IDLE_LOOKS {
-                    self.house.store.checkpoint()
-                } else {
-                    Ok(())
-                }
-            });
-            if let Err(error) = kept {
-                log::error!("could not keep house error={:?}", error.to_string());
+            if housekeeper.look() {
+                self.polls.ring();
             }
         }
-    }
-
-    fn remove_drained(&self) -> Result<(), StoreError> {
-        for (id, name) in self.house.store.drained_deletions()? {
-            self.house.store.remove_instance(id)?;
-            log::info!("instance removed instance={name:?}");
-        }
-        Ok(())
     }
 
     /// Waits for the workers' last requests, but not for ever.

@@ -1,5 +1,8 @@
 //! What the command line, and every other way in, does with instances: create, apply, update, delete, try. Nothing is
-//! half-done: the provider is asked first, and then one transaction writes all.
+//! half-done: the provider is asked first, and then one transaction writes all. What it does with the outbox is in
+//! `outbox`.
+
+mod outbox;
 
 use serde_json::Value;
 
@@ -15,6 +18,8 @@ use crate::graph::auth::{App, AuthError};
 use crate::graph::client::Client;
 use crate::store::{Grant, NewInstance, Store, StoreError};
 
+pub use outbox::{OutboxError, Retried, Which};
+
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -25,6 +30,9 @@ pub enum CommandError {
     SignIn(#[from] AuthError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is asked of the outbox cannot be done.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// Nothing can be sent to the instance's endpoint.
     #[error("could not ping instance `{instance}`: {reason}")]
     NoEndpoint { instance: String, reason: String },
@@ -47,6 +55,7 @@ impl CommandError {
             CommandError::Invalid(_) => Some("correct all of these; nothing was changed".to_owned()),
             CommandError::SignIn(error) => Some(error.hint().to_owned()),
             CommandError::Store(error) => error.hint(),
+            CommandError::Outbox(error) => error.hint(),
             CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
             CommandError::EventsOff(name) => Some(format!(
                 "turn them on: `deltapost instance update '{name}' --set event.notification.enabled=true`"
@@ -59,7 +68,10 @@ impl CommandError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            CommandError::Invalid(_) | CommandError::EventsOff(_) | CommandError::NoSuchResource { .. }
+            CommandError::Invalid(_)
+                | CommandError::Outbox(_)
+                | CommandError::EventsOff(_)
+                | CommandError::NoSuchResource { .. }
         )
     }
 }
@@ -189,18 +201,13 @@ impl House<'_> {
         };
         let ping = payload::ping(&origin, clock::new_event_id(now));
         let base = self.client.base();
-        let answer = deliver::send_once(
-            self.sender,
-            self.clock,
-            &instance,
-            base,
-            &ping.event_id,
-            &ping.body,
-        )
-        .map_err(|reason| CommandError::NoEndpoint {
-            instance: instance.name.clone(),
-            reason,
-        })?;
+        let answer =
+            deliver::send_once(self.sender, self.clock, &instance, base, &ping).map_err(|reason| {
+                CommandError::NoEndpoint {
+                    instance: instance.name.clone(),
+                    reason,
+                }
+            })?;
         Ok((instance, answer))
     }
 

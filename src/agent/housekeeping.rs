@@ -1,0 +1,227 @@
+//! What needs doing between polls and deliveries: the outbox is kept within its bounds, what is delivered goes in its
+//! time, space goes back to the disk. Each step is small and gives way to those who poll and deliver.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::commands::House;
+use crate::core::bounds::{self, Limits, PausedBy, Verdict};
+use crate::store::StoreError;
+
+/// How many looks without work go by before the WAL is put away.
+const IDLE_LOOKS: u32 = 20;
+
+/// How many looks go by between two rounds of removal.
+const PURGE_LOOKS: u32 = 20;
+
+/// How long one round may take before the house is looked after again.
+const PURGE_SPAN: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long a command may wait for its answer before its request is forgotten.
+const REQUEST_AGE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Keeps the house. One for each agent.
+#[derive(Debug)]
+pub(super) struct Housekeeper<'a> {
+    house: &'a House<'a>,
+    stop: &'a AtomicBool,
+    idle_looks: u32,
+    looks_to_purge: u32,
+    /// How large the database was when an instance was last paused for it.
+    paused_at: Option<u64>,
+    /// Something was resumed in this look.
+    resumed: bool,
+    /// What has been complained of since the last look without a complaint: said once.
+    complaints: BTreeSet<String>,
+}
+
+impl<'a> Housekeeper<'a> {
+    pub(super) fn new(house: &'a House<'a>, stop: &'a AtomicBool) -> Housekeeper<'a> {
+        Housekeeper {
+            house,
+            stop,
+            idle_looks: 0,
+            looks_to_purge: 0,
+            paused_at: None,
+            resumed: false,
+            complaints: BTreeSet::new(),
+        }
+    }
+
+    /// Looks after everything once. Returns whether polls are due again that had waited for the outbox.
+    pub(super) fn look(&mut self) -> bool {
+        self.resumed = false;
+        let mut well = true;
+        // What keeps one step from its work need not keep the others.
+        let kept = [
+            self.remove_drained(),
+            self.keep_bounds(),
+            self.purge(),
+            self.put_wal_away(),
+        ];
+        for step in kept {
+            if let Err(error) = step {
+                well = false;
+                let error = error.to_string();
+                if self.complaints.insert(error.clone()) {
+                    log::error!("could not keep house error={error:?}");
+                }
+            }
+        }
+        if well {
+            self.complaints.clear();
+        }
+        self.resumed
+    }
+
+    /// Removes the instances that were deleted and are drained by now.
+    fn remove_drained(&mut self) -> Result<(), StoreError> {
+        for (id, name) in self.house.store.drained_deletions()? {
+            self.house.store.remove_instance(id)?;
+            log::info!("instance removed instance={name:?}");
+        }
+        Ok(())
+    }
+
+    /// Pauses and resumes polling by the outbox's bounds. A database at its bound first loses what is delivered.
+    fn keep_bounds(&mut self) -> Result<(), StoreError> {
+        let (store, limits) = (self.house.store, self.limits());
+        let mut used = store.used_bytes()?;
+        if limits.is_full(used) {
+            used = self.make_room(&limits)?;
+        }
+        let backlogs = store.backlogs()?;
+        if !backlogs
+            .iter()
+            .any(|backlog| backlog.paused_by == Some(PausedBy::MaxBytes))
+        {
+            self.paused_at = None;
+        }
+        let now = self.house.clock.now();
+        for verdict in bounds::judge(&backlogs, used, self.paused_at, &limits) {
+            let (Verdict::Pause(id, _) | Verdict::Resume(id)) = verdict;
+            let Some(backlog) = backlogs.iter().find(|backlog| backlog.instance_id == id) else {
+                continue;
+            };
+            let (instance, events) = (&backlog.instance, backlog.events);
+            match verdict {
+                Verdict::Pause(id, by) => {
+                    if by == PausedBy::MaxBytes {
+                        self.paused_at = Some(used);
+                    }
+                    if store.pause(id, by, now)? {
+                        log::warn!(
+                            "polling paused, the outbox is full instance={instance:?} by={by} events={events} used_bytes={used}"
+                        );
+                    }
+                }
+                Verdict::Resume(id) => {
+                    store.resume(id, now)?;
+                    self.resumed = true;
+                    log::info!("polling resumed instance={instance:?} events={events} used_bytes={used}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the WAL away, and if that is not enough removes what is delivered, oldest first, until the database is
+    /// below 90 % of its bound. Returns its size then.
+    fn make_room(&self, limits: &Limits) -> Result<u64, StoreError> {
+        let store = self.house.store;
+        store.checkpoint()?;
+        let mut used = store.used_bytes()?;
+        let mut purged = 0;
+        if limits.is_full(used) {
+            while !limits.is_roomy(used) && !self.stopping() {
+                let removed = self.giving_way(|| store.purge_delivered(Timestamp::MAX))?;
+                if removed == 0 {
+                    break;
+                }
+                purged += removed;
+                store.checkpoint()?;
+                used = store.used_bytes()?;
+            }
+        }
+        if purged > 0 {
+            log::info!(
+                "delivered notifications removed to make room notifications={purged} used_bytes={used}"
+            );
+        }
+        Ok(used)
+    }
+
+    /// Removes what has been kept for long enough, and gives free space back.
+    fn purge(&mut self) -> Result<(), StoreError> {
+        if self.looks_to_purge > 0 {
+            self.looks_to_purge -= 1;
+            return Ok(());
+        }
+        let store = self.house.store;
+        let began = self.house.clock.now();
+        let ago = |age: SignedDuration| began.saturating_sub(age).unwrap_or(Timestamp::MIN);
+        let keep = SignedDuration::try_from(self.house.config.outbox.keep_delivered);
+        let before = keep.map_or(Timestamp::MIN, ago);
+        store.purge_requests(ago(REQUEST_AGE))?;
+        let mut purged = 0;
+        while self.may_go_on(began) {
+            let removed = self.giving_way(|| store.purge_delivered(before))?;
+            if removed == 0 {
+                break;
+            }
+            purged += removed;
+        }
+        let mut given_back = false;
+        while self.may_go_on(began) && self.giving_way(|| store.give_back())? {
+            given_back = true;
+        }
+        if given_back {
+            store.checkpoint()?;
+        }
+        if purged > 0 {
+            log::debug!("delivered notifications removed notifications={purged}");
+        }
+        // What a round did not come to is next.
+        self.looks_to_purge = if self.may_go_on(began) { PURGE_LOOKS } else { 0 };
+        Ok(())
+    }
+
+    fn put_wal_away(&mut self) -> Result<(), StoreError> {
+        self.idle_looks = match self.house.store.written_since_asked()? {
+            true => 0,
+            false => self.idle_looks.saturating_add(1),
+        };
+        if self.idle_looks == IDLE_LOOKS {
+            self.house.store.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Runs one write, then rests for as long as it took: who polls or delivers gets half of the time at least.
+    fn giving_way<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let clock = self.house.clock;
+        let began = clock.now();
+        let result = write()?;
+        let took = clock.now().duration_since(began);
+        clock.sleep(took.try_into().unwrap_or(Duration::ZERO));
+        Ok(result)
+    }
+
+    fn may_go_on(&self, began: Timestamp) -> bool {
+        !self.stopping() && self.house.clock.now().duration_since(began) < PURGE_SPAN
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_events: self.house.config.outbox.max_events,
+            max_bytes: self.house.config.outbox.max_bytes,
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,281 @@
+//! How much room the outbox takes and how it is given back: sizes, pauses, and the removal of what is delivered. Who
+//! pauses is decided in `core::bounds`.
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use super::{Store, StoreError, known, lock};
+use crate::core::bounds::{Backlog, PausedBy};
+use crate::core::model::time_text;
+
+/// Rows that one transaction removes: notifications, their events and their attempts.
+const PURGED: i64 = 1_000;
+
+/// Bytes of bodies that one transaction removes.
+const PURGED_BYTES: i64 = 2 << 20;
+
+/// Pages that are given back to the disk at a time.
+const GIVEN_BACK: i64 = 256;
+
+/// An instance whose polling waits for the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PausedRow {
+    pub instance: String,
+    pub paused_by: String,
+    pub paused_since: String,
+    /// Pending and dead.
+    pub backlog_events: i64,
+}
+
+impl Store {
+    /// The instances whose polling waits for the outbox.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn paused_instances(&self) -> Result<Vec<PausedRow>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(
+                "SELECT name, paused_by, paused_since, backlog_events FROM instance
+                  WHERE paused_by IS NOT NULL ORDER BY id",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(PausedRow {
+                    instance: row.get(0)?,
+                    paused_by: row.get(1)?,
+                    paused_since: row.get(2)?,
+                    backlog_events: row.get(3)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The bytes that the database takes on the disk, with its WAL and without its free pages.
+    ///
+    /// # Errors
+    /// When the database or its WAL cannot be read.
+    pub fn used_bytes(&self) -> Result<u64, StoreError> {
+        let (pages, free, size) = self.read(|connection| {
+            Ok((
+                pages(connection)?,
+                free_pages(connection)?,
+                page_size(connection)?,
+            ))
+        })?;
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        let wal = match std::fs::metadata(&wal) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(source) => return Err(StoreError::file("look at", wal.as_ref(), source)),
+        };
+        Ok(pages.saturating_sub(free).max(0).cast_unsigned() * size.cast_unsigned() + wal)
+    }
+
+    /// What is not delivered, of every instance.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, name, backlog_events, backlog_bytes, paused_by FROM instance ORDER BY id",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut backlogs = Vec::new();
+            while let Some(row) = rows.next()? {
+                backlogs.push(Backlog {
+                    instance_id: row.get("id")?,
+                    instance: row.get("name")?,
+                    events: unsigned(row, "backlog_events")?,
+                    bytes: unsigned(row, "backlog_bytes")?,
+                    paused_by: paused_by(row)?,
+                });
+            }
+            Ok(backlogs)
+        })
+    }
+
+    /// Whether polling of an instance has to wait, for what polls ask between two pages. It is paused here when its
+    /// backlog has come to `max_events`.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn pause_if_full(
+        &self,
+        instance_id: i64,
+        max_events: u64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (paused, full): (bool, bool) = self.read(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT paused_by IS NOT NULL, backlog_events >= ?2 FROM instance WHERE id = ?1",
+                )?
+                .query_row((instance_id, signed(max_events)), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?)
+        })?;
+        if full && !paused {
+            self.pause(instance_id, PausedBy::MaxEvents, now)?;
+        }
+        Ok(paused || full)
+    }
+
+    /// Lets polling of an instance wait. Returns whether it did not before.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn pause(&self, instance_id: i64, by: PausedBy, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(|connection| {
+            let paused = connection.execute(
+                "UPDATE instance SET paused_by = ?2, paused_since = ?3 WHERE id = ?1 AND paused_by IS NULL",
+                (instance_id, by.as_str(), time_text(now)),
+            )?;
+            Ok(paused > 0)
+        })
+    }
+
+    /// Lets polling of an instance go on; polls that its pause has cut off are due at once.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn resume(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET paused_by = NULL, paused_since = NULL WHERE id = ?1",
+                [instance_id],
+            )?;
+            connection.execute(
+                "UPDATE resource SET next_poll_at = ?2
+                  WHERE instance_id = ?1 AND next_poll_at > ?2
+                    AND 'paused' = (SELECT outcome FROM poll WHERE resource_id = resource.id
+                                     ORDER BY id DESC LIMIT 1)",
+                (instance_id, time_text(now)),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Removes notifications that were delivered before `before`, oldest first, in one transaction of at most a
+    /// thousand rows and 2 MiB of bodies. Returns how many.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn purge_delivered(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let before = time_text(before);
+        let ids = self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, 1 + event_count + min(attempts, 20), length(body) FROM outbox
+                  WHERE state = 'delivered' AND delivered_at < ?1
+                  ORDER BY delivered_at LIMIT ?2",
+            )?;
+            let mut rows = statement.query((&before, PURGED))?;
+            let mut ids: Vec<i64> = Vec::new();
+            let (mut removed, mut bytes) = (0, 0);
+            while let Some(row) = rows.next()? {
+                removed += row.get::<_, i64>(1)?;
+                bytes += row.get::<_, i64>(2)?;
+                if !ids.is_empty() && (removed > PURGED || bytes > PURGED_BYTES) {
+                    break;
+                }
+                ids.push(row.get(0)?);
+            }
+            Ok(ids)
+        })?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        self.write(|connection| {
+            // It may have been made to wait again since it was chosen.
+            let mut remove =
+                connection.prepare_cached("DELETE FROM outbox WHERE id = ?1 AND state = 'delivered'")?;
+            ids.iter()
+                .try_fold(0, |gone, id| Ok(gone + remove.execute([id])?))
+        })
+    }
+
+    /// Removes what commands asked for before `before`: who waited for an answer is gone. Returns how many.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn purge_requests(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let before = time_text(before);
+        let any: bool = self.read(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM request WHERE created_at < ?1)")?
+                .query_row([&before], |row| row.get(0))?)
+        })?;
+        if !any {
+            return Ok(0);
+        }
+        self.write(|connection| {
+            Ok(connection.execute(
+                "DELETE FROM request WHERE id IN (SELECT id FROM request WHERE created_at < ?1 LIMIT ?2)",
+                (&before, PURGED),
+            )?)
+        })
+    }
+
+    /// Gives one step of free pages back to the disk, as far as there are more than the tenth that is kept for what
+    /// comes next. Returns whether there were; the file itself shrinks at the next checkpoint.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn give_back(&self) -> Result<bool, StoreError> {
+        let writer = lock(&self.writer);
+        let kept = (pages(&writer)? / 10).max(GIVEN_BACK);
+        let step = (free_pages(&writer)? - kept).min(GIVEN_BACK);
+        if step > 0 {
+            // Each step of the statement is one page.
+            let mut vacuum = writer.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+            let mut rows = vacuum.query([])?;
+            while rows.next()?.is_some() {}
+        }
+        Ok(step > 0)
+    }
+
+    /// The space of the data directory's file system, free for this user and in all, in bytes.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn disk_space(&self) -> Result<(u64, u64), StoreError> {
+        let directory = self.path.parent().unwrap_or(&self.path);
+        let system = nix::sys::statvfs::statvfs(directory)
+            .map_err(|errno| StoreError::file("look at the file system of", directory, errno.into()))?;
+        let unit = system.fragment_size() as u64;
+        Ok((
+            unit * system.blocks_available() as u64,
+            unit * system.blocks() as u64,
+        ))
+    }
+}
+
+fn pages(connection: &rusqlite::Connection) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, "page_count", |row| row.get(0))?)
+}
+
+fn free_pages(connection: &rusqlite::Connection) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?)
+}
+
+fn page_size(connection: &rusqlite::Connection) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, "page_size", |row| row.get(0))?)
+}
+
+/// Reads `paused_by` of an instance's row.
+pub(super) fn paused_by(row: &Row<'_>) -> Result<Option<PausedBy>, StoreError> {
+    let text: Option<String> = row.get("paused_by")?;
+    text.map(|text| known("paused_by", &text, PausedBy::from_text))
+        .transpose()
+}
+
+/// Reads a count.
+pub(super) fn unsigned(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
+    Ok(row.get::<_, i64>(column)?.max(0).cast_unsigned())
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
