@@ -251,7 +251,7 @@ fn posted(site: &Site, threads: usize) -> f64 {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    let sender = Sender::new(PATIENCE, None, None).unwrap();
+    let sender = Sender::new(PATIENCE, None, None, &[]).unwrap();
     let (url, key) = (Secret::new(site.receiver.url()), Secret::new(KEY));
     let post = &|(event_id, body): &(String, Vec<u8>)| {
         let signed = sign::headers(&[&key], event_id, SystemClock.now(), body);
