@@ -36,7 +36,11 @@ CREATE TABLE instance (
   grant_state      TEXT NOT NULL DEFAULT 'ok'
                    CONSTRAINT grant_state_is_known CHECK (grant_state IN ('ok', 'login_required')),
   grant_error      TEXT,
+  renewal_holder   TEXT,
+  renewal_until    TEXT,
   throttled_until  TEXT,
+  throttles        INTEGER NOT NULL DEFAULT 0,
+  clock_skew_minutes INTEGER,
   backlog_events   INTEGER NOT NULL DEFAULT 0,
   backlog_bytes    INTEGER NOT NULL DEFAULT 0,
   paused_by        TEXT CONSTRAINT paused_by_is_known CHECK (paused_by IN ('max_events', 'max_bytes')),
@@ -75,6 +79,8 @@ CREATE TABLE resource (
   started_at       TEXT NOT NULL,
   drive_id         TEXT,
   root_id          TEXT,
+  compared_items   INTEGER,
+  held             TEXT CONSTRAINT held_is_known CHECK (held IN ('deletions', 'drive')),
   last_poll_at     TEXT,
   last_success_at  TEXT,
   next_poll_at     TEXT,
@@ -200,7 +206,8 @@ CREATE TABLE poll (
   events       INTEGER NOT NULL,
   unchanged    INTEGER NOT NULL,
   filtered     INTEGER NOT NULL,
-  error        TEXT
+  error        TEXT,
+  note         TEXT
 );
 
 CREATE INDEX poll_by_resource ON poll (resource_id, id);
@@ -210,7 +217,7 @@ CREATE TABLE request (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
   resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
   depth        TEXT NOT NULL
-               CONSTRAINT depth_is_known CHECK (depth IN ('changes', 'resync', 'rebaseline')),
+               CONSTRAINT depth_is_known CHECK (depth IN ('changes', 'resync', 'accepted resync', 'rebaseline')),
   state        TEXT NOT NULL DEFAULT 'waiting'
                CONSTRAINT request_state_is_known CHECK (state IN ('waiting', 'done')),
   created_at   TEXT NOT NULL,
@@ -224,7 +231,8 @@ CREATE TABLE alert (
   id               INTEGER PRIMARY KEY,
   alert            TEXT NOT NULL
                    CONSTRAINT alert_is_known
-                   CHECK (alert IN ('endpoint_disabled', 'login_required', 'outbox_full', 'resource_failing', 'disk')),
+                   CHECK (alert IN ('endpoint_disabled', 'login_required', 'outbox_full', 'resource_failing', 'resource_held',
+                                    'disk')),
   subject_key      TEXT NOT NULL,
   subject          TEXT NOT NULL,
   state            TEXT NOT NULL CONSTRAINT alert_state_is_known CHECK (state IN ('raised', 'cleared')),
@@ -302,8 +310,10 @@ SELECT i.name AS instance,
          WHEN i.deleting_since IS NOT NULL THEN 'deleting'
          WHEN i.grant_state = 'login_required' THEN 'login required'
          WHEN i.events_enabled = 0 THEN 'events off'
+         WHEN r.held IS NOT NULL THEN 'held'
          WHEN i.enabled = 0 THEN 'disabled'
          WHEN i.paused_by IS NOT NULL THEN 'paused'
+         WHEN i.throttled_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') THEN 'throttled'
          WHEN r.failures > 0 THEN 'failing'
          WHEN r.last_success_at IS NULL THEN 'not polled yet'
          ELSE 'ok'
@@ -314,7 +324,8 @@ SELECT i.name AS instance,
        r.next_poll_at,
        i.throttled_until,
        r.failures,
-       coalesce(r.last_error, i.grant_error) AS last_error,
+       coalesce(i.grant_error, r.last_error) AS last_error,
+       i.clock_skew_minutes,
        (SELECT count(*) FROM outbox o WHERE o.instance_id = i.id AND o.state = 'pending') AS pending,
        (SELECT count(*) FROM outbox o WHERE o.instance_id = i.id AND o.state = 'dead') AS dead,
        (SELECT o.created_at

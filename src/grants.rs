@@ -1,14 +1,17 @@
-//! A usable access token for an account: renewed early, by one at a time, and kept durably before it is first used,
-//! since the provider may take the old refresh token out of use with the renewal.
+//! A usable access token for an account: renewed early, by one at a time in all processes, and kept durably before it is
+//! first used, since the provider may take the old refresh token out of use with the renewal.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
-use crate::graph::auth::{App, AuthError, Tokens};
+use crate::core::{backoff, elements};
+use crate::graph::auth::{App, AuthError, LONGEST_REQUEST, Tokens};
 use crate::graph::client::Client;
 use crate::killpoint;
 use crate::store::{Grant, Store, StoreError};
@@ -16,10 +19,24 @@ use crate::store::{Grant, Store, StoreError};
 /// How long before its end an access token is renewed.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
 
+/// How long the right to renew a grant lasts: longer than a request, the lookup of a name included.
+const RIGHT: SignedDuration = SignedDuration::from_mins(2);
+const _: () = assert!(LONGEST_REQUEST.as_secs() * 2 <= RIGHT.as_secs() as u64);
+
+/// How often it is looked whether another process has finished.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A grant that nobody uses is renewed this often; the provider lets it die after 90 idle days.
+const IDLE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Whoever holds the data directory's lock renews under this name: there is one such process at a time, and a new one
+/// takes up at once what a dead one has left.
+const AGENT: &str = "agent";
+
 /// Why there is no access token.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// A person must sign in again; nothing was requested.
+    /// A person must act first; nothing was requested.
     #[error("instance `{0}` must sign in again")]
     LoginRequired(String),
     /// The configuration lacks what a renewal needs.
@@ -28,6 +45,9 @@ pub enum GrantError {
     /// The provider refused or did not answer.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// Another process has been replacing the grant for too long.
+    #[error("the grant of instance `{0}` is being replaced by another process")]
+    Busy(String),
     /// The grant could not be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,10 +58,12 @@ impl GrantError {
     pub fn hint(&self) -> Option<String> {
         match self {
             GrantError::LoginRequired(name) => Some(format!(
-                "sign in again and pass the new code: `deltapost instance update '{name}' --set providerData.code=@FILE`"
+                "`deltapost instance show '{name}'` says why; `deltapost login '{name}'`, or pass a new code: \
+                 `deltapost instance update '{name}' --set providerData.code=@FILE`"
             )),
             GrantError::Incomplete { .. } => Some("add it with `deltapost instance update`".to_owned()),
             GrantError::Auth(error) => Some(error.hint().to_owned()),
+            GrantError::Busy(_) => Some("it is tried again at the next poll".to_owned()),
             GrantError::Store(error) => error.hint(),
         }
     }
@@ -53,18 +75,29 @@ pub struct Grants<'a> {
     store: &'a Store,
     client: &'a Client,
     clock: &'a dyn Clock,
-    /// One lock an instance, held while its grant is renewed.
+    /// Under which name this process renews.
+    holder: String,
+    /// One lock an instance, held while its grant is renewed: threads of one process share a name.
     renewals: Mutex<HashMap<i64, Arc<Mutex<()>>>>,
 }
 
 impl<'a> Grants<'a> {
-    /// Grants kept in `store`, renewed through `client`.
+    /// Grants kept in `store`, renewed through `client`, for the process that holds the data directory's lock.
     pub fn new(store: &'a Store, client: &'a Client, clock: &'a dyn Clock) -> Grants<'a> {
         Grants {
             store,
             client,
             clock,
+            holder: AGENT.to_owned(),
             renewals: Mutex::default(),
+        }
+    }
+
+    /// The same for a command, which may run beside the agent.
+    pub fn for_command(store: &'a Store, client: &'a Client, clock: &'a dyn Clock) -> Grants<'a> {
+        Grants {
+            holder: clock::new_token(),
+            ..Grants::new(store, client, clock)
         }
     }
 
@@ -72,73 +105,166 @@ impl<'a> Grants<'a> {
     /// the one that the provider has just answered with 401.
     ///
     /// # Errors
-    /// `LoginRequired` when a person must sign in; the instance is marked so, and nothing is requested until then.
-    pub fn access_token(
-        &self,
-        instance: &Instance,
-        settings: &Settings,
-        refused: Option<&Secret>,
-    ) -> Result<Secret, GrantError> {
-        if instance.grant_state == GrantState::LoginRequired {
+    /// `LoginRequired` when a person must act; the instance is marked so, and nothing is requested until then.
+    pub fn access_token(&self, instance: &Instance, refused: Option<&Secret>) -> Result<Secret, GrantError> {
+        let at_hand = || -> Result<(Grant, Option<Secret>), GrantError> {
+            let grant = self.store.grant(instance.id)?;
+            let token = usable(&grant, self.clock.now())
+                .filter(|token| Some(*token) != refused)
+                .cloned();
+            Ok((grant, token))
+        };
+        if self.store.grant_state(instance.id)? == GrantState::LoginRequired {
             return Err(GrantError::LoginRequired(instance.name.clone()));
         }
-        let renewal = self.renewal_of(instance.id);
-        let _alone = renewal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // Read behind the lock: another poll of this account may just have renewed it.
-        let grant = self.store.grant(instance.id)?;
-        let now = self.clock.now();
-        match usable(&grant, now).filter(|token| Some(*token) != refused) {
-            Some(token) => Ok(token.clone()),
-            None => self.renew(instance, settings, &grant),
+        if let (_, Some(token)) = at_hand()? {
+            return Ok(token);
         }
+        self.alone(instance, || {
+            // Looked at again behind the lock: another poll of this account, or a command, may have been faster.
+            if self.store.grant_state(instance.id)? == GrantState::LoginRequired {
+                return Err(GrantError::LoginRequired(instance.name.clone()));
+            }
+            match at_hand()? {
+                (_, Some(token)) => Ok(token),
+                (grant, None) => self.renew(instance, &grant),
+            }
+        })
     }
 
-    fn renew(&self, instance: &Instance, settings: &Settings, grant: &Grant) -> Result<Secret, GrantError> {
+    /// Runs `work` while nobody else renews or replaces the grant of `instance`, in whichever process.
+    ///
+    /// # Errors
+    /// `Busy` when another process does not come to an end; those of `work`.
+    pub fn alone<T, E: From<GrantError> + From<StoreError>>(
+        &self,
+        instance: &Instance,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let renewal = self.renewal_of(instance.id);
+        let _alone = renewal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let give_up = self.after(RIGHT);
+        while !self.take_right(instance.id)? {
+            if self.clock.now() >= give_up {
+                return Err(GrantError::Busy(instance.name.clone()).into());
+            }
+            self.clock.sleep(LOOK);
+        }
+        let done = work();
+        self.store.give_renewal_up(instance.id, &self.holder)?;
+        done
+    }
+
+    /// Renews the grants that nobody has used for a week, those of paused instances most of all. What fails is logged,
+    /// and marked like any failed renewal.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn renew_idle(&self, stop: &AtomicBool) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let before = now.saturating_sub(IDLE).unwrap_or(Timestamp::MIN);
+        for id in self.store.idle_grants(before, now)? {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let instance = self.store.instance(id)?;
+            let renewed = self.alone(&instance, || {
+                let grant = self.store.grant(id)?;
+                self.renew(&instance, &grant)
+            });
+            match renewed {
+                Ok(_) => log::info!("idle grant renewed instance={:?}", instance.name),
+                Err(GrantError::Store(error)) => return Err(error),
+                Err(error) => log::warn!(
+                    "idle grant not renewed instance={:?} error={:?}",
+                    instance.name,
+                    error.to_string()
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps that the provider has turned a request of this account away, Graph or the token endpoint, `asked` for so
+    /// long a pause or not for how long. Returns its end.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn leave_alone(&self, instance_id: i64, asked: Option<Duration>) -> Result<Timestamp, StoreError> {
+        let throttles = self.store.throttling(instance_id)?.throttles;
+        let wait = backoff::pause(asked, throttles, clock::draw());
+        let until = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        self.store.throttle(instance_id, until, true)?;
+        Ok(until)
+    }
+
+    fn renew(&self, instance: &Instance, grant: &Grant) -> Result<Secret, GrantError> {
         let lacks = |what| GrantError::Incomplete {
             instance: instance.name.clone(),
             what,
         };
-        let app = App::of(settings).ok_or_else(|| lacks("oauth.api.key"))?;
-        let renewed = match settings.grant {
-            GrantKind::ClientCredentials => self.client.client_credentials(&app, self.clock),
-            GrantKind::AuthorizationCode => {
-                let token = grant
-                    .refresh_token
-                    .as_ref()
-                    .ok_or_else(|| lacks("refresh token"))?;
-                self.client.refresh(&app, token, self.clock)
+        // Read anew: the poll may have begun hours ago, and the app have another secret by now.
+        let settings = self
+            .settings(instance.id)?
+            .ok_or_else(|| lacks("valid configuration"))?;
+        let app = App::of(&settings).ok_or_else(|| lacks("oauth.api.key"))?;
+        killpoint::reached("renewing");
+        let renewed = match (settings.grant, &grant.refresh_token) {
+            (GrantKind::ClientCredentials, _) => self.client.client_credentials(&app, self.clock),
+            (GrantKind::AuthorizationCode, Some(token)) => {
+                let renewed = self.client.refresh(&app, token, self.clock);
+                // An answer without a new one leaves the old one in use, and fresh.
+                renewed.map(|mut tokens| {
+                    tokens.refresh_token.get_or_insert_with(|| token.clone());
+                    tokens
+                })
+            }
+            (GrantKind::AuthorizationCode, None) => {
+                let reason = "it holds no refresh token: sign in with the scope `offline_access`";
+                self.store.require_login(instance.id, &self.holder, reason)?;
+                return Err(lacks("refresh token"));
             }
         };
         let tokens = match renewed {
             Err(error @ (AuthError::LoginRequired { .. } | AuthError::InvalidClient { .. })) => {
-                self.store.require_login(instance.id, &error.to_string())?;
-                log::error!(
-                    "login required instance={:?} error={:?}",
-                    instance.name,
-                    error.to_string()
-                );
+                let reason = format!("{error}; {}", error.hint());
+                self.store.require_login(instance.id, &self.holder, &reason)?;
+                log::error!("login required instance={:?} error={reason:?}", instance.name);
                 return Err(error.into());
             }
-            Err(
-                error @ AuthError::Throttled {
-                    retry_after: Some(wait),
-                },
-            ) => {
-                let until = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-                self.store.throttle(instance.id, until)?;
-                return Err(error.into());
+            Err(AuthError::Throttled { retry_after }) => {
+                self.leave_alone(instance.id, retry_after)?;
+                return Err(AuthError::Throttled { retry_after }.into());
             }
             other => other?,
         };
         killpoint::reached("renewed");
         let now = self.clock.now();
         let renewed = granted(tokens, now);
-        self.store.save_grant(instance.id, &renewed, now)?;
+        self.store.save_grant(instance.id, &self.holder, &renewed, now)?;
         killpoint::reached("grant kept");
         log::debug!("grant renewed instance={:?}", instance.name);
         renewed
             .access_token
             .ok_or_else(|| GrantError::LoginRequired(instance.name.clone()))
+    }
+
+    fn settings(&self, instance_id: i64) -> Result<Option<Settings>, StoreError> {
+        let Instance {
+            element,
+            configuration,
+            ..
+        } = self.store.instance(instance_id)?;
+        Ok(elements::settings(element, &configuration, self.client.base()).ok())
+    }
+
+    fn take_right(&self, instance_id: i64) -> Result<bool, StoreError> {
+        self.store
+            .take_renewal(instance_id, &self.holder, self.clock.now(), self.after(RIGHT))
+    }
+
+    fn after(&self, wait: SignedDuration) -> Timestamp {
+        self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
     }
 
     fn renewal_of(&self, instance_id: i64) -> Arc<Mutex<()>> {

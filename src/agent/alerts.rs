@@ -100,6 +100,7 @@ impl<'a> Alerter<'a> {
             logins,
             paused,
             failing,
+            held,
         } = store.sick()?;
         let limits = Limits {
             max_events: outbox.max_events,
@@ -111,6 +112,7 @@ impl<'a> Alerter<'a> {
             logins,
             paused,
             failing,
+            held,
             database: DatabaseSize {
                 is_full_of_items: limits.is_full(used) && !limits.is_mostly_backlog(&store.backlogs()?),
                 is_tight: !limits.is_roomy(used),

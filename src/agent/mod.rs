@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long requests that are under way at a stop may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether a grant dies of idleness.
+const IDLE_GRANTS: Duration = Duration::from_secs(60 * 60);
+
 /// What `once` came to.
 #[derive(Debug, Default)]
 pub struct OnceReport {
@@ -70,6 +73,7 @@ pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
         for _ in 0..house.config.delivery.workers {
             scope.spawn(|| floor.employed(|| floor.deliverer().work()));
         }
+        scope.spawn(|| floor.employed(|| floor.keep_grants()));
         scope.spawn(|| floor.employed(|| alerter.work()));
         floor.keep_house();
         floor.polls.ring();
@@ -120,6 +124,7 @@ pub fn once(
         report.polls.push(poll?);
     }
     report.delivery = drain(house, stop)?;
+    floor.grants.renew_idle(stop)?;
     housekeeper.look();
     Alerter::new(house, stop)?.round();
     Ok(report)
@@ -302,6 +307,20 @@ impl<'a> Floor<'a> {
             self.house.clock.sleep(LOOK);
             if housekeeper.look() {
                 self.polls.ring();
+            }
+        }
+    }
+
+    /// Keeps grants alive that no poll uses, until the agent is asked to stop.
+    fn keep_grants(&self) {
+        while !self.stopping() {
+            if let Err(error) = self.grants.renew_idle(self.stop) {
+                log::error!("could not renew idle grants error={:?}", error.to_string());
+            }
+            let mut waited = Duration::ZERO;
+            while waited < IDLE_GRANTS && !self.stopping() {
+                self.house.clock.sleep(LOOK);
+                waited += LOOK;
             }
         }
     }

@@ -114,6 +114,18 @@ pub(super) enum Command {
   deltapost poll 1 --resource events --resync")]
     Poll(PollArgs),
 
+    /// Sign in to an instance's account from a box without a browser, or again after its grant was revoked.
+    ///
+    /// Shows a page and a code for whoever has a browser, and waits. Polling then goes on from where it stood. The agent
+    /// may run meanwhile.
+    #[command(after_help = "Examples:
+  deltapost login 'Finance OneDrive'")]
+    Login {
+        /// The instance's id or name.
+        #[arg(value_name = "ID|NAME")]
+        instance: String,
+    },
+
     /// Show what was written to the outbox and what became of it; retry, discard and replay it.
     Outbox(OutboxArgs),
 }
@@ -239,7 +251,11 @@ pub(super) struct PollArgs {
     #[arg(long, conflicts_with = "rebaseline")]
     pub(super) resync: bool,
 
-    /// Forget what is known and learn what exists anew, silently.
+    /// Announce the differences even where most of what is known would be deleted.
+    #[arg(long, requires = "resync")]
+    pub(super) accept: bool,
+
+    /// Forget what is known and learn what exists anew, silently, also when the account shows another drive.
     #[arg(long)]
     pub(super) rebaseline: bool,
 }

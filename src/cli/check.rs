@@ -120,6 +120,16 @@ fn look_inside(opened: &Opened, found: &mut Vec<Failure>) -> Result<String, Fail
     let instances = store.instances()?;
     for instance in &instances {
         look_at_instance(opened, instance, found);
+        let held = store.health(&instance.name)?.into_iter();
+        found.extend(held.filter(|row| row.health == "held").map(|row| {
+            let (resource, name) = (shown(&row.resource), shown(&instance.name));
+            let why = shown(&row.last_error.unwrap_or_default());
+            let hint = format!("`deltapost poll {}` says what to do", instance.id);
+            Failure::failed(
+                format!("resource `{resource}` of `{name}` waits for a person: {why}"),
+                Some(hint),
+            )
+        }));
     }
     Ok(format!(
         "all is well: {} in `{}`\n",
@@ -152,8 +162,9 @@ fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failur
     }
     if instance.grant_state == GrantState::LoginRequired {
         let hint = format!(
-            "sign in again and pass the new code: `deltapost instance update {} --set providerData.code=@FILE`",
-            instance.id
+            "sign in again: `deltapost login {id}`, or pass a new code: `deltapost instance update {id} --set \
+             providerData.code=@FILE`; `deltapost instance show {id}` says why",
+            id = instance.id
         );
         found.push(Failure::failed(
             format!("instance `{name}` must sign in again"),

@@ -62,7 +62,7 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
         base: &config.microsoft.graph,
         authority: &config.microsoft.authority,
         company: config.microsoft.company.as_deref().unwrap_or_default(),
-        proxy: None,
+        proxy: config.network.proxy.as_deref(),
         extra_roots: roots.as_deref(),
         timeouts: TIMEOUTS,
     })?;

@@ -10,7 +10,7 @@ use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
 use crate::commands::{Deletion, House, Outcome};
 use crate::core::elements;
-use crate::core::model::{Instance, Interval, shown_url, time_text};
+use crate::core::model::{GrantState, Instance, Interval, shown_url, time_text};
 use crate::core::shown::shown;
 use crate::store::{Look, ResourceRow};
 
@@ -84,6 +84,9 @@ fn words(instance: &Instance) -> String {
 fn next(house: &House<'_>, instance: &Instance) -> Option<String> {
     let settings = elements::settings(instance.element, &instance.configuration, house.client.base()).ok()?;
     let id = instance.id;
+    if instance.grant_state == GrantState::LoginRequired {
+        return Some(format!("next: sign in: `deltapost login {id}`\n"));
+    }
     Some(if !settings.events_enabled {
         format!(
             "next: turn events on: `deltapost instance update {id} --set event.notification.enabled=true`\n"

@@ -11,6 +11,7 @@ mod init;
 mod input;
 mod instance;
 mod logging;
+mod login;
 mod outbox;
 mod outbox_args;
 mod outbox_redeliver;
@@ -37,6 +38,7 @@ pub fn run(args: &Args) -> Reply {
         Command::Check => check::check(args),
         Command::Instance(command) => instance::run(args, command),
         Command::Poll(wanted) => poll::poll(args, wanted),
+        Command::Login { instance } => login::login(args, instance),
         Command::Outbox(outbox) => outbox::run(args, outbox),
     };
     done.unwrap_or_else(Reply::from)

@@ -25,9 +25,10 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
     let opened = Opened::open(args, Look::Brief)?;
     let instance = opened.store.find_instance(&wanted.instance)?;
     let resources = resources(&opened, &instance, wanted.resource.as_deref())?;
-    let depth = match (wanted.resync, wanted.rebaseline) {
-        (true, _) => Depth::Resync,
-        (_, true) => Depth::Rebaseline,
+    let depth = match (wanted.resync, wanted.accept, wanted.rebaseline) {
+        (true, true, _) => Depth::AcceptedResync,
+        (true, false, _) => Depth::Resync,
+        (_, _, true) => Depth::Rebaseline,
         _ => Depth::Changes,
     };
     let polls: Vec<Polled> = match opened.take_lock() {

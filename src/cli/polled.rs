@@ -36,6 +36,9 @@ struct Record {
     unchanged: u64,
     filtered: u64,
     duration_ms: i64,
+    /// A stale token, a gap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     /// It was asked to stop between two pages.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
@@ -53,6 +56,7 @@ impl From<PollRecord> for Record {
             events,
             unchanged,
             filtered,
+            note,
             stopped,
             paused,
             ..
@@ -64,6 +68,7 @@ impl From<PollRecord> for Record {
             unchanged,
             filtered,
             duration_ms,
+            note,
             stopped,
             paused,
         }
@@ -91,9 +96,10 @@ impl Polled {
             unchanged,
             filtered,
             duration_ms,
+            note,
             stopped,
             paused,
-        } = self.record;
+        } = &self.record;
         let end = match (stopped, paused) {
             (true, _) => ", stopped between two pages",
             (false, true) => {
@@ -101,14 +107,17 @@ impl Polled {
             }
             (false, false) => "",
         };
+        let note = note
+            .as_ref()
+            .map_or_else(String::new, |note| format!("; {}", shown(note)));
         format!(
-            "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered) in {:.1} s{end}\n",
+            "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered) in {:.1} s{end}{note}\n",
             shown(&self.instance),
             shown(&self.resource),
-            counted(pages, "page"),
-            counted(items, "item"),
-            counted(events, "event"),
-            duration_ms as f64 / 1000.0
+            counted(*pages, "page"),
+            counted(*items, "item"),
+            counted(*events, "event"),
+            *duration_ms as f64 / 1000.0
         )
     }
 

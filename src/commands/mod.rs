@@ -1,7 +1,8 @@
 //! What the command line, and every other way in, does with instances: create, apply, update, delete, try. Nothing is
-//! half-done: the provider is asked first, and then one transaction writes all. What it does with the outbox is in
-//! `outbox`.
+//! half-done: the provider is asked first, and then one transaction writes all. Signing in stands in `login`, what it
+//! does with the outbox in `outbox`.
 
+mod login;
 mod outbox;
 
 use serde_json::Value;
@@ -9,14 +10,18 @@ use serde_json::Value;
 use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::core::elements::keys::{API_KEY, API_SECRET, REFRESH_TOKEN, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{GrantKind, Instance, Secret, Settings};
+use crate::core::model::{GrantState, Instance, OutboxState};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
-use crate::grants::granted;
-use crate::graph::auth::{App, AuthError};
+use crate::grants::{GrantError, Grants};
+use crate::graph::auth::AuthError;
 use crate::graph::client::Client;
-use crate::store::{Grant, NewInstance, Store, StoreError};
+use crate::store::{NewInstance, Selection, Store, StoreError};
+
+/// The keys of the app that a grant belongs to: when one changes, a grant that was refused may be accepted.
+const APP_KEYS: &[&str] = &[API_KEY, API_SECRET, TENANT, SCOPE];
 
 pub use outbox::{OutboxError, Retried, Which};
 
@@ -30,6 +35,18 @@ pub enum CommandError {
     SignIn(#[from] AuthError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// The instance signs in in another way, or lacks what a sign-in needs.
+    #[error("could not sign in to instance `{instance}`: {reason}")]
+    NoSignIn {
+        instance: String,
+        reason: &'static str,
+        hint: &'static str,
+    },
+    /// The person at the terminal has broken off.
+    #[error("the sign-in was stopped by a signal; nothing was changed")]
+    Stopped,
     /// What is asked of the outbox cannot be done.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
@@ -55,6 +72,9 @@ impl CommandError {
             CommandError::Invalid(_) => Some("correct all of these; nothing was changed".to_owned()),
             CommandError::SignIn(error) => Some(error.hint().to_owned()),
             CommandError::Store(error) => error.hint(),
+            CommandError::Grant(error) => error.hint(),
+            CommandError::NoSignIn { hint, .. } => Some((*hint).to_owned()),
+            CommandError::Stopped => None,
             CommandError::Outbox(error) => error.hint(),
             CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
             CommandError::EventsOff(name) => Some(format!(
@@ -72,6 +92,7 @@ impl CommandError {
                 | CommandError::Outbox(_)
                 | CommandError::EventsOff(_)
                 | CommandError::NoSuchResource { .. }
+                | CommandError::NoSignIn { .. }
         )
     }
 }
@@ -109,8 +130,9 @@ impl House<'_> {
     /// # Errors
     /// All problems of the document together; a refused sign-in, which leaves nothing behind.
     pub fn create_instance(&self, document: &str) -> Result<Outcome, CommandError> {
-        let document = elements::parse(document).map_err(CommandError::Invalid)?;
-        self.create(&document)
+        let (document, new) =
+            elements::parse_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+        self.create(&document, &new)
     }
 
     /// Creates the instance, or brings the one of that name to what the document says. A code is exchanged only for a
@@ -125,7 +147,11 @@ impl House<'_> {
             .as_deref()
             .map(|name| self.store.find_instance(name));
         match existing {
-            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create(&document),
+            None | Some(Err(StoreError::NoSuchInstance(_))) => {
+                let new =
+                    elements::check_new(&document, self.client.base()).map_err(CommandError::Invalid)?;
+                self.create(&document, &new)
+            }
             Some(Err(error)) => Err(error.into()),
             Some(Ok(instance)) => {
                 let configuration =
@@ -174,7 +200,11 @@ impl House<'_> {
         let instance = self.store.find_instance(id_or_name)?;
         self.store.begin_deletion(instance.id, self.clock.now())?;
         if discard {
-            self.store.discard_pending(instance.id)?;
+            let pending = Selection {
+                instances: vec![instance.id],
+                ..Selection::default()
+            };
+            self.store.discard(OutboxState::Pending, &pending)?;
         }
         let drained = self.store.drained_deletions()?;
         if drained.iter().any(|(id, _)| *id == instance.id) {
@@ -216,14 +246,13 @@ impl House<'_> {
         elements::render(instance)
     }
 
-    fn create(&self, document: &Document) -> Result<Outcome, CommandError> {
-        let new = elements::check_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+    fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Outcome, CommandError> {
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }
         // The key is looked for before the code is spent: a grant that could not be sealed would be lost.
         self.store.key()?;
-        let grant = self.sign_in(&new.settings, document.code.as_ref())?;
+        let grant = self.grant_of(&new.settings, document.code.as_ref())?;
         let id = self.store.create_instance(
             &NewInstance {
                 name: &new.name,
@@ -236,10 +265,14 @@ impl House<'_> {
             self.clock.now(),
         )?;
         let instance = self.store.instance(id)?;
+        let mut notes = notes(document);
+        if instance.grant_state == GrantState::LoginRequired {
+            notes.push(format!("nobody has signed in yet: `deltapost login {id}`"));
+        }
         Ok(Outcome {
             instance,
             changed: true,
-            notes: notes(document),
+            notes,
         })
     }
 
@@ -257,58 +290,48 @@ impl House<'_> {
             return Err(CommandError::Invalid(problems));
         }
         let mut notes = notes(document);
-        let token_changed = settings.refresh_token.is_some()
-            && before.configuration.get("oauth.user.refresh_token")
-                != after.configuration.get("oauth.user.refresh_token");
-        let login_required = before.grant_state != crate::core::model::GrantState::Ok;
-        let spent = document.code.as_ref().filter(|_| !login_required);
-        if spent.is_some() {
+        // A grant that is of no use any more is replaced by a code; one that is in use is not put at risk.
+        let wanting =
+            before.grant_state == GrantState::LoginRequired || self.store.shows_another_drive(before.id)?;
+        if document.code.is_some() && !wanting {
             notes.push("`providerData.code` is ignored: the instance is signed in".to_owned());
         }
-        let code = document.code.as_ref().filter(|_| login_required);
-        let grant = if code.is_some() || token_changed {
-            Some(self.sign_in(&settings, code)?)
-        } else {
-            None
-        };
-        if *before == after && grant.is_none() {
+        let code = document.code.as_ref().filter(|_| wanting);
+        let changed_key = |key: &&str| before.configuration.get(*key) != after.configuration.get(*key);
+        let app_changed = APP_KEYS.iter().any(changed_key);
+        let token_changed = settings.refresh_token.is_some() && changed_key(&REFRESH_TOKEN);
+        if *before == after && code.is_none() && !token_changed {
             return Ok(Outcome {
                 instance: after,
                 changed: false,
                 notes,
             });
         }
-        notes.extend(
-            self.store
-                .update_instance(&after, &settings, grant.as_ref(), self.clock.now())?,
-        );
+        let write = || -> Result<Vec<String>, CommandError> {
+            let grant = if code.is_some() || token_changed {
+                Some(self.grant_of(&settings, code)?)
+            } else {
+                None
+            };
+            let now = self.clock.now();
+            let written = self
+                .store
+                .update_instance(&after, &settings, grant.as_ref(), now)?;
+            if grant.is_none() && app_changed && wanting {
+                self.store.try_grant_again(before.id, now)?;
+            }
+            Ok(written)
+        };
+        notes.extend(if code.is_some() || token_changed || app_changed {
+            Grants::for_command(self.store, self.client, self.clock).alone(before, write)?
+        } else {
+            write()?
+        });
         Ok(Outcome {
             instance: self.store.instance(before.id)?,
             changed: true,
             notes,
         })
-    }
-
-    /// Asks the provider for tokens: for a code, with an imported refresh token, or with the app's own credentials.
-    fn sign_in(&self, settings: &Settings, code: Option<&Secret>) -> Result<Grant, AuthError> {
-        // `elements` has seen to it that what a sign-in needs is there.
-        let Some(app) = App::of(settings) else {
-            return Ok(Grant::default());
-        };
-        let redirect_url = settings.redirect_url.as_deref().unwrap_or_default();
-        let tokens = match (settings.grant, code, &settings.refresh_token) {
-            (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(&app, self.clock)?,
-            (GrantKind::AuthorizationCode, Some(code), _) => {
-                self.client.exchange_code(&app, code, redirect_url, self.clock)?
-            }
-            (GrantKind::AuthorizationCode, None, Some(token)) => {
-                let mut tokens = self.client.refresh(&app, token, self.clock)?;
-                tokens.refresh_token.get_or_insert_with(|| token.clone());
-                tokens
-            }
-            (GrantKind::AuthorizationCode, None, None) => return Ok(Grant::default()),
-        };
-        Ok(granted(tokens, self.clock.now()))
     }
 }
 

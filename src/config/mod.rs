@@ -121,6 +121,8 @@ pub struct Microsoft {
 /// `[network]`: the way to the provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
+    /// An HTTP proxy to go through; its URL may hold credentials. Without one, the environment's.
+    pub proxy: Option<String>,
     /// Roots in PEM that are trusted beside the system's; absolute. Whether it can be read is not checked here.
     pub ca_file: Option<PathBuf>,
 }
@@ -273,6 +275,7 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("microsoft.graph", value::base_url, &mut microsoft.graph);
     reader.one("microsoft.company", value::company, &mut microsoft.company);
 
+    reader.one("network.proxy", value::proxy, &mut config.network.proxy);
     reader.one("network.ca_file", value::file, &mut config.network.ca_file);
 }
 

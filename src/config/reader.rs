@@ -18,7 +18,6 @@ const NOT_YET: &[&str] = &[
     "schedule.timezone",
     "schedule.jitter",
     "poll",
-    "network.proxy",
 ];
 
 /// Reads values out of `text` and collects what is wrong with them.

@@ -74,6 +74,7 @@ fn every_key_reaches_its_field() {
         graph = "http://127.0.0.1:8080//"
         company = "Example & Sons"
         [network]
+        proxy = "http://user:key@proxy.example:3128"
         ca_file = "/etc/ssl/proxy.pem"
     "#;
     let seconds = |seconds| Duration::from_secs(seconds);
@@ -108,6 +109,7 @@ fn every_key_reaches_its_field() {
             company: Some("Example & Sons".to_owned()),
         },
         network: Network {
+            proxy: Some("http://user:key@proxy.example:3128".to_owned()),
             ca_file: Some(PathBuf::from("/etc/ssl/proxy.pem")),
         },
     };
@@ -159,7 +161,8 @@ fn a_key_of_a_later_version_is_refused_by_name() {
             "1:2: listen: not supported by this version yet",
             "3:1: schedule.cron: not supported by this version yet",
             "4:3: poll: not supported by this version yet",
-            "6:1: network.proxy: not supported by this version yet",
+            "6:9: network.proxy: expected the http URL of a proxy, or \"\" for none, got one that is not shown here, since it may \
+             hold a secret",
             "7:11: network.ca_file: expected an absolute path, or \"\" for none, got `\"x\"`",
         ],
     );

@@ -14,6 +14,7 @@ spelled! {
         LoginRequired = "login_required",
         OutboxFull = "outbox_full",
         ResourceFailing = "resource_failing",
+        ResourceHeld = "resource_held",
         Disk = "disk",
     }
 }
@@ -62,6 +63,7 @@ pub struct Facts {
     pub logins: Vec<LostLogin>,
     pub paused: Vec<PausedInstance>,
     pub failing: Vec<FailingResource>,
+    pub held: Vec<HeldResource>,
     pub database: DatabaseSize,
     pub disk: Disk,
 }
@@ -106,6 +108,15 @@ pub struct FailingResource {
     pub error: Option<String>,
 }
 
+/// A resource of which nothing may be believed before a person has looked at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldResource {
+    pub resource_id: i64,
+    pub instance: String,
+    pub resource: String,
+    pub error: Option<String>,
+}
+
 /// How large the database is, for its bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DatabaseSize {
@@ -134,6 +145,7 @@ pub fn standing(facts: &Facts, stands: impl Fn(AlertKind, &str) -> bool, now: Ti
     all.extend(facts.paused.iter().map(PausedInstance::standing));
     let long = |resource: &&FailingResource| now.duration_since(resource.since) >= FAILING;
     all.extend(facts.failing.iter().filter(long).map(FailingResource::standing));
+    all.extend(facts.held.iter().map(|held| held.standing(now)));
     let database = facts.database;
     if database.is_full_of_items || (database.is_tight && stands(AlertKind::OutboxFull, DATABASE)) {
         all.push(full_of_items(now));
@@ -265,6 +277,19 @@ impl FailingResource {
     }
 }
 
+impl HeldResource {
+    fn standing(&self, now: Timestamp) -> Standing {
+        let error = self.error.as_deref().unwrap_or("for a reason that is not known");
+        Standing {
+            kind: AlertKind::ResourceHeld,
+            key: format!("resource/{}", self.resource_id),
+            subject: format!("{} / {}", self.instance, self.resource),
+            since: now,
+            message: format!("it waits for a person, and `deltapost poll` says what to do: {error}"),
+        }
+    }
+}
+
 impl Disk {
     fn standing(&self, stands: bool, now: Timestamp) -> Option<Standing> {
         let low = self.space.is_some_and(|(free, total)| {
@@ -308,6 +333,7 @@ fn all_clear(kind: AlertKind) -> &'static str {
         AlertKind::LoginRequired => "a sign-in is no longer required",
         AlertKind::OutboxFull => "the outbox has room again",
         AlertKind::ResourceFailing => "its polls no longer fail",
+        AlertKind::ResourceHeld => "it is no longer held",
         AlertKind::Disk => "there is space again",
     }
 }

@@ -111,6 +111,12 @@ fn each_alert_says_what_it_is_about_and_what_to_do() {
             since: ago(6),
             waiting_events: 12,
         }],
+        held: vec![HeldResource {
+            resource_id: 2,
+            instance: "Docs".to_owned(),
+            resource: "events".to_owned(),
+            error: Some("it is held: 700 of 1101 known items would be deleted".to_owned()),
+        }],
         ..Facts::default()
     };
     let standing = standing(&facts, |_, _| false, now());
@@ -133,6 +139,12 @@ fn each_alert_says_what_it_is_about_and_what_to_do() {
             "Docs",
             ago(6),
             "polling waits until the outbox is below 90 % of `[outbox] max_bytes`; 12 events wait for delivery",
+        ),
+        (
+            "Docs / events",
+            now(),
+            "it waits for a person, and `deltapost poll` says what to do: it is held: 700 of 1101 known items would be \
+             deleted",
         ),
     ];
     assert_eq!(said, expect);

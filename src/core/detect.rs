@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::model::{
     Aspect, BaselineMode, Change, EventType, FeedItem, Filter, Item, ItemKind, Page, Phase, Previous,
 };
-use super::{fingerprint, glob};
+use super::{drive, fingerprint, glob};
 
 /// How long before the cursor's start an object may have been created and still count as new (spec, section 6).
 const CREATED_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
@@ -73,21 +73,20 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
         .enumerate()
         .map(|(position, item)| (item.id.as_str(), position))
         .collect();
-    let mut found = Detected::default();
+    let (drive_id, root_id) = drive::shown_by(page);
+    let mut found = Detected {
+        drive_id: drive_id.map(str::to_owned),
+        root_id: root_id.map(str::to_owned),
+        ..Detected::default()
+    };
     let mut changed = Vec::new();
     for (position, seen) in page.items.iter().enumerate() {
         if last[seen.id.as_str()] != position {
             continue;
         }
-        if seen.drive_id.is_some() {
-            found.drive_id.clone_from(&seen.drive_id);
-        }
         if seen.deleted {
             stage(seen, &mut known, rules, &mut found);
             continue;
-        }
-        if seen.kind == ItemKind::Root {
-            found.root_id = Some(seen.id.clone());
         }
         let before = known.get(&seen.id);
         let after = remember(before, seen);

@@ -3,10 +3,12 @@
 
 pub mod address;
 pub mod alert;
+pub mod backoff;
 pub mod bounds;
 mod cloudevents;
 pub mod cycle;
 pub mod detect;
+pub mod drive;
 pub mod elements;
 pub mod fingerprint;
 pub mod glob;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::HeaderMap;
@@ -16,13 +17,15 @@ use crate::wire::{self, BodyError, NoAnswer};
 
 /// The most of an answer that is read; tokens are a few KiB.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
+/// How long a request may take in all. The right to renew a grant must outlive it.
+pub const LONGEST_REQUEST: Duration = Duration::from_secs(45);
 /// What an answer that does not say how long its token lives is taken to mean.
 const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
 /// No token is believed to live longer, or shorter.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// The least that polling for changes needs, and a grant that outlives the hour.
-const DELEGATED_SCOPE: &str = "Files.Read offline_access";
+pub(super) const DELEGATED_SCOPE: &str = "Files.Read offline_access";
 
 /// The registered app that asks.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,9 @@ pub enum AuthError {
     /// HTML, a redirect, or nonsense: it was not the token endpoint that answered.
     #[error("could not get an access token: the answer ({status}) is not OAuth")]
     NotOAuth { status: u16 },
+    /// The person has said no, or the time for saying yes is over.
+    #[error("could not get an access token: {}", if *.expired { "nobody signed in within the time" } else { "the sign-in was declined" })]
+    NotSignedIn { expired: bool },
     #[error("could not get an access token: the token endpoint asks for a pause")]
     Throttled { retry_after: Option<Duration> },
     /// The token endpoint failed: ask again later.
@@ -87,7 +93,8 @@ impl AuthError {
     pub fn hint(&self) -> &'static str {
         match self {
             AuthError::LoginRequired { .. } => {
-                "sign in again and pass the new code as `providerData.code`: one lasts ten minutes and works once"
+                "sign in again with `deltapost login`, or pass a new code as `providerData.code`: one lasts ten minutes and \
+                 works once"
             }
             AuthError::InvalidClient { .. } => {
                 "check `oauth.api.key` and `oauth.api.secret`: the secret's value, not its id, and its expiry"
@@ -98,6 +105,7 @@ impl AuthError {
             AuthError::NotOAuth { .. } => {
                 "check `authority` under `[microsoft]`, and whether a proxy or a portal stands between"
             }
+            AuthError::NotSignedIn { .. } => "run `deltapost login` again for a new code",
             AuthError::Throttled { .. } => "it is asked again by itself after the pause",
             AuthError::Server { .. } => "Microsoft's side: it is asked again by itself",
             AuthError::Unreachable(no_answer) => no_answer.reason.hint(),
@@ -158,27 +166,46 @@ impl Client {
         self.request_tokens(app, &fields, "", clock)
     }
 
-    fn request_tokens(
+    pub(super) fn request_tokens(
         &self,
         app: &App<'_>,
         fields: &[(&str, &str)],
         secret: &str,
         clock: &dyn Clock,
     ) -> Result<Tokens, AuthError> {
-        let client_id = app.client_id.expose();
         let client_secret = app.client_secret.map_or("", Secret::expose);
-        let mut form = vec![("client_id", client_id)];
-        form.extend_from_slice(fields);
+        let mut form = fields.to_vec();
         if !client_secret.is_empty() {
             form.push(("client_secret", client_secret));
         }
+        let answer = self.ask("token", app, &form, secret, clock)?;
+        read_tokens(&answer).ok_or(AuthError::NotOAuth { status: 200 })
+    }
+
+    /// The body of the 200 that a form to `action` of the identity platform is answered with. `secret` does not come out
+    /// again in an error.
+    pub(super) fn ask(
+        &self,
+        action: &str,
+        app: &App<'_>,
+        fields: &[(&str, &str)],
+        secret: &str,
+        clock: &dyn Clock,
+    ) -> Result<Vec<u8>, AuthError> {
+        let client_id = app.client_id.expose();
+        let mut form = vec![("client_id", client_id)];
+        form.extend_from_slice(fields);
         // Not sent again on a stale connection: a code works once.
         let mut response = self
             .agent
-            .post(token_endpoint(&self.authority, app.tenant).as_str())
+            .post(endpoint(&self.authority, app.tenant, action).as_str())
             .header("Accept", "application/json")
+            .config()
+            .timeout_global(Some(LONGEST_REQUEST))
+            .build()
             .send_form(form)
             .map_err(|error| AuthError::Unreachable(NoAnswer::from(&error)))?;
+        let provider_time = self.provider_time(response.headers(), clock);
         let status = response.status().as_u16();
         let body = match wire::read_body(response.body_mut(), MAX_ANSWER_BYTES) {
             Ok(body) => body,
@@ -186,21 +213,28 @@ impl Client {
             Err(_) => Vec::new(),
         };
         if status == 200 {
-            return read_tokens(&body).ok_or(AuthError::NotOAuth { status });
+            return Ok(body);
         }
+        let client_secret = app.client_secret.map_or("", Secret::expose);
         let secrets = [secret, client_secret, client_id];
-        Err(refusal(status, response.headers(), &body, &secrets, clock))
+        Err(refusal(
+            status,
+            response.headers(),
+            &body,
+            &secrets,
+            provider_time,
+        ))
     }
 }
 
-fn token_endpoint(authority: &Url, tenant: Option<&str>) -> Url {
+fn endpoint(authority: &Url, tenant: Option<&str>, action: &str) -> Url {
     let mut endpoint = authority.clone();
     if let Ok(mut path) = endpoint.path_segments_mut() {
         path.pop_if_empty();
         if let Some(tenant) = tenant {
             path.pop().push(tenant);
         }
-        path.extend(["oauth2", "v2.0", "token"]);
+        path.extend(["oauth2", "v2.0", action]);
     }
     endpoint
 }
@@ -240,14 +274,16 @@ struct ErrorAnswer {
     error_description: Option<String>,
 }
 
-fn refusal(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str], clock: &dyn Clock) -> AuthError {
+fn refusal(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str], now: Timestamp) -> AuthError {
     if matches!(status, 429 | 503 | 504 | 509) {
         return AuthError::Throttled {
-            retry_after: wire::retry_after(headers, || clock.now()),
+            retry_after: wire::retry_after(headers, || now),
         };
     }
     let Ok(answer) = serde_json::from_slice::<ErrorAnswer>(body) else {
         return match status {
+            // Network Authentication Required (RFC 6585): a portal.
+            511 => AuthError::NotOAuth { status },
             500.. => AuthError::Server { status },
             _ => AuthError::NotOAuth { status },
         };
@@ -261,6 +297,8 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str], cloc
         "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => {
             AuthError::LoginRequired { code, description }
         }
+        "authorization_declined" | "access_denied" => AuthError::NotSignedIn { expired: false },
+        "expired_token" => AuthError::NotSignedIn { expired: true },
         "invalid_client" | "unauthorized_client" => AuthError::InvalidClient { code, description },
         "temporarily_unavailable" | "server_error" => AuthError::Server { status },
         _ if status >= 500 => AuthError::Server { status },

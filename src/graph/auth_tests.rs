@@ -189,7 +189,7 @@ fn the_tenant_replaces_the_last_segment_and_nothing_else() {
             "https://login.example/..%2Fe%3F%23%2F/oauth2/v2.0/token",
         ),
     ] {
-        let endpoint = token_endpoint(&authority.parse().unwrap(), tenant);
+        let endpoint = super::endpoint(&authority.parse().unwrap(), tenant, "token");
         assert_eq!(endpoint.as_str(), expect);
     }
 }

@@ -2,9 +2,11 @@
 //! Waiting, retrying and renewing the token are the caller's; reading a page is `page`'s.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use ureq::http::Response;
+use jiff::{SignedDuration, Timestamp};
+use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
@@ -22,6 +24,8 @@ const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// One connection for each poll at the same time, and a few.
 const IDLE_CONNECTIONS: usize = 8;
+/// No answer has told the provider's time yet.
+const UNKNOWN: i64 = i64::MIN;
 
 /// Generous, since a poll has time and a page may be large: a minute for its body, half a minute for the rest.
 pub const TIMEOUTS: Timeouts = Timeouts {
@@ -148,7 +152,9 @@ impl GraphError {
             GraphError::Refused { status: 404, .. } => {
                 "check the resource's `url`, and that the account has a OneDrive"
             }
-            GraphError::Refused { .. } => "check the resource's `url`",
+            GraphError::Refused { .. } => {
+                "check the resource's `url`; `deltapost poll NAME --resync` begins there again"
+            }
             GraphError::Server { .. } => "Microsoft's side: it is asked again at the next poll",
             GraphError::Unexpected { .. } => {
                 "a proxy or a portal may stand between: open the network's way to Graph, or set `proxy` under \
@@ -169,6 +175,16 @@ pub struct Client {
     pub(super) agent: Agent,
     pub(super) base: Url,
     pub(super) authority: Url,
+    /// Milliseconds that this box's clock was ahead at the last answer that told the provider's time.
+    ahead: AtomicI64,
+}
+
+/// The body of a page, and what came with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    pub body: Vec<u8>,
+    /// The account has used up what it may ask for: wait so long before the next request.
+    pub pause: Option<Duration>,
 }
 
 impl Client {
@@ -202,7 +218,27 @@ impl Client {
             agent,
             base,
             authority,
+            ahead: AtomicI64::new(UNKNOWN),
         })
+    }
+
+    /// How far this box's clock is ahead of the provider's, behind where negative, by the last answer, to a second and
+    /// the time that the answer took; `None` before one.
+    pub fn clock_skew(&self) -> Option<SignedDuration> {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        (ahead != UNKNOWN).then(|| SignedDuration::from_millis(ahead))
+    }
+
+    /// The provider's time as an answer tells it, else this box's; the difference is remembered.
+    pub(super) fn provider_time(&self, headers: &HeaderMap, clock: &dyn Clock) -> Timestamp {
+        let now = clock.now();
+        let Some(told) = wire::date(headers) else {
+            return now;
+        };
+        let ahead = now.duration_since(told).as_millis();
+        self.ahead
+            .store(i64::try_from(ahead).unwrap_or(i64::MAX), Ordering::Relaxed);
+        told
     }
 
     /// The base that `page::parse` holds a page's links against.
@@ -210,8 +246,8 @@ impl Client {
         self.base.as_str()
     }
 
-    /// The body of the 200 that `link` is answered with, 16 MiB at most. `exclude_parent` asks Graph to leave out
-    /// the folders that only something below them changed; a full enumeration needs them.
+    /// What the 200 that `link` is answered with brings: a body of 16 MiB at most, unpacked. `exclude_parent` asks Graph
+    /// to leave out the folders that only something below them changed; a full enumeration needs them.
     ///
     /// # Errors
     /// A link that is not below the base is refused before anything is sent. Everything but a whole 200 is an error;
@@ -222,7 +258,7 @@ impl Client {
         token: &Secret,
         exclude_parent: bool,
         clock: &dyn Clock,
-    ) -> Result<Vec<u8>, GraphError> {
+    ) -> Result<Fetched, GraphError> {
         if !lies_below(self.base(), link.expose()) {
             return Err(GraphError::ForeignLink {
                 origin: shown_origin(link.expose()),
@@ -234,6 +270,7 @@ impl Client {
                 .agent
                 .get(link.expose())
                 .header("Accept", "application/json")
+                .header("Accept-Encoding", "gzip")
                 .header("Authorization", &authorization);
             if exclude_parent {
                 request = request.header("deltaExcludeParent", "true");
@@ -244,13 +281,16 @@ impl Client {
             request.call()
         })
         .map_err(|error| GraphError::Unreachable(NoAnswer::from(&error)))?;
+        let provider_time = self.provider_time(response.headers(), clock);
         if response.status() != 200 {
-            return Err(self.refusal(response, link, token, clock));
+            return Err(self.refusal(response, link, token, provider_time));
         }
-        wire::read_body(response.body_mut(), MAX_PAGE_BYTES).map_err(|error| match error {
+        let body = wire::read_body(response.body_mut(), MAX_PAGE_BYTES).map_err(|error| match error {
             BodyError::TooLarge => GraphError::TooLarge,
             BodyError::Cut(no_answer) => GraphError::Unreachable(no_answer),
-        })
+        })?;
+        let pause = used_up(response.headers());
+        Ok(Fetched { body, pause })
     }
 
     fn refusal(
@@ -258,7 +298,7 @@ impl Client {
         mut response: Response<Body>,
         link: &Secret,
         token: &Secret,
-        clock: &dyn Clock,
+        provider_time: Timestamp,
     ) -> GraphError {
         let status = response.status().as_u16();
         // Without its body the status still says what to do.
@@ -271,17 +311,17 @@ impl Client {
             resync,
         } = Complaint::read(&body, &secrets);
         if resync || status == 410 {
-            return match self.location(&response, link) {
-                Ok(location) => GraphError::Gone { location, code },
-                Err(foreign) => foreign,
-            };
+            let location = self.location(&response, link);
+            return GraphError::Gone { location, code };
         }
         match status {
             401 => GraphError::Unauthorized { code },
             429 | 503 | 504 | 509 => GraphError::Throttled {
                 status,
-                retry_after: wire::retry_after(response.headers(), || clock.now()),
+                retry_after: wire::retry_after(response.headers(), || provider_time),
             },
+            // Network Authentication Required (RFC 6585): a portal, not Graph.
+            511 => GraphError::Unexpected { status },
             408 | 500.. => GraphError::Server { status, code },
             400.. => GraphError::Refused {
                 status,
@@ -292,11 +332,10 @@ impl Client {
         }
     }
 
-    /// Where a 410 says to start again, read against the link that it answers.
-    fn location(&self, response: &Response<Body>, link: &Secret) -> Result<Option<Secret>, GraphError> {
-        let Some(location) = response.headers().get("location") else {
-            return Ok(None);
-        };
+    /// Where a 410 says to start again, read against the link that it answers. One that leads elsewhere is none: the
+    /// enumeration can begin without it.
+    fn location(&self, response: &Response<Body>, link: &Secret) -> Option<Secret> {
+        let location = response.headers().get("location")?;
         let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
         // An absolute one goes back as it came; joining would write it anew.
         let location = match (Url::parse(&location), Url::parse(link.expose())) {
@@ -305,14 +344,21 @@ impl Client {
             }
             _ => location,
         };
-        if lies_below(self.base(), &location) {
-            Ok(Some(Secret::new(location)))
-        } else {
-            Err(GraphError::ForeignLink {
-                origin: shown_origin(&location),
-            })
+        if !lies_below(self.base(), &location) {
+            let origin = shown_origin(&location);
+            log::warn!("a stale token's `Location` leads to {origin:?} and is not followed");
+            return None;
         }
+        Some(Secret::new(location))
     }
+}
+
+/// How long to wait when an answer says that nothing is left of what may be asked for (`RateLimit-Remaining`,
+/// `RateLimit-Reset` in seconds).
+fn used_up(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| -> Option<u64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
+    let reset = number("ratelimit-reset").filter(|_| number("ratelimit-remaining") == Some(0))?;
+    (reset > 0).then_some(Duration::from_secs(reset))
 }
 
 fn secure(url: &str, name: &'static str) -> Result<Url, ConfigError> {

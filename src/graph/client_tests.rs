@@ -27,7 +27,8 @@ fn client(peer: &Peer) -> (Client, Secret) {
 
 fn fetch(peer: &Peer) -> Result<Vec<u8>, GraphError> {
     let (client, link) = client(peer);
-    client.fetch(&link, &Secret::new(TOKEN), false, &SystemClock)
+    let fetched = client.fetch(&link, &Secret::new(TOKEN), false, &SystemClock)?;
+    Ok(fetched.body)
 }
 
 /// The error of a fetch that the peer performs `acts` for; it tells nothing secret, and has a hint.
@@ -57,7 +58,7 @@ fn the_request_is_as_documented() {
     let (client, link) = client(&peer);
     for exclude_parent in [false, true] {
         let page = client.fetch(&link, &Secret::new(TOKEN), exclude_parent, &SystemClock);
-        assert_eq!(page.unwrap(), b"{}");
+        assert_eq!(page.unwrap().body, b"{}");
         let request = peer.request();
         assert!(request.starts_with("GET /v1.0/me/drive/root/delta?token=s3cret-delta HTTP/1.1\r\n"));
         assert!(
@@ -149,7 +150,7 @@ fn statuses_are_told_apart_by_what_to_do() {
             },
         );
     }
-    for status in [202, 206, 301, 302, 307] {
+    for status in [202, 206, 301, 302, 307, 511] {
         check(
             status,
             "Location: https://portal.example/s3cret\r\n",
@@ -225,16 +226,11 @@ fn a_stale_token_is_known_by_status_or_by_code() {
 }
 
 #[test]
-fn an_absolute_location_is_kept_as_it_came_and_a_foreign_one_is_an_error() {
-    let location = "https://graph.example/v1.0/me/drive/root/delta?token='a%20b'";
-    let headers = format!("Location: {location}\r\n");
-    let peer = Peer::start(vec![Act::Answer(answer(410, &headers, ""))]);
-    let (client, link) = client(&peer);
-    let error = client
-        .fetch(&link, &Secret::new(TOKEN), false, &SystemClock)
-        .unwrap_err();
-    let origin = "https://graph.example".to_owned();
-    assert_eq!(error, GraphError::ForeignLink { origin });
+fn an_absolute_location_is_kept_as_it_came_and_a_foreign_one_is_left_alone() {
+    let foreign = "https://graph.example/v1.0/me/drive/root/delta?token='a%20b'";
+    let headers = format!("Location: {foreign}\r\n");
+    let (location, code) = (None, String::new());
+    check(410, &headers, "", GraphError::Gone { location, code });
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://127.0.0.1:{}/v1.0", listener.local_addr().unwrap().port());
@@ -244,6 +240,88 @@ fn an_absolute_location_is_kept_as_it_came_and_a_foreign_one_is_an_error() {
     let code = String::new();
     let location = Some(Secret::new(location));
     assert_eq!(fetch(&peer), Err(GraphError::Gone { location, code }));
+}
+
+#[test]
+fn a_date_to_wait_for_is_read_by_the_providers_clock() {
+    // This box is a day ahead: by its own clock the date is long gone.
+    let headers = "Date: Sun, 06 Nov 1994 08:48:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    let peer = Peer::start(vec![Act::Answer(answer(429, headers, ""))]);
+    let clock = FakeClock::at("1994-11-07T08:48:37Z".parse().unwrap());
+    let (client, link) = client(&peer);
+    assert_eq!(client.clock_skew(), None);
+    let error = client
+        .fetch(&link, &Secret::new(TOKEN), false, &clock)
+        .unwrap_err();
+    let (status, retry_after) = (429, Some(Duration::from_secs(60)));
+    assert_eq!(error, GraphError::Throttled { status, retry_after });
+    assert_eq!(client.clock_skew(), Some(SignedDuration::from_hours(24)));
+}
+
+#[test]
+fn an_account_that_has_used_up_its_units_pauses() {
+    for (headers, seconds) in [
+        (
+            "RateLimit-Limit: 1200\r\nRateLimit-Remaining: 0\r\nRateLimit-Reset: 7\r\n",
+            Some(7),
+        ),
+        ("RateLimit-Remaining: 1\r\nRateLimit-Reset: 7\r\n", None),
+        ("RateLimit-Remaining: 0\r\n", None),
+        ("RateLimit-Remaining: 0\r\nRateLimit-Reset: soon\r\n", None),
+        ("", None),
+    ] {
+        let peer = Peer::start(vec![Act::Answer(answer(200, headers, "{}"))]);
+        let (client, link) = client(&peer);
+        let fetched = client
+            .fetch(&link, &Secret::new(TOKEN), false, &SystemClock)
+            .unwrap();
+        assert_eq!(fetched.pause, seconds.map(Duration::from_secs), "{headers}");
+    }
+}
+
+/// An answer packed by gzip.
+fn packed(body: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packer, body).unwrap();
+    let packed = packer.finish().unwrap();
+    let length = packed.len();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n");
+    [head.as_bytes(), &packed].concat()
+}
+
+#[test]
+fn a_packed_page_is_unpacked_within_the_same_bounds() {
+    let peer = Peer::start(vec![Act::Answer(packed(b"{\"value\":[]}"))]);
+    assert_eq!(fetch(&peer).unwrap(), b"{\"value\":[]}");
+    assert!(
+        peer.request()
+            .to_lowercase()
+            .contains("\r\naccept-encoding: gzip\r\n")
+    );
+    let largest = fetch(&Peer::start(vec![Act::Answer(packed(&vec![
+        b' ';
+        MAX_PAGE_BYTES
+            as usize
+    ]))]));
+    assert_eq!(largest.unwrap().len() as u64, MAX_PAGE_BYTES);
+    // A few KiB that become a GiB, if one lets them.
+    let bomb = packed(&vec![b' '; 4 * MAX_PAGE_BYTES as usize]);
+    assert!(bomb.len() < 1 << 20);
+    assert_eq!(error(vec![Act::Answer(bomb)]), GraphError::TooLarge);
+}
+
+#[test]
+fn a_page_whose_packing_is_broken_is_an_error() {
+    let whole = packed(&[b'x'; 5_000]);
+    let head = whole.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let mut flipped = whole.clone();
+    flipped[head + 12] ^= 0x55;
+    let mut cut = whole.clone();
+    cut.truncate(whole.len() - 9);
+    for broken in [flipped, cut] {
+        let error = error(vec![Act::AnswerAndClose(broken)]);
+        assert!(matches!(error, GraphError::Unreachable(_)), "{error:?}");
+    }
 }
 
 #[test]
@@ -311,7 +389,7 @@ fn a_connection_closed_while_it_was_idle_costs_nothing() {
     let (client, link) = client(&peer);
     let fetch = || client.fetch(&link, &Secret::new(TOKEN), false, &SystemClock);
     assert!(fetch().is_err());
-    assert_eq!(fetch(), Ok(b"{}".to_vec()));
+    assert_eq!(fetch().unwrap().body, b"{}");
     assert_eq!((peer.unread(), peer.connections()), (3, 2));
 }
 

@@ -4,5 +4,6 @@
 pub mod auth;
 pub mod client;
 mod complaint;
+pub mod device;
 pub mod link;
 pub mod page;

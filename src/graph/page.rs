@@ -10,6 +10,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::core::model::{FeedItem, ItemKind, Page, PageEnd, Secret};
+use crate::graph::complaint::Complaint;
 use crate::graph::link::{lies_below, shown_origin};
 
 /// Why an answer is not a page of changes. Items are counted from 0, as in `value[0]`.
@@ -26,6 +27,9 @@ pub enum PageError {
     Malformed { problem: String },
     #[error("could not read the page of changes: it has no `value`")]
     NoValue,
+    /// An error in the place of a page, whatever its status: the delta token is stale.
+    #[error("could not read the page of changes: the delta token is stale, `{code}`")]
+    Stale { code: String },
     #[error("could not read the page of changes: it has both `@odata.nextLink` and `@odata.deltaLink`")]
     BothLinks,
     #[error("could not read the page of changes: it has neither `@odata.nextLink` nor `@odata.deltaLink`")]
@@ -98,7 +102,14 @@ pub fn parse<'page>(bytes: &'page [u8], base: &str) -> Result<Page<'page>, PageE
         return Err(PageError::Html);
     }
     let envelope: Envelope<'page> = serde_json::from_str(text).map_err(|e| not_json(&e, bytes.len()))?;
-    let objects = envelope.value.ok_or(PageError::NoValue)?;
+    let objects = envelope.value.ok_or_else(|| {
+        let Complaint { code, resync, .. } = Complaint::read(bytes, &[]);
+        if resync {
+            PageError::Stale { code }
+        } else {
+            PageError::NoValue
+        }
+    })?;
     let end = match (envelope.next, envelope.delta) {
         (Some(next), None) => PageEnd::Next(own_link("@odata.nextLink", next, base)?),
         (None, Some(delta)) => PageEnd::Delta(own_link("@odata.deltaLink", delta, base)?),

@@ -95,6 +95,15 @@ impl Reply {
         &self.body
     }
 
+    /// The same with another body.
+    #[must_use]
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Reply {
+        Reply {
+            body: body.into(),
+            ..self
+        }
+    }
+
     /// For a verbatim reply, what follows it.
     pub(super) fn then(&self) -> Option<Then> {
         self.verbatim

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row};
 use super::bounds::{paused_by, unsigned};
 use super::{Store, StoreError, known};
 use crate::core::alert::{
-    Alert, AlertKind, AlertState, DisabledEndpoint, FailingResource, LostLogin, PausedInstance,
+    Alert, AlertKind, AlertState, DisabledEndpoint, FailingResource, HeldResource, LostLogin, PausedInstance,
 };
 use crate::core::bounds::PausedBy;
 use crate::core::model::{time_from_text, time_text};
@@ -37,10 +37,12 @@ pub struct Sick {
     pub logins: Vec<LostLogin>,
     pub paused: Vec<PausedInstance>,
     pub failing: Vec<FailingResource>,
+    pub held: Vec<HeldResource>,
 }
 
 impl Store {
-    /// Disabled endpoints, and the polled instances that must sign in, wait for the outbox, or fail.
+    /// Disabled endpoints, and the polled instances that must sign in, wait for the outbox or for
+    /// a person, or fail.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -51,6 +53,7 @@ impl Store {
                 logins: logins(connection)?,
                 paused: paused(connection)?,
                 failing: failing(connection)?,
+                held: held(connection)?,
             })
         })
     }
@@ -184,7 +187,7 @@ fn failing(connection: &Connection) -> Result<Vec<FailingResource>, StoreError> 
     let mut statement = connection.prepare_cached(
         "SELECT r.id, i.name AS instance, r.name, r.failures, r.last_error
            FROM resource r JOIN instance i ON i.id = r.instance_id
-          WHERE r.failures > 0 AND i.grant_state = 'ok' AND i.enabled AND i.events_enabled
+          WHERE r.failures > 0 AND r.held IS NULL AND i.grant_state = 'ok' AND i.enabled AND i.events_enabled
             AND i.deleting_since IS NULL",
     )?;
     let mut rows = statement.query([])?;
@@ -204,6 +207,23 @@ fn failing(connection: &Connection) -> Result<Vec<FailingResource>, StoreError> 
         });
     }
     Ok(found)
+}
+
+fn held(connection: &Connection) -> Result<Vec<HeldResource>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.id, i.name, r.name, r.last_error
+           FROM resource r JOIN instance i ON i.id = r.instance_id
+          WHERE r.held IS NOT NULL AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(HeldResource {
+            resource_id: row.get(0)?,
+            instance: row.get(1)?,
+            resource: row.get(2)?,
+            error: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// When the first of a resource's failures in a row was, or the oldest of them that the history has.

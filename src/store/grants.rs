@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::renewals::refuse_without_right;
 use super::secrets::{place, secrets_of};
 use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
@@ -20,6 +21,15 @@ pub struct Grant {
     pub access_token: Option<Secret>,
     /// When the access token ends.
     pub expires_at: Option<Timestamp>,
+}
+
+/// What the provider has asked of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttling {
+    /// Nothing is requested before then.
+    pub until: Option<Timestamp>,
+    /// Requests in a row that were turned away.
+    pub throttles: u32,
 }
 
 impl Store {
@@ -49,25 +59,58 @@ impl Store {
         Ok(grant)
     }
 
-    /// Keeps a renewed grant, durably, and with it that the instance is signed in.
+    /// Keeps a grant that `holder` has renewed, durably.
+    ///
+    /// # Errors
+    /// `Superseded` when the right to renew it has gone to another one meanwhile; `NoKey`.
+    pub fn save_grant(
+        &self,
+        instance_id: i64,
+        holder: &str,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(|connection| {
+            refuse_without_right(connection, instance_id, holder)?;
+            self.put_grant(connection, instance_id, grant, now)
+        })
+    }
+
+    /// Keeps the grant of a new sign-in in place of whatever was there. The instance is polled at once, from where it
+    /// stood; a resource that was held for showing another drive may show what it shows now.
     ///
     /// # Errors
     /// `NoKey`; when the database cannot be written.
-    pub fn save_grant(&self, instance_id: i64, grant: &Grant, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| self.put_grant(connection, instance_id, grant, now))
+    pub fn sign_in(&self, instance_id: i64, grant: &Grant, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| self.put_sign_in(connection, instance_id, grant, now))
     }
 
-    /// Marks that a person must sign in again, and why.
+    /// Marks that a person must act before `holder` can renew the grant, and what to do.
     ///
     /// # Errors
-    /// When the database cannot be written.
-    pub fn require_login(&self, instance_id: i64, reason: &str) -> Result<(), StoreError> {
+    /// `Superseded` when the right to renew it has gone to another one meanwhile.
+    pub fn require_login(&self, instance_id: i64, holder: &str, reason: &str) -> Result<(), StoreError> {
         self.write(|connection| {
+            refuse_without_right(connection, instance_id, holder)?;
             connection.execute(
                 "UPDATE instance SET grant_state = 'login_required', grant_error = ?2 WHERE id = ?1",
                 (instance_id, reason),
             )?;
             Ok(())
+        })
+    }
+
+    /// Lets the grant be tried again, since the app that it belongs to was changed.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn try_grant_again(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET grant_state = 'ok', grant_error = NULL WHERE id = ?1",
+                [instance_id],
+            )?;
+            poll_at_once(connection, instance_id, now)
         })
     }
 
@@ -92,35 +135,108 @@ impl Store {
         })
     }
 
-    /// When requests for this instance's account may go out again, where the provider has asked to wait.
+    /// What the provider has asked of this instance's account.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn throttled_until(&self, instance_id: i64) -> Result<Option<Timestamp>, StoreError> {
+    pub fn throttling(&self, instance_id: i64) -> Result<Throttling, StoreError> {
         self.read(|connection| {
-            let until: Option<Option<String>> = connection
-                .query_row(
-                    "SELECT throttled_until FROM instance WHERE id = ?1",
-                    [instance_id],
-                    |row| row.get(0),
-                )
+            let row: Option<(Option<String>, u32)> = connection
+                .prepare_cached("SELECT throttled_until, throttles FROM instance WHERE id = ?1")?
+                .query_row([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            Ok(until.flatten().as_deref().and_then(time_from_text))
+            let (until, throttles) = row.unwrap_or_default();
+            Ok(Throttling {
+                until: until.as_deref().and_then(time_from_text),
+                throttles,
+            })
         })
     }
 
-    /// Keeps the provider's wish that nothing is requested for this account before `until`.
+    /// Keeps that nothing is requested for this account before `until`, unless a longer pause is known. `refused`: the
+    /// provider has turned a request away.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn throttle(&self, instance_id: i64, until: Timestamp) -> Result<(), StoreError> {
+    pub fn throttle(&self, instance_id: i64, until: Timestamp, refused: bool) -> Result<(), StoreError> {
         self.write(|connection| {
             connection.execute(
-                "UPDATE instance SET throttled_until = ?2 WHERE id = ?1",
-                (instance_id, time_text(until)),
+                "UPDATE instance
+                    SET throttled_until = max(coalesce(throttled_until, ''), ?2), throttles = throttles + ?3
+                  WHERE id = ?1",
+                (instance_id, time_text(until), refused),
             )?;
             Ok(())
         })
+    }
+
+    /// Has the poll that a pause has cut short made up for at its end, where it would be due later than that.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn make_up(&self, resource_id: i64, at: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE resource SET next_poll_at = ?2 WHERE id = ?1 AND next_poll_at > ?2",
+                (resource_id, time_text(at)),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Notes that the provider answers this account again.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn calm(&self, instance_id: i64) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute("UPDATE instance SET throttles = 0 WHERE id = ?1", [instance_id])?;
+            Ok(())
+        })
+    }
+
+    /// Keeps how many minutes this box's clock is ahead of the provider's, or that the two agree. Returns whether they
+    /// agreed until now, or agree again.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn note_clock_skew(&self, instance_id: i64, minutes: Option<i64>) -> Result<bool, StoreError> {
+        let kept: Option<i64> = self.read(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT clock_skew_minutes FROM instance WHERE id = ?1")?
+                .query_row([instance_id], |row| row.get(0))
+                .optional()?
+                .flatten())
+        })?;
+        if kept == minutes {
+            return Ok(false);
+        }
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE instance SET clock_skew_minutes = ?2 WHERE id = ?1",
+                (instance_id, minutes),
+            )?;
+            Ok(kept.is_some() != minutes.is_some())
+        })
+    }
+
+    pub(super) fn put_sign_in(
+        &self,
+        connection: &Connection,
+        instance_id: i64,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        connection.execute(
+            "DELETE FROM secret WHERE instance_id = ?1 AND key IN (?2, ?3)",
+            (instance_id, REFRESH_TOKEN, ACCESS_TOKEN),
+        )?;
+        self.put_grant(connection, instance_id, grant, now)?;
+        connection.execute(
+            "UPDATE resource SET held = NULL WHERE instance_id = ?1 AND held = 'drive'",
+            [instance_id],
+        )?;
+        poll_at_once(connection, instance_id, now)
     }
 
     pub(super) fn put_grant(
@@ -139,10 +255,25 @@ impl Store {
             tokens.insert(ACCESS_TOKEN.to_owned(), with_end);
         }
         self.put_secrets(connection, instance_id, &tokens, now)?;
+        let (state, error) = match &grant.access_token {
+            Some(_) => ("ok", None),
+            None => (
+                "login_required",
+                Some("nobody has signed in yet: run `deltapost login`"),
+            ),
+        };
         connection.execute(
-            "UPDATE instance SET grant_state = 'ok', grant_error = NULL WHERE id = ?1",
-            [instance_id],
+            "UPDATE instance SET grant_state = ?2, grant_error = ?3 WHERE id = ?1",
+            (instance_id, state, error),
         )?;
         Ok(())
     }
+}
+
+fn poll_at_once(connection: &Connection, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE resource SET next_poll_at = ?2 WHERE instance_id = ?1 AND interval_seconds IS NOT NULL",
+        (instance_id, time_text(now)),
+    )?;
+    Ok(())
 }

@@ -97,12 +97,13 @@ impl Store {
                 (instance.id, REFRESH_TOKEN, ACCESS_TOKEN),
             )?;
             self.put_secrets(connection, instance.id, &secrets, now)?;
-            if let Some(grant) = grant {
-                self.put_grant(connection, instance.id, grant, now)?;
-            }
             self.put_endpoint(connection, instance.id, settings, now)?;
             endpoints::forget_unused(connection)?;
-            resources::reconcile(connection, instance.id, settings, now)
+            let notes = resources::reconcile(connection, instance.id, settings, now)?;
+            if let Some(grant) = grant {
+                self.put_sign_in(connection, instance.id, grant, now)?;
+            }
+            Ok(notes)
         })
     }
 

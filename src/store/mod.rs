@@ -3,6 +3,7 @@
 
 mod alerts;
 mod bounds;
+mod comparison;
 mod deliveries;
 mod endpoints;
 mod error;
@@ -13,6 +14,7 @@ mod lock;
 mod migrate;
 mod outbox;
 mod redeliver;
+mod renewals;
 mod replay;
 mod report;
 mod requests;
@@ -33,9 +35,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
 pub use bounds::PausedRow;
+pub use comparison::{Hold, Restart};
 pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
-pub use grants::Grant;
+pub use grants::{Grant, Throttling};
 pub use instances::NewInstance;
 pub use lock::AgentLock;
 pub use outbox::PageStep;

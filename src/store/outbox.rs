@@ -38,11 +38,16 @@ impl Store {
         self.write(|connection| {
             refuse_leaving(connection, resource)?;
             put_items(connection, resource.id, resource.generation, step.upserts)?;
+            let compared = is_compared(connection, resource.id)?;
+            if !compared {
+                see_alive(connection, resource, step.alive)?;
+            }
             stage(connection, resource.id, step)?;
             append(connection, resource, step.notifications, step.now)?;
             let (phase, silent) = match step.end {
                 PageEnd::Next(_) => (resource.phase, resource.silent),
-                PageEnd::Delta(_) if !step.wait && to_sweep(connection, resource.id)? => {
+                // Listed deletions are to be worked through, or those that only the comparison shows.
+                PageEnd::Delta(_) if !step.wait && (!compared || any_staged(connection, resource.id)?) => {
                     (Phase::Sweeping, resource.silent)
                 }
                 PageEnd::Delta(_) => (Phase::Following, false),
@@ -76,19 +81,6 @@ impl Store {
     /// When the database cannot be read.
     pub fn has_staged_deletions(&self, resource_id: i64) -> Result<bool, StoreError> {
         self.read(|connection| any_staged(connection, resource_id))
-    }
-
-    /// Gives up everything pending of an instance. Returns how many notifications that were.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn discard_pending(&self, instance_id: i64) -> Result<usize, StoreError> {
-        self.write(|connection| {
-            Ok(connection.execute(
-                "DELETE FROM outbox WHERE instance_id = ?1 AND state = 'pending'",
-                [instance_id],
-            )?)
-        })
     }
 }
 
@@ -204,11 +196,22 @@ fn any_staged(connection: &Connection, resource_id: i64) -> Result<bool, StoreEr
         .query_row([resource_id], |row| row.get(0))?)
 }
 
-/// Whether the set that ends here leaves deletions to work through: listed ones, or those that only a comparison
-/// with an older generation shows.
-fn to_sweep(connection: &Connection, resource_id: i64) -> Result<bool, StoreError> {
-    let compared: bool = connection
+/// Whether what bears an older generation than its resource has been worked through. While it has not, an object that
+/// is not seen under the present generation counts as gone.
+fn is_compared(connection: &Connection, resource_id: i64) -> Result<bool, StoreError> {
+    Ok(connection
         .prepare_cached("SELECT generation = swept_generation FROM resource WHERE id = ?1")?
-        .query_row([resource_id], |row| row.get(0))?;
-    Ok(!compared || any_staged(connection, resource_id)?)
+        .query_row([resource_id], |row| row.get(0))?)
+}
+
+/// Lets objects seen alive bear the present generation, also those in which nothing moved: the set behind an
+/// enumeration may be the first to show them.
+fn see_alive(connection: &Connection, resource: &Resource, alive: &[String]) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE item SET generation = ?3 WHERE resource_id = ?1 AND object_id = ?2 AND generation < ?3",
+    )?;
+    for id in alive {
+        statement.execute((resource.id, id, resource.generation))?;
+    }
+    Ok(())
 }

@@ -13,6 +13,8 @@ pub enum Depth {
     Changes,
     /// Everything, compared with what is known: the differences become events.
     Resync,
+    /// The same, however much of what is known it deletes.
+    AcceptedResync,
     /// Everything, learnt anew without an event.
     Rebaseline,
 }
@@ -23,14 +25,20 @@ impl Depth {
         match self {
             Depth::Changes => "changes",
             Depth::Resync => "resync",
+            Depth::AcceptedResync => "accepted resync",
             Depth::Rebaseline => "rebaseline",
         }
     }
 
     fn from_text(text: &str) -> Option<Depth> {
-        [Depth::Changes, Depth::Resync, Depth::Rebaseline]
-            .into_iter()
-            .find(|depth| depth.as_str() == text)
+        [
+            Depth::Changes,
+            Depth::Resync,
+            Depth::AcceptedResync,
+            Depth::Rebaseline,
+        ]
+        .into_iter()
+        .find(|depth| depth.as_str() == text)
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::comparison::Hold;
 use super::{Store, StoreError, known};
 use crate::core::model::{BaselineMode, Interval, Phase, Secret, Settings, time_from_text, time_text};
 
@@ -29,8 +30,12 @@ pub struct Resource {
     pub cursor_seq: i64,
     /// When its first cursor began.
     pub started_at: Timestamp,
+    /// The end of the last poll that came to its end.
+    pub last_success_at: Option<Timestamp>,
     pub drive_id: Option<String>,
     pub root_id: Option<String>,
+    /// What waits for a person.
+    pub held: Option<Hold>,
     pub failures: i64,
 }
 
@@ -46,6 +51,9 @@ pub struct PollRecord {
     pub filtered: u64,
     /// Why it did not come to its end.
     pub error: Option<String>,
+    /// What should be known of it although it is no failure: a stale token, a gap.
+    #[serde(default)]
+    pub note: Option<String>,
     /// It was asked to stop between two pages.
     pub stopped: bool,
     /// It ended between two pages since the outbox is full; it goes on when there is room.
@@ -125,7 +133,7 @@ impl Store {
                 "SELECT r.id FROM resource r JOIN instance i ON i.id = r.instance_id
                   WHERE r.next_poll_at <= ?1
                     AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL
-                    AND i.grant_state = 'ok' AND i.paused_by IS NULL
+                    AND i.grant_state = 'ok' AND r.held IS NULL AND i.paused_by IS NULL
                     AND (i.throttled_until IS NULL OR i.throttled_until <= ?1)
                   ORDER BY r.next_poll_at",
             )?;
@@ -197,8 +205,8 @@ impl Store {
         self.write(|connection| {
             connection.execute(
                 "INSERT INTO poll (resource_id, started_at, duration_ms, outcome, pages, items, events, unchanged,
-                                   filtered, error)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                   filtered, error, note)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 (
                     resource_id,
                     time_text(started_at),
@@ -210,6 +218,7 @@ impl Store {
                     record.unchanged.cast_signed(),
                     record.filtered.cast_signed(),
                     &record.error,
+                    &record.note,
                 ),
             )?;
             connection.execute(
@@ -228,37 +237,6 @@ impl Store {
                 )?,
                 _ => 0,
             };
-            Ok(())
-        })
-    }
-
-    /// Lets a resource read its feed whole again, from `cursor` or from the start: as `Phase::Baseline`, which learns
-    /// what exists anew, or as `Phase::Enumerating`, which compares it with what is known. A resource that starts at
-    /// now reads nothing whole, so there is no new generation to compare, and what it knows stays.
-    ///
-    /// # Errors
-    /// `Superseded`; when the database cannot be written.
-    pub fn start_over(
-        &self,
-        resource: &Resource,
-        phase: Phase,
-        silent: bool,
-        cursor: Option<&Secret>,
-    ) -> Result<(), StoreError> {
-        let sealed = self.seal_cursor(resource.id, cursor)?;
-        self.write(|connection| {
-            let moved = connection.execute(
-                "UPDATE resource
-                    SET phase = ?3, silent = ?4, cursor = ?5, next_cursor = NULL, cursor_seq = cursor_seq + 1,
-                        generation = generation + iif(baseline = 'latest', 0, 1)
-                  WHERE id = ?1 AND cursor_seq = ?2",
-                (resource.id, resource.cursor_seq, phase.as_str(), silent, sealed),
-            )?;
-            if moved == 0 {
-                return Err(StoreError::Superseded);
-            }
-            // The comparison finds it again.
-            void_the_set(connection, resource.id)?;
             Ok(())
         })
     }
@@ -296,8 +274,16 @@ impl Store {
                 .transpose()?,
             cursor_seq: row.get("cursor_seq")?,
             started_at: known("started_at", &row.get::<_, String>("started_at")?, time_from_text)?,
+            last_success_at: row
+                .get::<_, Option<String>>("last_success_at")?
+                .as_deref()
+                .and_then(time_from_text),
             drive_id: row.get("drive_id")?,
             root_id: row.get("root_id")?,
+            held: row
+                .get::<_, Option<String>>("held")?
+                .map(|held| known("held", &held, Hold::from_text))
+                .transpose()?,
             failures: row.get("failures")?,
         })
     }
@@ -346,14 +332,7 @@ pub(super) fn reconcile(
                 notes.push(format!(
                     "resource `{name}` has another url and learns what exists there anew"
                 ));
-                void_the_set(connection, id)?;
-                connection.execute(
-                    "UPDATE resource
-                        SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
-                            next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL
-                      WHERE id = ?1",
-                    (id, silent),
-                )?;
+                learn_anew(connection, id, silent)?;
             }
             continue;
         }
@@ -383,8 +362,22 @@ pub(super) fn reconcile(
     Ok(notes)
 }
 
+/// Forgets where a resource stands and whose drive it was: its url leads elsewhere.
+fn learn_anew(connection: &Connection, resource_id: i64, silent: bool) -> Result<(), StoreError> {
+    void_the_set(connection, resource_id)?;
+    connection.execute(
+        "UPDATE resource
+            SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
+                next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL,
+                compared_items = NULL, held = NULL
+          WHERE id = ?1",
+        (resource_id, silent),
+    )?;
+    Ok(())
+}
+
 /// Takes back what a set that is read no further said is gone, also where its sweep has begun.
-fn void_the_set(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
+pub(super) fn void_the_set(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
     connection.execute(
         "DELETE FROM staged_deletion WHERE resource_id = ?1",
         [resource_id],

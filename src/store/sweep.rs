@@ -2,7 +2,7 @@
 //! leaf first, so that a child's deletion always stands before its parent's. Every transaction is bounded, and a crash
 //! between two of them loses nothing: the marks are in the rows.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::items::read_item;
 use super::outbox::{append, refuse_leaving};
@@ -15,6 +15,35 @@ const MARKED: i64 = 1_000;
 /// Deletions that one transaction commits. With their events, notifications and staged rows they stay below a
 /// thousand rows.
 const SWEPT: i64 = 250;
+
+// `CROSS JOIN` keeps the small table outside, `INDEXED BY` names the way to children, and `doomed > 0` is what lets the
+// index of the marked serve: without them each step passes over all that is known of the resource.
+
+/// What the set lists.
+const MARK_LISTED: &str = "UPDATE item SET doomed = 1
+  WHERE resource_id = ?1 AND object_id IN
+    (SELECT s.object_id FROM staged_deletion s
+      CROSS JOIN item i ON i.resource_id = s.resource_id AND i.object_id = s.object_id
+      WHERE s.resource_id = ?1 AND i.doomed = 0 LIMIT ?2)";
+
+/// What lies in what the set lists, whether that is known or not.
+const MARK_LISTED_CHILDREN: &str = "UPDATE item SET doomed = 1
+  WHERE resource_id = ?1 AND object_id IN
+    (SELECT child.object_id FROM staged_deletion s
+      CROSS JOIN item child INDEXED BY item_by_parent
+         ON child.resource_id = s.resource_id AND child.parent_id = s.object_id
+      WHERE s.resource_id = ?1 AND child.doomed = 0 LIMIT ?2)";
+
+/// What lies in what is marked at one level.
+const MARK_BELOW: &str = "UPDATE item SET doomed = ?3 + 1
+  WHERE resource_id = ?1 AND object_id IN
+    (SELECT child.object_id FROM item parent
+      CROSS JOIN item child INDEXED BY item_by_parent
+         ON child.resource_id = parent.resource_id AND child.parent_id = parent.object_id
+      WHERE parent.resource_id = ?1 AND parent.doomed > 0 AND parent.doomed = ?3 AND child.doomed <= ?3 LIMIT ?2)";
+
+const ANY_DOOMED_AT: &str =
+    "SELECT EXISTS (SELECT 1 FROM item WHERE resource_id = ?1 AND doomed > 0 AND doomed = ?2)";
 
 /// Deeper than any path of a drive: where marking stops if the parents form a loop.
 const DEEPEST: i64 = 512;
@@ -33,36 +62,18 @@ impl Store {
     /// known, too.
     ///
     /// # Errors
-    /// When the database cannot be written; marking again goes on where it stopped.
+    /// `Superseded` when the resource has moved on from `resource.cursor_seq`; when the database cannot be written.
+    /// Marking again goes on where it stopped.
     pub fn mark_doomed(&self, resource: &Resource) -> Result<(), StoreError> {
         let id = resource.id;
-        self.in_steps(
-            "UPDATE item SET doomed = 1
-              WHERE resource_id = ?1 AND object_id IN
-                (SELECT s.object_id FROM staged_deletion s
-                   JOIN item i ON i.resource_id = s.resource_id AND i.object_id = s.object_id
-                  WHERE s.resource_id = ?1 AND i.doomed = 0 LIMIT ?2)",
-            |statement| Ok(statement.execute((id, MARKED))?),
-        )?;
-        self.in_steps(
-            "UPDATE item SET doomed = 1
-              WHERE resource_id = ?1 AND object_id IN
-                (SELECT child.object_id FROM staged_deletion s
-                   JOIN item child ON child.resource_id = s.resource_id AND child.parent_id = s.object_id
-                  WHERE s.resource_id = ?1 AND child.doomed = 0 LIMIT ?2)",
-            |statement| Ok(statement.execute((id, MARKED))?),
-        )?;
-        self.mark_unseen(id)?;
+        for listed in [MARK_LISTED, MARK_LISTED_CHILDREN] {
+            self.in_steps(resource, listed, |statement| Ok(statement.execute((id, MARKED))?))?;
+        }
+        self.mark_unseen(resource)?;
         for level in 1..DEEPEST {
-            self.in_steps(
-                "UPDATE item SET doomed = ?2 + 1
-                  WHERE resource_id = ?1 AND object_id IN
-                    (SELECT child.object_id FROM item parent
-                       JOIN item child ON child.resource_id = parent.resource_id
-                                      AND child.parent_id = parent.object_id
-                      WHERE parent.resource_id = ?1 AND parent.doomed = ?2 AND child.doomed <= ?2 LIMIT ?3)",
-                |statement| Ok(statement.execute((id, level, MARKED))?),
-            )?;
+            self.in_steps(resource, MARK_BELOW, |statement| {
+                Ok(statement.execute((id, MARKED, level))?)
+            })?;
             if !self.read(|connection| any_doomed_at(connection, id, level + 1))? {
                 break;
             }
@@ -72,29 +83,31 @@ impl Store {
 
     /// Marks what bears an older generation than its resource, where that has not been compared yet. The scan goes
     /// on behind the last id it marked, so that it passes the table once.
-    fn mark_unseen(&self, resource_id: i64) -> Result<(), StoreError> {
-        let (generation, swept): (i64, i64) = self.read(|connection| {
+    fn mark_unseen(&self, resource: &Resource) -> Result<(), StoreError> {
+        let (id, generation) = (resource.id, resource.generation);
+        let swept: i64 = self.read(|connection| {
             Ok(connection.query_row(
-                "SELECT generation, swept_generation FROM resource WHERE id = ?1",
-                [resource_id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                "SELECT swept_generation FROM resource WHERE id = ?1",
+                [id],
+                |row| row.get(0),
             )?)
         })?;
         let mut behind = (generation > swept).then(String::new);
         while let Some(last) = behind {
             behind = self.write(|connection| {
+                refuse_moved(connection, resource)?;
                 let ids: Vec<String> = connection
                     .prepare_cached(
                         "SELECT object_id FROM item
                           WHERE resource_id = ?1 AND object_id > ?2 AND generation < ?3 AND doomed = 0
                           ORDER BY object_id LIMIT ?4",
                     )?
-                    .query_map((resource_id, &last, generation, MARKED), |row| row.get(0))?
+                    .query_map((id, &last, generation, MARKED), |row| row.get(0))?
                     .collect::<Result<_, _>>()?;
                 let mut mark = connection
                     .prepare_cached("UPDATE item SET doomed = 1 WHERE resource_id = ?1 AND object_id = ?2")?;
-                for id in &ids {
-                    mark.execute((resource_id, id))?;
+                for object in &ids {
+                    mark.execute((id, object))?;
                 }
                 Ok(ids.into_iter().next_back())
             })?;
@@ -168,7 +181,7 @@ impl Store {
                 connection.execute(
                     "UPDATE resource
                         SET phase = 'following', silent = 0, cursor = next_cursor, next_cursor = NULL,
-                            swept_generation = generation, cursor_seq = cursor_seq + 1
+                            swept_generation = generation, compared_items = NULL, cursor_seq = cursor_seq + 1
                       WHERE id = ?1 AND cursor_seq = ?2 AND phase = 'sweeping'",
                     (resource.id, resource.cursor_seq),
                 )?
@@ -183,18 +196,57 @@ impl Store {
     /// Runs a bounded statement, each time in a transaction of its own, until it changes nothing more.
     fn in_steps(
         &self,
+        resource: &Resource,
         sql: &str,
         run: impl Fn(&mut rusqlite::CachedStatement<'_>) -> Result<usize, StoreError>,
     ) -> Result<(), StoreError> {
-        while self.write(|connection| run(&mut connection.prepare_cached(sql)?))? > 0 {}
+        let step = |connection: &Connection| {
+            refuse_moved(connection, resource)?;
+            run(&mut connection.prepare_cached(sql)?)
+        };
+        while self.write(step)? > 0 {}
         Ok(())
     }
 }
 
+/// A mark from a set that is void by now would stay, and take what the next set shows alive.
+fn refuse_moved(connection: &Connection, resource: &Resource) -> Result<(), StoreError> {
+    let is_at: Option<i64> = connection
+        .prepare_cached("SELECT cursor_seq FROM resource WHERE id = ?1")?
+        .query_row([resource.id], |row| row.get(0))
+        .optional()?;
+    if is_at == Some(resource.cursor_seq) {
+        Ok(())
+    } else {
+        Err(StoreError::Superseded)
+    }
+}
+
 fn any_doomed_at(connection: &Connection, resource_id: i64, level: i64) -> Result<bool, StoreError> {
-    Ok(connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM item WHERE resource_id = ?1 AND doomed = ?2)",
-        (resource_id, level),
-        |row| row.get(0),
-    )?)
+    Ok(connection.query_row(ANY_DOOMED_AT, (resource_id, level), |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marking_passes_over_what_is_marked_and_not_over_all_that_is_known() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(include_str!("../../schema/0001_initial.sql"))
+            .unwrap();
+        for sql in [MARK_LISTED, MARK_LISTED_CHILDREN, MARK_BELOW, ANY_DOOMED_AT] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps: Vec<String> = plan
+                .raw_query()
+                .mapped(|row| row.get("detail"))
+                .collect::<Result<_, _>>()
+                .unwrap();
+            for step in &steps {
+                let of_items = !step.contains(" s ") && step.contains("(resource_id=?)");
+                assert!(!of_items && !step.starts_with("SCAN item"), "{steps:#?}");
+            }
+        }
+    }
 }

@@ -138,6 +138,8 @@ pub(crate) fn agent_with(setup: &Setup<'_>, lookup: Arc<Lookup>) -> Result<Agent
         .max_redirects(0)
         .http_status_as_error(false)
         .user_agent(header_safe(setup.user_agent))
+        // Who wants packed answers asks for them: a callback's few bytes are not worth it.
+        .accept_encoding("")
         .proxy(proxy(setup.route)?)
         .tls_config(TlsConfig::builder().root_certs(roots(setup.extra_roots)?).build())
         .timeout_connect(Some(connect))
@@ -261,6 +263,11 @@ fn http_date(text: &str) -> Option<Timestamp> {
     };
     let preferred = RFC2822.parse_timestamp(text).ok();
     preferred.or_else(|| TimeZone::UTC.to_timestamp(obsolete()?).ok())
+}
+
+/// `Date` (RFC 9110, 6.6.1): when the answer was made, by the other side's clock. `None` when it is absent or no date.
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(headers.get("date")?.to_str().ok()?.trim())
 }
 
 /// Whether the host of `url` is this machine, by name or address.

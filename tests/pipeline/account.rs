@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deltapost::clock::{Clock, SystemClock};
-use deltapost::sim::onedrive::{Account, Endpoint, Fault, Rules, Seen};
+use deltapost::sim::onedrive::{Account, App, Endpoint, Fault, Rules, Seen};
 use serde_json::json;
 
 use crate::support::ledger::check_deliveries;
@@ -148,6 +148,85 @@ fn a_revoked_grant_asks_for_a_new_sign_in_and_then_misses_nothing() {
         "ok"
     );
     assert_eq!(site.receiver.counts().events, 1);
+}
+
+#[test]
+fn a_corrected_app_secret_ends_what_its_refusal_began() {
+    let app_only = json!({
+        "oauth.grant": "client_credentials", "oauth.tenant": "contoso",
+        "event.poller.configuration": {"events": {"url": "/drives/DRIVE/root/delta"}},
+    });
+    for extra in [json!({}), app_only] {
+        let site = Site::new(Account::business());
+        let extra = extra.to_string().replace("DRIVE", &site.drive().id());
+        let mut document = site.document("Docs", serde_json::from_str(&extra).unwrap());
+        if extra.contains("client_credentials") {
+            document.as_object_mut().unwrap().remove("providerData");
+        }
+        site.try_create(&document).code(0);
+        site.once().code(0);
+        let app = App {
+            client_id: "app-id".to_owned(),
+            client_secret: Some("new-secret".to_owned()),
+            redirect_uri: None,
+        };
+        site.cloud.set_rules(Rules {
+            app: Some(app),
+            ..Rules::default()
+        });
+        site.cloud.revoke_access_tokens();
+        site.poll("Docs", &[]).code(1).says(&["invalid_client"]);
+        site.poll("Docs", &[])
+            .code(1)
+            .one_error_with_a_hint()
+            .says(&["oauth.api.secret"]);
+        let secret = site.file("secret", "new-secret");
+        let set = format!("oauth.api.secret=@{}", secret.display());
+        site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
+        site.once().code(0);
+        assert_eq!(site.cell("SELECT grant_state FROM instance"), "ok");
+    }
+}
+
+#[test]
+fn a_poll_under_way_renews_with_the_app_as_it_is_by_then() {
+    let site = site(Rules::default());
+    site.once().code(0);
+    let gate = site.cloud.hold(Endpoint::Delta);
+    let polling = site.spawn(&["poll", "Docs"], &[]);
+    assert!(gate.wait_arrived(PATIENCE));
+    let app = App {
+        client_id: "app-id".to_owned(),
+        client_secret: Some("new-secret".to_owned()),
+        redirect_uri: None,
+    };
+    let app = Some(app);
+    site.cloud.set_rules(Rules {
+        app,
+        ..Rules::default()
+    });
+    let secret = site.file("secret", "new-secret");
+    let set = format!("oauth.api.secret=@{}", secret.display());
+    site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
+    site.cloud.revoke_access_tokens();
+    gate.release();
+    assert_eq!(polling.wait(), Some(0), "it renews with the new secret");
+    assert_eq!(site.cell("SELECT grant_state FROM instance"), "ok");
+}
+
+#[test]
+fn a_pause_that_the_token_endpoint_asks_for_is_kept() {
+    let site = site(Rules::default());
+    site.once().code(0);
+    site.cloud.revoke_access_tokens();
+    site.cloud.fail_next(Endpoint::Token, Fault::throttle(600));
+    site.poll("Docs", &[]).code(1);
+    let seen = site.cloud.requests().len();
+    site.poll("Docs", &[])
+        .code(1)
+        .one_error_with_a_hint()
+        .says(&["wait until"]);
+    assert_eq!(endpoints(&site, seen), []);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use deltapost::core::detect::StagedDeletion;
 use deltapost::core::elements;
 use deltapost::core::model::{Item, Phase, Secret};
-use deltapost::store::{Grant, Key, Look, PageStep, Resource, Sharing, Store, StoreError};
+use deltapost::store::{Grant, Key, Look, PageStep, Resource, Restart, Sharing, Store, StoreError};
 
 use crate::fixture::{delta, item, next, notification, now, step, store};
 
@@ -205,7 +205,10 @@ fn an_enumeration_dooms_what_it_does_not_show_and_an_interrupted_sweep_goes_on()
         .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
         .unwrap();
     store
-        .start_over(&store.resource(1).unwrap(), Phase::Enumerating, false, None)
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
         .unwrap();
     store
         .commit_page(&store.resource(1).unwrap(), &step(&items[..50], &[], &delta()))
@@ -230,6 +233,67 @@ fn an_enumeration_dooms_what_it_does_not_show_and_an_interrupted_sweep_goes_on()
         .commit_page(&store.resource(1).unwrap(), &step(&[], &[], &delta()))
         .unwrap();
     assert_eq!(phase, Phase::Following);
+}
+
+#[test]
+fn what_the_set_behind_an_enumeration_shows_unchanged_is_not_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let items = [item("A", "R"), item("B", "R"), item("F", "R")];
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
+        .unwrap();
+    store
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
+        .unwrap();
+    // A was in the bin while everything was read; F went, so that the next set is waited for, and that shows A again.
+    let staged = [StagedDeletion {
+        object_id: "F".to_owned(),
+        raw: "{}".to_owned(),
+    }];
+    let end = delta();
+    let page = PageStep {
+        staged: &staged,
+        wait: true,
+        ..step(&items[1..2], &[], &end)
+    };
+    store.commit_page(&store.resource(1).unwrap(), &page).unwrap();
+    let alive = ["A".to_owned()];
+    let page = PageStep {
+        alive: &alive,
+        ..step(&[], &[], &end)
+    };
+    store.commit_page(&store.resource(1).unwrap(), &page).unwrap();
+    assert_eq!(sweep(&store, store.resource(1).unwrap()), ["F"]);
+    assert_eq!(store.count_items(1).unwrap(), 2);
+}
+
+#[test]
+fn a_resource_that_was_changed_meanwhile_is_not_marked_for_its_old_sweep() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let items = [item("A", "R"), item("B", "R")];
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
+        .unwrap();
+    store
+        .start_over(
+            &store.resource(1).unwrap(),
+            Restart::Comparison { accepted: false },
+        )
+        .unwrap();
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items[..1], &[], &delta()))
+        .unwrap();
+    let sweeping = store.resource(1).unwrap();
+    assert_eq!(sweeping.phase, Phase::Sweeping);
+    store.start_over(&sweeping, Restart::Rebaseline).unwrap();
+    let marked = store.mark_doomed(&sweeping);
+    assert!(matches!(marked, Err(StoreError::Superseded)), "{marked:?}");
+    assert!(store.doomed_items(1).unwrap().is_empty());
 }
 
 #[test]
@@ -294,7 +358,9 @@ fn the_grant_comes_back_as_it_was_kept_and_a_renewal_without_a_refresh_token_kee
         access_token: Some(Secret::new("access-new")),
         expires_at: Some(now()),
     };
-    store.save_grant(1, &renewed, now()).unwrap();
+    let until = now() + jiff::SignedDuration::from_mins(1);
+    assert!(store.take_renewal(1, "agent", now(), until).unwrap());
+    store.save_grant(1, "agent", &renewed, now()).unwrap();
     let kept = store.grant(1).unwrap();
     assert_eq!(kept.refresh_token.unwrap().expose(), "refresh-0123");
     assert_eq!(kept.access_token.unwrap().expose(), "access-new");

@@ -62,10 +62,14 @@ impl Site {
 
     /// Writes the configuration file anew.
     pub(crate) fn configure(&self, sections: &str) {
-        let (data_dir, authority) = (self.data_dir(), self.cloud.authority());
+        self.configure_provider(&self.cloud.authority(), &self.cloud.graph_base(), sections);
+    }
+
+    /// The same with a provider that is called otherwise.
+    pub(crate) fn configure_provider(&self, authority: &str, graph: &str, sections: &str) {
+        let data_dir = self.data_dir();
         let text = format!(
-            "data_dir = {data_dir:?}\n\n[microsoft]\nauthority = {authority:?}\ngraph = {:?}\n\n{sections}\n",
-            self.cloud.graph_base()
+            "data_dir = {data_dir:?}\n\n[microsoft]\nauthority = {authority:?}\ngraph = {graph:?}\n\n{sections}\n"
         );
         fs::write(self.config_file(), text).unwrap();
     }
@@ -153,6 +157,12 @@ impl Site {
     #[track_caller]
     pub(crate) fn cli_fed(&self, args: &[&str], input: &str) -> Ran {
         process::run(&self.config_file(), args, &[], input)
+    }
+
+    /// The same in another environment.
+    #[track_caller]
+    pub(crate) fn cli_in(&self, environment: &[(&str, &str)], args: &[&str]) -> Ran {
+        process::run(&self.config_file(), args, environment, "")
     }
 
     /// `deltapost once`.

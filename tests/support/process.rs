@@ -64,6 +64,14 @@ fn command(config: &Path, args: &[&str], environment: &[(&str, &str)]) -> Comman
         .env_remove("DELTAPOST_KILL_AT")
         .env_remove("JOURNAL_STREAM")
         .env_remove("CREDENTIALS_DIRECTORY")
+        .env_remove("HTTPS_PROXY")
+        .env_remove("https_proxy")
+        .env_remove("ALL_PROXY")
+        .env_remove("all_proxy")
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
         .envs(environment.iter().copied());
     command
 }

@@ -60,19 +60,31 @@ impl fmt::Debug for Document {
 /// # Errors
 /// Every problem of the document; one with line and column when it is not JSON.
 pub fn parse(text: &str) -> Result<Document, Vec<Problem>> {
-    let value = json::parse(text).map_err(|message| vec![Problem::new("", message)])?;
+    match read(text).map_err(|problem| vec![problem])? {
+        (document, problems) if problems.is_empty() => Ok(document),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// Reads an instance document as far as it is sound, and tells what is not.
+///
+/// # Errors
+/// Where nothing can be read: it is not a JSON object.
+pub(super) fn read(text: &str) -> Result<(Document, Vec<Problem>), Problem> {
+    let value = json::parse(text).map_err(|message| Problem::new("", message))?;
     let Value::Object(fields) = value else {
         let message = format!(
             "expected an object with `element`, `configuration` and `name`, got {}",
             kind_of(&value)
         );
-        return Err(vec![Problem::new("", message)]);
+        return Err(Problem::new("", message));
     };
     let mut reader = Reader::default();
     for (field, value) in &fields {
         reader.field(field, value);
     }
-    reader.finish()
+    reader.document.notes = std::mem::take(&mut reader.report.notes);
+    Ok((reader.document, reader.report.problems))
 }
 
 /// Reads assignments: `name`, `tags` (separated by commas), `providerData.code`, and the keys of a configuration.

@@ -8,7 +8,7 @@ use crate::core::model::{
     Configuration, ElementKey, EventType, Filter, Format, GrantKind, Interval, MASK, Secret, Settings,
 };
 
-use super::document::Document;
+use super::document::{self, Document};
 use super::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, CODE, EVENTS_ENABLED, FILTER_OBJECTS, FILTER_PATHS, FILTER_TYPES,
     FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCOPE, SIGNATURE_KEY,
@@ -84,7 +84,33 @@ pub fn settings(
     report.result(settings)
 }
 
-/// Checks a document for the creation of an instance: it has a name, an element, a way to get tokens, and sound settings.
+/// Reads the document of an instance that is to be created.
+///
+/// # Errors
+/// Everything that is wrong in it or missing, together: what is missing is told beside what cannot be read, unless that
+/// may be it.
+pub fn parse_new(text: &str, graph_base: &str) -> Result<(Document, NewInstance), Vec<Problem>> {
+    let (document, mut problems) = document::read(text).map_err(|problem| vec![problem])?;
+    let missing = match check_new(&document, graph_base) {
+        Ok(new) if problems.is_empty() => return Ok((document, new)),
+        Ok(_) => Vec::new(),
+        Err(missing) => missing,
+    };
+    let is_new = |found: &Problem| {
+        let ways_in = ["configuration", "providerData", CODE, REFRESH_TOKEN, GRANT];
+        !problems.iter().any(|told| {
+            told.key == found.key
+                || (told.key == "element" && found.key == "element.key")
+                || (found.key == CODE && ways_in.contains(&told.key.as_str()))
+        })
+    };
+    let missing: Vec<Problem> = missing.into_iter().filter(is_new).collect();
+    problems.extend(missing);
+    Err(problems)
+}
+
+/// Checks a document for the creation of an instance: it has a name, an element, a way to get tokens, which may be
+/// a sign-in later, and sound settings.
 ///
 /// # Errors
 /// Everything that is missing or wrong, together.
@@ -131,8 +157,12 @@ fn check_complete(document: &Document, report: &mut Report) {
         .configuration
         .get(GRANT)
         .is_some_and(|grant| grant == client);
-    if document.code.is_none() && !client_grant && !document.configuration.contains_key(REFRESH_TOKEN) {
-        let ways = format!("an authorization code, or `{REFRESH_TOKEN}`, or `{GRANT}` = `{client}`");
+    // An app is enough to begin with: `login` gets tokens for it from whoever has a browser.
+    let has = |key: &str| document.configuration.contains_key(key);
+    if document.code.is_none() && !client_grant && !has(REFRESH_TOKEN) && !has(API_KEY) {
+        let ways = format!(
+            "an authorization code, or `{REFRESH_TOKEN}`, or `{GRANT}` = `{client}`, or `{API_KEY}` for `deltapost login`"
+        );
         report.problem(CODE, format!("needed to get tokens: {ways}"));
     }
 }

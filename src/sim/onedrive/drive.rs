@@ -48,7 +48,7 @@ impl Drive {
         self.lock().drive_id.clone()
     }
 
-    /// The id of the user whose drive it is, for `/users/{id}/drive`.
+    /// The id of the user whose drive it is, for `/users/{id}/drive`; of the group or site, where it is one's.
     pub fn owner_id(&self) -> String {
         self.lock().owner_id.clone()
     }
@@ -156,13 +156,7 @@ impl Drive {
     /// The live item at `path` (`/Finance/report.xlsx`).
     pub fn find(&self, path: &str) -> Option<String> {
         let state = self.lock();
-        let mut at = ROOT;
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            at = state
-                .children(at)
-                .find(|child| state.nodes[*child].facts.name == name)?;
-        }
-        Some(state.nodes[at].id.clone())
+        state.at_path(path).map(|at| state.nodes[at].id.clone())
     }
 
     /// Where a live item is, from the root: `/Finance/report.xlsx`; `/` for the root.

@@ -59,6 +59,10 @@ pub enum Fault {
     SamePageAgain,
     /// The first item lacks its id (*page*).
     ItemWithoutId,
+    /// The right answer, and nothing left of what may be asked for, for so many seconds.
+    UsedUp(u64),
+    /// The right answer, which stops in the middle and leaves the connection open.
+    Stall,
 }
 
 impl Fault {
@@ -87,6 +91,16 @@ impl Fault {
                 body,
             },
             other => other,
+        }
+    }
+
+    /// What the token endpoint says when it refuses: `error`, with the AADSTS `number`.
+    pub fn oauth(error: &str, number: u32) -> Fault {
+        let description = format!("AADSTS{number}: as the test asked. Trace ID: 0f0f0f0f");
+        Fault::Status {
+            code: 400,
+            headers: Vec::new(),
+            body: serde_json::json!({"error": error, "error_description": description}).to_string(),
         }
     }
 
@@ -125,12 +139,20 @@ impl Fault {
     pub(super) fn spoil(&self, reply: Reply) -> Reply {
         match self {
             Fault::LostAnswer => Reply::verbatim("", Then::Close),
-            Fault::Truncate => {
+            Fault::UsedUp(seconds) => reply
+                .with("RateLimit-Limit", "1200")
+                .with("RateLimit-Remaining", "0")
+                .with("RateLimit-Reset", seconds.to_string()),
+            Fault::Truncate | Fault::Stall => {
                 let body = reply.body();
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
                 let mut bytes = format!("{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
                 bytes.extend_from_slice(&body[..body.len() / 2]);
-                Reply::verbatim(bytes, Then::Close)
+                let then = match self {
+                    Fault::Stall => Then::Hang,
+                    _ => Then::Close,
+                };
+                Reply::verbatim(bytes, then)
             }
             _ => reply,
         }

@@ -85,6 +85,8 @@ pub(super) struct Query<'q> {
     pub(super) top: Option<usize>,
     /// `deltaExcludeParent`.
     pub(super) exclude_parents: bool,
+    /// Only what lies in this folder.
+    pub(super) folder: Option<usize>,
 }
 
 /// What the feed answers.
@@ -191,14 +193,19 @@ impl State {
             },
         };
         let (set, number, offset) = match position {
-            Position::Start => (self.open_set(None, page_size, query.exclude_parents), 0, 0),
-            Position::From(place) => (self.open_set(Some(place), page_size, query.exclude_parents), 0, 0),
+            Position::Start => (self.open_set(None, page_size, query), 0, 0),
+            Position::From(place) => (self.open_set(Some(place), page_size, query), 0, 0),
             Position::Page { set, number, offset } => (set, number, offset),
         };
         match self.feed.sets.get(&set) {
             Some(_) => Answer::Page(self.render(query, set, number, offset, fault)),
             None => self.gone(query),
         }
+    }
+
+    /// Whether a token was given out by this feed.
+    pub(super) fn knows_token(&self, token: &str) -> bool {
+        self.feed.read(token).is_some()
     }
 
     /// A stale token's answer, in the shape that was asked for.
@@ -227,11 +234,14 @@ impl State {
     }
 
     /// Fixes a new set: the changes from a place in the journal on, or all live items.
-    fn open_set(&mut self, from: Option<usize>, page_size: usize, exclude_parents: bool) -> u64 {
-        let nodes: Vec<usize> = match from {
-            None => self.enumeration(exclude_parents),
-            Some(from) => self.changed_since(from, exclude_parents),
+    fn open_set(&mut self, from: Option<usize>, page_size: usize, query: &Query<'_>) -> u64 {
+        let mut nodes: Vec<usize> = match from {
+            None => self.enumeration(query.exclude_parents),
+            Some(from) => self.changed_since(from, query.exclude_parents),
         };
+        if let Some(folder) = query.folder {
+            nodes.retain(|node| self.lies_in(*node, folder));
+        }
         let mut members: Vec<Member> = nodes
             .into_iter()
             .map(|node| Member { node, older: false })

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use ring::digest;
 use serde_json::json;
 
+use crate::clock::{Clock, SystemClock};
 use crate::httpd::{Method, Reply, Request};
 use crate::sim::dice::Dice;
 
@@ -74,7 +76,7 @@ pub(super) struct Identity {
     codes: HashMap<String, Code>,
     refresh_tokens: HashMap<String, Grant>,
     access_tokens: HashMap<String, Access>,
-    device_codes: HashMap<String, Option<DeviceAnswer>>,
+    device_codes: HashMap<String, DeviceCode>,
 }
 
 struct Code {
@@ -82,6 +84,14 @@ struct Code {
     /// `code_challenge` of the request that it was issued for (S256).
     challenge: Option<String>,
     used: bool,
+}
+
+#[derive(Default)]
+struct DeviceCode {
+    answer: Option<DeviceAnswer>,
+    asked_at: Option<Timestamp>,
+    /// Seconds by which each question that came too fast has made the interval longer.
+    slower: u64,
 }
 
 struct Grant {
@@ -147,7 +157,7 @@ impl Identity {
     pub(super) fn answer_device_codes(&mut self, answer: DeviceAnswer) {
         self.device_codes
             .values_mut()
-            .for_each(|answered| *answered = answered.or(Some(answer)));
+            .for_each(|code| code.answer = code.answer.or(Some(answer)));
     }
 
     /// Answers `{tenant}/oauth2/v2.0/{action}`.
@@ -315,7 +325,8 @@ impl Identity {
     fn device_code(&mut self, origin: &str) -> Reply {
         let device_code = self.new_secret("GAQABAAEAAAD", 120);
         let user_code = self.dice.word(b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789", 9);
-        self.device_codes.insert(device_code.clone(), None);
+        self.device_codes
+            .insert(device_code.clone(), DeviceCode::default());
         let page = format!("{origin}/devicelogin");
         let body = json!({
             "message": format!("To sign in, open {page} and enter the code {user_code}."),
@@ -329,29 +340,38 @@ impl Identity {
     }
 
     fn redeem_device_code(&mut self, code: &str) -> Result<Reply, Reply> {
-        match self.device_codes.get(code) {
-            None => Err(refuse(
+        let interval = self.rules.device_interval;
+        let Some(asked) = self.device_codes.get_mut(code) else {
+            return Err(refuse(
                 400,
                 "bad_verification_code",
                 70_000,
                 "the device code is not known",
-            )),
-            Some(None) => Err(refuse(
+            ));
+        };
+        let now = SystemClock.now();
+        let since = asked.asked_at.replace(now).map(|last| now.duration_since(last));
+        if since.is_some_and(|since| since.as_secs_f64() < (interval + asked.slower) as f64 * 0.9) {
+            asked.slower += 5;
+            return Err(refuse(400, "slow_down", 70_019, "the questions come too fast"));
+        }
+        match asked.answer {
+            None => Err(refuse(
                 400,
                 "authorization_pending",
                 70_016,
                 "the user has not signed in yet",
             )),
-            Some(Some(DeviceAnswer::Decline)) => Err(refuse(
+            Some(DeviceAnswer::Decline) => Err(refuse(
                 400,
                 "authorization_declined",
                 70_018,
                 "the user has declined",
             )),
-            Some(Some(DeviceAnswer::Expire)) => {
+            Some(DeviceAnswer::Expire) => {
                 Err(refuse(400, "expired_token", 70_020, "the device code expired"))
             }
-            Some(Some(DeviceAnswer::Approve)) => {
+            Some(DeviceAnswer::Approve) => {
                 self.device_codes.remove(code);
                 Ok(self.grant(0))
             }

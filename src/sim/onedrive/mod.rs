@@ -1,11 +1,13 @@
 //! A simulated Microsoft identity platform and Graph for one or more accounts, in memory, over real HTTP: what their
-//! documentation says, its awkward parts included, and failures on request. Routes and replies are here; the drive is
-//! in `drive` and `state`, the feed in `feed`, the grants in `identity`, faults and the log in `fault`.
+//! documentation says, its awkward parts included, and failures on request. What a test can ask for is here; Graph's
+//! routes are in `graph`, the drive in `drive` and `state`, the feed in `feed`, the grants in `identity`, faults and the
+//! log in `fault`.
 
 mod account;
 mod drive;
 mod fault;
 mod feed;
+mod graph;
 mod identity;
 mod item;
 mod state;
@@ -13,21 +15,25 @@ mod state;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::Ipv4Addr;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::SignedDuration;
 
 pub use account::{Account, Descendants, Gone, Habits, Kind, Repeats};
 pub use drive::{Drive, Entry, Tree};
 pub use fault::{Endpoint, Fault, Gate, Seen};
 pub use identity::{App, DeviceAnswer, Rules};
 
-use crate::httpd::{Limits, Method, Reply, Request, Running, Server};
+use crate::clock::{Clock, SystemClock};
+use crate::httpd::{Limits, Reply, Request, Running, Server};
 use fault::Desk;
-use feed::{Answer, Query};
+use graph::error_body;
 use identity::{Access, Identity};
 
 /// The running service. Dropping it stops it.
@@ -54,18 +60,29 @@ impl OneDrive {
     /// # Errors
     /// When no port can be bound or no thread started.
     pub fn start(account: Account) -> io::Result<OneDrive> {
+        OneDrive::start_on((Ipv4Addr::LOCALHOST, 0).into(), account)
+    }
+
+    /// The same at another address.
+    ///
+    /// # Errors
+    /// When it cannot be bound or no thread started.
+    pub fn start_on(address: SocketAddr, account: Account) -> io::Result<OneDrive> {
         let limits = Limits {
             connections: 512,
             idle: Duration::from_secs(600),
             ..Limits::default()
         };
-        let server = Server::bind((Ipv4Addr::LOCALHOST, 0).into(), limits)?;
+        let server = Server::bind(address, limits)?;
         let service = Arc::new(Service {
             origin: format!("http://{}", server.local_addr()),
             identity: Mutex::new(Identity::new(account.seed)),
             drives: Mutex::new(vec![Drive::new(&account)]),
             desk: Arc::default(),
             routes: Mutex::default(),
+            called: Mutex::default(),
+            packs: AtomicBool::new(false),
+            seconds_ahead: AtomicI64::new(0),
         });
         let running = {
             let service = service.clone();
@@ -120,9 +137,43 @@ impl OneDrive {
         self.service.identity().issue_refresh_token(0)
     }
 
+    /// A refresh token of the account that `drive` belongs to.
+    pub fn issue_refresh_token_of(&self, drive: &Drive) -> String {
+        let account = self.service.account_of(&drive.id()).unwrap_or(0);
+        self.service.identity().issue_refresh_token(account)
+    }
+
     /// An access token of the first account, for a test that asks the service by itself.
     pub fn issue_access_token(&self) -> String {
         self.service.identity().issue_access_token(Access::User(0))
+    }
+
+    /// Lets every user see a drive by its id, until it is taken back.
+    pub fn share(&self, drive: &Drive, shared: bool) {
+        drive.lock().shared = shared;
+    }
+
+    /// Removes a drive, as when its owner has left: it is found no more.
+    pub fn remove(&self, drive: &Drive) {
+        drive.lock().removed = true;
+    }
+
+    /// Writes `origin`, such as `https://graph.test`, into links in place of its own: it stands behind something that is
+    /// called so.
+    pub fn stand_behind(&self, origin: &str) {
+        *self.service.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.to_owned());
+    }
+
+    /// Packs the answers of those who accept gzip.
+    pub fn pack_answers(&self) {
+        self.service.packs.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the service's clock go ahead of the machine's, or behind.
+    pub fn set_clock_ahead(&self, ahead: SignedDuration) {
+        self.service
+            .seconds_ahead
+            .store(ahead.as_secs(), Ordering::Relaxed);
     }
 
     /// Every access token issued until now is answered 401 from now on.
@@ -218,11 +269,20 @@ struct Service {
     drives: Mutex<Vec<Drive>>,
     desk: Arc<Desk>,
     routes: Mutex<BTreeMap<String, Route>>,
+    /// What it is called in its own links, where that is not its address.
+    called: Mutex<Option<String>>,
+    packs: AtomicBool,
+    seconds_ahead: AtomicI64,
 }
 
 impl Service {
     fn identity(&self) -> std::sync::MutexGuard<'_, Identity> {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn called(&self) -> String {
+        let called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        called.as_ref().unwrap_or(&self.origin).clone()
     }
 
     fn drives(&self) -> std::sync::MutexGuard<'_, Vec<Drive>> {
@@ -233,7 +293,7 @@ impl Service {
         let path: Vec<String> = request.path().split('/').skip(1).map(decoded).collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let endpoint = match path[..] {
-            ["v1.0", .., "root", "delta"] => Endpoint::Delta,
+            ["v1.0", .., "delta"] => Endpoint::Delta,
             [_, "oauth2", "v2.0", "token"] => Endpoint::Token,
             _ => Endpoint::Other,
         };
@@ -248,134 +308,38 @@ impl Service {
                 .unwrap_or_else(|refusal| refusal),
             _ => Reply::text(404, "no such page\n"),
         };
+        let reply = self.dressed(reply, request);
         match fault {
             Some(fault) => fault.spoil(reply),
             None => reply,
         }
     }
 
-    fn graph(&self, path: &[&str], request: &Request<'_>, fault: Option<&Fault>) -> Result<Reply, Reply> {
-        let access = self.access(request)?;
-        let route = self
-            .routes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(request.path())
-            .cloned();
-        if let Some(route) = route {
-            return Ok(route(request));
+    /// The reply with the service's own time, and packed where both sides want it.
+    fn dressed(&self, mut reply: Reply, request: &Request<'_>) -> Reply {
+        let ahead = self.seconds_ahead.load(Ordering::Relaxed);
+        if ahead != 0 {
+            let now = SystemClock.now().saturating_add(SignedDuration::from_secs(ahead));
+            let date = now.unwrap_or(jiff::Timestamp::MAX);
+            reply = reply.with("Date", date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
         }
-        if *request.method != Method::Get {
-            return Err(error(405, "notAllowed", "only GET is simulated"));
+        let accepted = request
+            .header("accept-encoding")
+            .is_some_and(|accepted| accepted.contains("gzip"));
+        if !accepted || !self.packs.load(Ordering::Relaxed) {
+            return reply;
         }
-        let (drive, rest) = match path {
-            ["me", "drive", rest @ ..] => match access {
-                Access::User(account) => (self.drives()[account].clone(), rest),
-                Access::App => {
-                    return Err(error(
-                        400,
-                        "BadRequest",
-                        "/me request is only valid with delegated authentication flow.",
-                    ));
-                }
-            },
-            ["drives", id, rest @ ..] | ["users", id, "drive", rest @ ..] => {
-                let account = self.account_of(id).ok_or_else(not_found)?;
-                if access != Access::App && access != Access::User(account) {
-                    return Err(error(403, "accessDenied", "Access denied"));
-                }
-                (self.drives()[account].clone(), rest)
-            }
-            _ => return Err(not_found()),
-        };
-        match rest {
-            [] => Ok(Reply::json(200, drive.lock().describe())),
-            ["root"] => drive
-                .lock()
-                .item_json(None)
-                .map(|json| Reply::json(200, json))
-                .ok_or_else(not_found),
-            ["items", id] => drive
-                .lock()
-                .item_json(Some(id))
-                .map(|json| Reply::json(200, json))
-                .ok_or_else(not_found),
-            ["root", "delta"] => Ok(self.delta(&drive, request, fault)),
-            _ => Err(not_found()),
-        }
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        let packed = packer.write_all(reply.body()).and_then(|()| packer.finish());
+        reply
+            .with_body(packed.expect("a vector takes every write"))
+            .with("Content-Encoding", "gzip")
     }
-
-    fn delta(&self, drive: &Drive, request: &Request<'_>, fault: Option<&Fault>) -> Reply {
-        let option = |name: &str| {
-            let pairs = request.query().split('&').filter_map(|pair| pair.split_once('='));
-            pairs
-                .filter(|(key, _)| decoded(key) == name)
-                .map(|(_, value)| value)
-                .next()
-        };
-        let query = Query {
-            url: &format!("{}{}", self.origin, request.path()),
-            token: option("token"),
-            top: option("$top").and_then(|top| top.parse().ok()),
-            exclude_parents: fault::excludes_parents(request),
-        };
-        let mut state = drive.lock();
-        let answer = match fault {
-            Some(Fault::Gone(gone)) => state.gone_as(&query, gone),
-            _ => state.page(&query, fault),
-        };
-        match answer {
-            Answer::Page(body) => Reply::json(200, body),
-            Answer::BadToken => error(400, "invalidRequest", "The token is not one of this feed's"),
-            Answer::Gone { code, location } => {
-                let message =
-                    "Resync required. Replace any local items with the server's version (including deletes)";
-                let body = json!({"error": {"code": "resyncRequired", "message": message, "innerError": {"code": code}}});
-                let reply = Reply::json(410, body.to_string());
-                location.map_or(reply.clone(), |location| reply.with("Location", location))
-            }
-        }
-    }
-
-    fn access(&self, request: &Request<'_>) -> Result<Access, Reply> {
-        let token = request
-            .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "));
-        token
-            .and_then(|token| self.identity().access_of(token))
-            .ok_or_else(|| {
-                error(
-                    401,
-                    "InvalidAuthenticationToken",
-                    "Access token is empty, expired or not valid.",
-                )
-                .with("WWW-Authenticate", "Bearer realm=\"\", error=\"invalid_token\"")
-            })
-    }
-
-    /// The account whose drive, or whose owner, has this id.
-    fn account_of(&self, id: &str) -> Option<usize> {
-        self.drives().iter().position(|drive| drive.lock().answers_to(id))
-    }
-}
-
-fn not_found() -> Reply {
-    error(404, "itemNotFound", "The resource could not be found.")
-}
-
-fn error(status: u16, code: &str, message: &str) -> Reply {
-    Reply::json(status, error_body(code, message))
-}
-
-/// An error as Graph words it.
-fn error_body(code: &str, message: &str) -> String {
-    let inner = json!({"date": "2026-03-02T08:00:00", "request-id": "5b3f2a1c-0000-4000-8000-000000000000"});
-    json!({"error": {"code": code, "message": message, "innerError": inner}}).to_string()
 }
 
 /// `text` with its percent escapes decoded.
 fn decoded(text: &str) -> String {
-    let text = text.replace('+', "%2B");
+    let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     url::form_urlencoded::parse(text.as_bytes())
         .next()
         .map(|(key, _)| key.into_owned())

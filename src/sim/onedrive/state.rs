@@ -64,6 +64,10 @@ pub(super) struct State {
     pub(super) journal: Vec<Touch>,
     pub(super) feed: Feed,
     pub(super) dice: Dice,
+    /// Everybody may see it.
+    pub(super) shared: bool,
+    /// Nobody finds it any more.
+    pub(super) removed: bool,
     by_id: HashMap<String, usize>,
     /// Unix seconds.
     pub(super) now: i64,
@@ -88,6 +92,8 @@ impl State {
             journal: Vec::new(),
             feed: Feed::new(account.seed),
             dice,
+            shared: false,
+            removed: false,
             by_id: HashMap::new(),
             now: account.start.as_second(),
         };
@@ -128,6 +134,22 @@ impl State {
             Some(at) => *at,
             None => panic!("the drive never had an item `{id}`"),
         }
+    }
+
+    /// The live item of that id.
+    pub(super) fn find(&self, id: &str) -> Option<usize> {
+        let at = *self.by_id.get(id)?;
+        self.nodes[at].facts.deleted_by.is_none().then_some(at)
+    }
+
+    /// The live item at `path` from the root.
+    pub(super) fn at_path(&self, path: &str) -> Option<usize> {
+        path.split('/')
+            .filter(|name| !name.is_empty())
+            .try_fold(ROOT, |at, name| {
+                self.children(at)
+                    .find(|child| self.nodes[*child].facts.name == name)
+            })
     }
 
     pub(super) fn live(&self, id: &str) -> usize {

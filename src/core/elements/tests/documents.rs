@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{BASE, SEED, parsed, problems};
-use crate::core::elements::{Problem, check_new, parse, set};
+use crate::core::elements::{Problem, check_new, parse, parse_new, set};
 use crate::core::model::{BaselineMode, ElementKey, GrantKind, Interval};
 
 /// The seed's document with `event.poller.configuration` replaced.
@@ -21,6 +21,45 @@ fn check_one(text: &str, expect: &str) {
         .map(Problem::to_string)
         .collect();
     assert_eq!(problems, [expect]);
+}
+
+#[test]
+fn what_is_missing_is_told_together_with_what_is_wrong() {
+    for (text, expect) in [
+        (
+            json!({"configuration": {"foo": 1, "event.notification.enabled": true}}),
+            vec![
+                "foo",
+                "name",
+                "element.key",
+                "providerData.code",
+                "event.notification.callback.url",
+            ],
+        ),
+        // What cannot be read is not told to be missing, too.
+        (
+            json!({"element": {"key": "onedrive"}, "name": "12",
+                   "configuration": {"oauth.user.refresh_token": [5], "event.notification.callback.url": "ftp://x",
+                                     "event.notification.enabled": true}}),
+            vec![
+                "element.key",
+                "event.notification.callback.url",
+                "name",
+                "oauth.user.refresh_token",
+            ],
+        ),
+        (
+            json!({"element": "x", "providerData": 1, "name": "A"}),
+            vec!["element", "providerData"],
+        ),
+    ] {
+        let told = parse_new(&text.to_string(), BASE).unwrap_err();
+        let mut told: Vec<&str> = told.iter().map(|problem| problem.key.as_str()).collect();
+        let mut expect = expect;
+        told.sort_unstable();
+        expect.sort_unstable();
+        assert_eq!(told, expect, "{text}");
+    }
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn creation_needs_a_name_an_element_and_a_way_to_tokens() {
             "`name`: needed: a name for the instance",
             "`element.key`: needed: one of `onedrivev2`, `onedrivebusiness`",
             "`providerData.code`: needed to get tokens: an authorization code, or `oauth.user.refresh_token`, or \
-             `oauth.grant` = `client_credentials`",
+             `oauth.grant` = `client_credentials`, or `oauth.api.key` for `deltapost login`",
         ],
     );
     let base = json!({"name": "x", "element": {"key": "onedrivev2"}, "providerData": {"code": "c"}});

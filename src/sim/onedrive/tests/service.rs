@@ -228,6 +228,10 @@ fn a_person_signs_in_by_redirect_or_by_device_code() {
     assert_eq!(exchange("wrong"), 400);
     assert_eq!(exchange("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), 200);
 
+    client.cloud.set_rules(Rules {
+        device_interval: 0,
+        ..Rules::default()
+    });
     for (answer, expect) in [
         (DeviceAnswer::Approve, Value::Null),
         (DeviceAnswer::Decline, "authorization_declined".into()),
@@ -250,6 +254,10 @@ fn a_person_signs_in_by_redirect_or_by_device_code() {
         assert_eq!(poll(), "authorization_pending");
         client.cloud.answer_device_codes(answer);
         assert_eq!(poll(), expect);
+        if expect == "expired_token" {
+            client.cloud.set_rules(Rules::default());
+            assert_eq!(poll(), "slow_down");
+        }
     }
 }
 

@@ -1,0 +1,77 @@
+//! How a page is asked for: with the account's token, and never while the provider wants to be left alone. A pause
+//! belongs to the account and is kept, so that it holds for its other resources and after a restart.
+
+use jiff::Timestamp;
+
+use super::PollError;
+use super::reading::Run;
+use crate::core::backoff;
+use crate::core::model::{Phase, Secret};
+use crate::grants::GrantError;
+use crate::graph::auth::AuthError;
+use crate::graph::client::{Fetched, GraphError};
+use crate::store::{Resource, Throttling};
+
+impl Run<'_> {
+    /// The page behind `link`, once more with a renewed token when the provider refuses the first.
+    pub(super) fn fetch(&self, resource: &Resource, link: &Secret) -> Result<Vec<u8>, PollError> {
+        let throttling = self.keep_quiet(resource.id)?;
+        let fetched = self.request(resource, link);
+        match &fetched {
+            Ok(fetched) => {
+                if throttling.throttles > 0 {
+                    self.poller.store.calm(self.instance.id)?;
+                }
+                if let Some(wait) = fetched.pause {
+                    let wait = backoff::pause(Some(wait), 0, 0.0);
+                    let until = self.poller.clock.now().saturating_add(wait);
+                    let until = until.unwrap_or(Timestamp::MAX);
+                    self.poller.store.throttle(self.instance.id, until, false)?;
+                }
+            }
+            Err(PollError::Graph(GraphError::Throttled { retry_after, .. })) => {
+                let until = self.poller.grants.leave_alone(self.instance.id, *retry_after)?;
+                self.poller.store.make_up(resource.id, until)?;
+            }
+            Err(PollError::Grant(GrantError::Auth(AuthError::Throttled { .. }))) => {
+                // The renewal has kept the pause.
+                if let Some(until) = self.poller.store.throttling(self.instance.id)?.until {
+                    self.poller.store.make_up(resource.id, until)?;
+                }
+            }
+            Err(_) => {}
+        }
+        Ok(fetched?.body)
+    }
+
+    /// Refuses to go on while the provider wants to be left alone; the poll is made up for then.
+    pub(super) fn keep_quiet(&self, resource_id: i64) -> Result<Throttling, PollError> {
+        let throttling = self.poller.store.throttling(self.instance.id)?;
+        match throttling.until.filter(|until| *until > self.poller.clock.now()) {
+            Some(until) => {
+                self.poller.store.make_up(resource_id, until)?;
+                Err(PollError::Throttled { until })
+            }
+            None => Ok(throttling),
+        }
+    }
+
+    /// The account's access token, another one than `refused`.
+    pub(super) fn token(&self, refused: Option<&Secret>) -> Result<Secret, PollError> {
+        Ok(self.poller.grants.access_token(&self.instance, refused)?)
+    }
+
+    fn request(&self, resource: &Resource, link: &Secret) -> Result<Fetched, PollError> {
+        let (client, clock) = (self.poller.client, self.poller.clock);
+        // A full reading needs the folders that only something below them changed.
+        let changes_only = resource.phase == Phase::Following;
+        let token = self.token(None)?;
+        match client.fetch(link, &token, changes_only, clock) {
+            Err(GraphError::Unauthorized { .. }) => {
+                let renewed = self.token(Some(&token))?;
+                Ok(client.fetch(link, &renewed, changes_only, clock)?)
+            }
+            other => Ok(other?),
+        }
+    }
+}

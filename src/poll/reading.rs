@@ -1,0 +1,381 @@
+//! How one set is read: page by page from the cursor, again from the start where the provider says so, and at its end the
+//! sweep. What may not be believed is held for a person before anything of it is kept.
+
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+
+use super::{PollError, Poller, RESTARTS, SETS};
+use crate::clock;
+use crate::core::cycle::Cycle;
+use crate::core::detect::{self, Detected, Rules};
+use crate::core::drive;
+use crate::core::model::{
+    BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings, time_text,
+};
+use crate::core::payload::{self, Origin};
+use crate::graph::client::GraphError;
+use crate::graph::link;
+use crate::graph::page::{self, PageError};
+use crate::killpoint;
+use crate::store::{Depth, Hold, PageStep, PollRecord, Resource, Restart};
+
+/// One poll under way.
+pub(super) struct Run<'a> {
+    pub(super) poller: Poller<'a>,
+    pub(super) instance: Instance,
+    pub(super) settings: Settings,
+    pub(super) record: &'a mut PollRecord,
+    cycle: Cycle,
+    restarts: u32,
+    /// Sets read to their ends.
+    sets: u32,
+    /// This set, or one that an earlier poll left behind, says that a folder is gone.
+    folder_gone: bool,
+    /// Where a stale token's answer says to begin again. It is not kept: whatever comes of it, the resource's own link
+    /// begins there, too.
+    location: Option<Secret>,
+    /// Told after each commit, with what the poll has come to so far.
+    progress: &'a mut dyn FnMut(&PollRecord),
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        poller: Poller<'a>,
+        instance: Instance,
+        settings: Settings,
+        record: &'a mut PollRecord,
+        progress: &'a mut dyn FnMut(&PollRecord),
+    ) -> Run<'a> {
+        Run {
+            poller,
+            instance,
+            settings,
+            record,
+            cycle: Cycle::default(),
+            restarts: 0,
+            sets: 0,
+            folder_gone: false,
+            location: None,
+            progress,
+        }
+    }
+
+    /// Reads one set to its end. A sweep that an earlier poll left behind is finished first.
+    pub(super) fn read_set(&mut self, mut resource: Resource, depth: Depth) -> Result<(), PollError> {
+        self.begin(&resource, depth)?;
+        self.folder_gone = self.poller.store.has_staged_deletions(resource.id)?;
+        let mut read = false;
+        loop {
+            resource = self.poller.store.resource(resource.id)?;
+            if resource.phase == Phase::Sweeping {
+                if self.is_full()? {
+                    return Ok(());
+                }
+                self.sweep(resource.clone())?;
+                continue;
+            }
+            if read {
+                return Ok(());
+            }
+            if self.poller.stop.load(Ordering::Relaxed) {
+                self.record.stopped = true;
+                return Ok(());
+            }
+            if self.is_full()? {
+                return Ok(());
+            }
+            read = self.read_page(&resource)?;
+        }
+    }
+
+    /// Whether the outbox has no room for more of this instance. The poll ends here then; the provider keeps the rest.
+    fn is_full(&mut self) -> Result<bool, PollError> {
+        let Poller {
+            store,
+            clock,
+            max_events,
+            ..
+        } = self.poller;
+        self.record.paused = store.pause_if_full(self.instance.id, max_events, clock.now())?;
+        Ok(self.record.paused)
+    }
+
+    /// Goes back to the start of the feed where `depth` asks for that. Not before something can be requested: the
+    /// place where the resource stands is not given up for nothing.
+    fn begin(&self, resource: &Resource, depth: Depth) -> Result<(), PollError> {
+        self.keep_quiet(resource.id)?;
+        let accepted = depth == Depth::AcceptedResync;
+        let restart = match (depth, resource.baseline) {
+            (Depth::Changes, _) => {
+                return resource.held.map_or(Ok(()), |hold| Err(PollError::Held(hold)));
+            }
+            (Depth::Rebaseline, _) => Restart::Rebaseline,
+            (_, BaselineMode::Latest) => Restart::Baseline { silent: true },
+            _ if resource.phase == Phase::Baseline && resource.held.is_none() => return Ok(()),
+            _ if resource.phase == Phase::Baseline => Restart::Baseline {
+                silent: resource.silent,
+            },
+            _ => Restart::Comparison { accepted },
+        };
+        self.token(None)?;
+        Ok(self.poller.store.start_over(resource, restart)?)
+    }
+
+    /// Reads and commits one page. Returns whether it was the last one of its set.
+    fn read_page(&mut self, resource: &Resource) -> Result<bool, PollError> {
+        let base = self.poller.client.base();
+        let location = self.location.take();
+        let hinted = location.is_some();
+        let link = match resource.cursor.clone().or(location) {
+            Some(link) => link,
+            None => link::first_link(base, &resource.url, resource.baseline, resource.page_size)?,
+        };
+        let body = match self.fetch(resource, &link) {
+            Ok(body) => body,
+            Err(error) => return self.recover(resource, hinted, error),
+        };
+        killpoint::reached("fetched");
+        let page = match page::parse(&body, base) {
+            Ok(page) => page,
+            Err(error) => return self.recover(resource, hinted, error.into()),
+        };
+        if let PageEnd::Next(next) = &page.end
+            && self.cycle.closes_with(next.expose())
+        {
+            return Err(PollError::Cycle);
+        }
+        let read = self.commit(resource, &page)?;
+        killpoint::reached("committed");
+        Ok(read)
+    }
+
+    /// Goes on after a page that could not be had, if there is a way. `hinted`: its link was a stale token's `Location`.
+    fn recover(&mut self, resource: &Resource, hinted: bool, error: PollError) -> Result<bool, PollError> {
+        match error {
+            PollError::Graph(GraphError::Gone { location, code }) => {
+                self.start_over(resource, location, &code).map(|()| false)
+            }
+            PollError::Page(PageError::Stale { code }) => {
+                self.start_over(resource, None, &code).map(|()| false)
+            }
+            PollError::Page(_)
+            | PollError::Graph(
+                GraphError::Refused { .. }
+                | GraphError::Server { .. }
+                | GraphError::Unexpected { .. }
+                | GraphError::TooLarge,
+            ) if hinted => {
+                log::warn!(
+                    "a stale token's `Location` is of no use, reading from the start instance={:?} resource={:?} \
+                     error={:?}",
+                    self.instance.name,
+                    resource.name,
+                    error.to_string()
+                );
+                Ok(false)
+            }
+            PollError::Graph(
+                refused @ GraphError::Refused {
+                    status: 400 | 405, ..
+                },
+            ) if resource.cursor.is_none() && link::is_of_a_folder(&resource.url) => {
+                Err(PollError::NoFolderFeed(refused))
+            }
+            other => Err(other),
+        }
+    }
+
+    /// The provider no longer knows the token: everything is read again. A baseline begins anew, as silent as it was;
+    /// a resource that keeps no record of what exists begins at now; any other compares.
+    fn start_over(
+        &mut self,
+        resource: &Resource,
+        location: Option<Secret>,
+        code: &str,
+    ) -> Result<(), PollError> {
+        self.restarts += 1;
+        if self.restarts > RESTARTS {
+            return Err(PollError::Restarted);
+        }
+        let silent = resource.silent;
+        let (restart, note) = match (resource.baseline, resource.phase) {
+            (BaselineMode::Latest, Phase::Baseline) => (Restart::Baseline { silent: true }, None),
+            (BaselineMode::Latest, _) => (Restart::Baseline { silent: true }, Some(self.gap(resource))),
+            (_, Phase::Baseline) => (Restart::Baseline { silent }, None),
+            _ => {
+                let note = format!("the token was stale, `{code}`: everything was read again and compared");
+                (Restart::Comparison { accepted: false }, Some(note))
+            }
+        };
+        log::warn!(
+            "token stale instance={:?} resource={:?} code={code:?} note={:?}",
+            self.instance.name,
+            resource.name,
+            note.as_deref().unwrap_or("the first reading begins again")
+        );
+        self.record.note = note.or(self.record.note.take());
+        self.cycle = Cycle::default();
+        self.folder_gone = false;
+        // Where it begins at now, an enumeration is not wanted.
+        self.location = location.filter(|_| resource.baseline != BaselineMode::Latest);
+        Ok(self.poller.store.start_over(resource, restart)?)
+    }
+
+    /// What a resource without a record of what exists has missed.
+    fn gap(&self, resource: &Resource) -> String {
+        let since = resource.last_success_at.unwrap_or(resource.started_at);
+        format!(
+            "the token was stale: changes from {} to {} are not known",
+            time_text(since),
+            time_text(self.poller.clock.now())
+        )
+    }
+
+    /// Has the resource wait for a person: the one place where that begins.
+    fn hold(&self, resource: &Resource, hold: Hold) -> Result<(), PollError> {
+        self.poller.store.hold(resource, hold)?;
+        log::error!(
+            "held for a person instance={:?} resource={:?} why={}",
+            self.instance.name,
+            resource.name,
+            hold.as_str()
+        );
+        Ok(())
+    }
+
+    /// Holds the resource when `page` is another drive's.
+    fn refuse_another_drive(&self, resource: &Resource, page: &Page<'_>) -> Result<(), PollError> {
+        let (known, root) = (resource.drive_id.as_deref(), resource.root_id.as_deref());
+        if !drive::is_another(page, known, root) {
+            return Ok(());
+        }
+        self.hold(resource, Hold::Drive)?;
+        let (seen, seen_root) = drive::shown_by(page);
+        let told = |drive: Option<&str>, root: Option<&str>| drive.or(root).unwrap_or_default().to_owned();
+        Err(PollError::AnotherDrive {
+            seen: told(seen, seen_root),
+            known: told(known, root),
+        })
+    }
+
+    /// Holds a page against what is known and commits what it means. Returns whether all is read.
+    ///
+    /// A set is fixed at its first page and shows the drive as it is at each. So it may say that a folder is gone, and
+    /// not that something was moved out of it just before; then the next set, which does, is read before the sweep.
+    fn commit(&mut self, resource: &Resource, page: &Page<'_>) -> Result<bool, PollError> {
+        let now = self.poller.clock.now();
+        self.refuse_another_drive(resource, page)?;
+        let ids = page.items.iter().map(|item| item.id.as_str());
+        let parents = page.items.iter().filter_map(|item| item.parent_id.as_deref());
+        let known = self.poller.store.known_items(resource.id, ids, parents)?;
+        let detected = detect::page(page, known, &self.rules(resource, now));
+        let notifications = self.announce(resource, &detected.changes, now);
+        let Detected {
+            changes,
+            upserts,
+            alive,
+            staged,
+            folder_gone,
+            unchanged,
+            filtered,
+            drive_id,
+            root_id,
+        } = detected;
+        self.folder_gone |= folder_gone;
+        let set_ends = matches!(page.end, PageEnd::Delta(_));
+        let wait = set_ends && self.folder_gone && !resource.silent;
+        self.poller.store.commit_page(
+            resource,
+            &PageStep {
+                upserts: &upserts,
+                alive: &alive,
+                staged: &staged,
+                notifications: &notifications,
+                end: &page.end,
+                wait,
+                drive_id: drive_id.as_deref(),
+                root_id: root_id.as_deref(),
+                now,
+            },
+        )?;
+        self.record.pages += 1;
+        self.record.items += page.items.len() as u64;
+        self.record.unchanged += unchanged;
+        self.record.filtered += filtered;
+        self.record.events += changes.len() as u64;
+        (self.progress)(self.record);
+        if set_ends {
+            self.sets += 1;
+            self.folder_gone = false;
+            self.cycle = Cycle::default();
+        }
+        Ok(set_ends && (!wait || self.sets == SETS))
+    }
+
+    /// Works through what the set just read says is gone, leaf first, until the resource follows the new deltaLink.
+    fn sweep(&mut self, mut resource: Resource) -> Result<(), PollError> {
+        let store = self.poller.store;
+        store.mark_doomed(&resource)?;
+        killpoint::reached("marked");
+        if let Some((doomed, known)) = store.drastic_deletions(resource.id)? {
+            self.hold(&resource, Hold::Deletions)?;
+            return Err(PollError::Drastic { doomed, known });
+        }
+        loop {
+            let now = self.poller.clock.now();
+            let doomed = store.doomed_items(resource.id)?;
+            let ids = doomed.iter().map(|doomed| doomed.item.id.as_str());
+            let known = store.known_items(resource.id, ids, [])?;
+            let rules = self.rules(&resource, now);
+            let mut changes = Vec::new();
+            if !resource.silent {
+                changes.extend(
+                    doomed
+                        .iter()
+                        .filter_map(|gone| detect::deletion(&gone.item, gone.raw.clone(), &known, &rules)),
+                );
+                self.record.filtered += (doomed.len() - changes.len()) as u64;
+            }
+            let notifications = self.announce(&resource, &changes, now);
+            let phase = store.commit_sweep(&resource, &doomed, &notifications, now)?;
+            killpoint::reached("swept");
+            resource.cursor_seq += 1;
+            self.record.events += changes.len() as u64;
+            (self.progress)(self.record);
+            if phase != Phase::Sweeping || self.is_full()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn announce(&self, resource: &Resource, changes: &[Change], now: Timestamp) -> Vec<Notification> {
+        let origin = Origin {
+            instance_id: self.instance.id,
+            instance_name: &self.instance.name,
+            instance_tags: &self.instance.tags,
+            element: self.instance.element,
+            resource: &resource.name,
+            poll_date: now,
+        };
+        payload::notifications(
+            changes,
+            &origin,
+            self.settings.format,
+            self.poller.batch,
+            &mut || clock::new_event_id(now),
+        )
+    }
+
+    fn rules<'r>(&'r self, resource: &'r Resource, now: Timestamp) -> Rules<'r> {
+        Rules {
+            resource: &resource.name,
+            phase: resource.phase,
+            silent: resource.silent,
+            baseline: resource.baseline,
+            started_at: resource.started_at,
+            filter: &self.settings.filter,
+            poll_date: now,
+        }
+    }
+}
