@@ -175,8 +175,8 @@ fn fetched_and_parsed() -> f64 {
     let began = SystemClock.now();
     let mut items = 0;
     loop {
-        let bytes = client.fetch(&link, &token, false, &SystemClock).unwrap();
-        let page = page::parse(&bytes, client.base()).unwrap();
+        let fetched = client.fetch(&link, &token, false, &SystemClock).unwrap();
+        let page = page::parse(&fetched.body, client.base()).unwrap();
         items += page.items.len();
         match page.end {
             PageEnd::Next(next) => link = next,
