@@ -58,8 +58,9 @@ impl GrantError {
     pub fn hint(&self) -> Option<String> {
         match self {
             GrantError::LoginRequired(name) => Some(format!(
-                "`deltapost login '{name}'`, or pass a new code: `deltapost instance update '{name}' --set \
-                 providerData.code=@FILE`; where the app was refused, pass its new secret: `--set oauth.api.secret=@FILE`"
+                "`deltapost instance show '{name}'` says why; `deltapost login '{name}'`, or pass a new code: \
+                 `deltapost instance update '{name}' --set providerData.code=@FILE`; where the app was refused, its new \
+                 secret: `--set oauth.api.secret=@FILE`"
             )),
             GrantError::Incomplete { .. } => Some("add it with `deltapost instance update`".to_owned()),
             GrantError::Auth(error) => Some(error.hint().to_owned()),
