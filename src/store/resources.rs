@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::comparison::Hold;
 use super::{Store, StoreError, known};
-use crate::core::model::{BaselineMode, Interval, Phase, Secret, Settings, time_from_text, time_text};
+use crate::core::model::{
+    BaselineMode, Interval, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
+};
 
 /// Polls that are kept of each resource.
 const KEPT_POLLS: i64 = 1_000;
@@ -289,8 +291,32 @@ impl Store {
     }
 }
 
-/// Brings an instance's resource rows in line with its settings. Returns notes on what that means for each: a changed
-/// URL or baseline learns anew, a resource that is no longer named is forgotten.
+/// A resource's row, as far as a change of its settings has to know it.
+struct Standing {
+    id: i64,
+    name: String,
+    url: String,
+    baseline: String,
+    phase: String,
+}
+
+impl Standing {
+    /// What of `wanted` leaves no use for what was read so far. A baseline is for what exists at the start: a changed one
+    /// counts while that is being learnt, and after `latest`, which never learnt it.
+    fn reason_to_learn_anew(&self, wanted: &ResourceSettings) -> Option<&'static str> {
+        let counts = self.phase == Phase::Baseline.as_str() || self.baseline == BaselineMode::Latest.as_str();
+        if self.url != wanted.url {
+            Some("url")
+        } else if counts && self.baseline != wanted.baseline.as_str() {
+            Some("baseline")
+        } else {
+            None
+        }
+    }
+}
+
+/// Brings an instance's resource rows in line with its settings. Returns notes on what that means for each: another URL,
+/// or a baseline that still counts, learns anew; a resource that is no longer named is forgotten.
 pub(super) fn reconcile(
     connection: &Connection,
     instance_id: i64,
@@ -298,9 +324,17 @@ pub(super) fn reconcile(
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     let mut notes = Vec::new();
-    let mut known: Vec<(i64, String, String)> = connection
-        .prepare_cached("SELECT id, name, url FROM resource WHERE instance_id = ?1")?
-        .query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+    let mut known: Vec<Standing> = connection
+        .prepare_cached("SELECT id, name, url, baseline, phase FROM resource WHERE instance_id = ?1")?
+        .query_map([instance_id], |row| {
+            Ok(Standing {
+                id: row.get("id")?,
+                name: row.get("name")?,
+                url: row.get("url")?,
+                baseline: row.get("baseline")?,
+                phase: row.get("phase")?,
+            })
+        })?
         .collect::<Result<_, _>>()?;
     let interval = match settings.interval {
         Interval::Every(every) => Some(every.as_secs().cast_signed()),
@@ -308,8 +342,9 @@ pub(super) fn reconcile(
     };
     for wanted in &settings.resources {
         let silent = wanted.baseline != BaselineMode::Emit;
-        let same = known.iter().position(|(_, name, _)| *name == wanted.name);
-        if let Some((id, name, url)) = same.map(|position| known.swap_remove(position)) {
+        let same = known.iter().position(|standing| standing.name == wanted.name);
+        if let Some(standing) = same.map(|position| known.swap_remove(position)) {
+            let id = standing.id;
             // The next poll moves with a changed interval; an unchanged one keeps its time.
             connection.execute(
                 "UPDATE resource
@@ -328,9 +363,10 @@ pub(super) fn reconcile(
                     time_text(now),
                 ),
             )?;
-            if url != wanted.url {
+            if let Some(reason) = standing.reason_to_learn_anew(wanted) {
                 notes.push(format!(
-                    "resource `{name}` has another url and learns what exists there anew"
+                    "resource `{}` has another {reason} and learns what exists there anew",
+                    standing.name
                 ));
                 learn_anew(connection, id, silent)?;
             }
@@ -353,7 +389,7 @@ pub(super) fn reconcile(
             ),
         )?;
     }
-    for (id, name, _) in known {
+    for Standing { id, name, .. } in known {
         notes.push(format!(
             "resource `{name}` is no longer polled; what was known of it is forgotten"
         ));

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::office::{id, news, office, site, told};
 use crate::support::Site;
 use crate::support::ledger::check_replay;
+use crate::support::process::Ran;
 
 #[test]
 fn a_snapshot_is_silent_and_what_comes_after_it_is_told() {
@@ -76,6 +77,40 @@ fn latest_starts_now_and_tells_new_objects_from_old_ones() {
     );
     drive.edit(&id(&drive, "/new.docx"));
     assert_eq!(news(&site, &mut seen)[0].event_type, Updated);
+}
+
+fn set_baseline(site: &Site, baseline: &str) -> Ran {
+    let resources = json!({"events": {"url": "/hubs/documents/events", "baseline": baseline}});
+    let set = format!("event.poller.configuration={resources}");
+    site.cli(&["instance", "update", "Docs", "--set", &set]).code(0)
+}
+
+#[test]
+fn a_baseline_can_be_changed_until_it_has_been_read() {
+    let site = site(Account::business(), "snapshot", 3);
+    let drive = site.drive();
+    office(&drive);
+    set_baseline(&site, "emit").says(&["another baseline"]);
+    let mut seen = 0;
+    let events = news(&site, &mut seen);
+    check_replay(&Default::default(), &events, &drive.tree());
+    // What exists has been told; another baseline changes nothing about that.
+    let ran = set_baseline(&site, "snapshot");
+    assert!(!ran.stderr.contains("anew"), "{ran:?}");
+    drive.edit(&id(&drive, "/notes.txt"));
+    assert_eq!(told(&news(&site, &mut seen)), ["UPDATED /notes.txt content"]);
+}
+
+#[test]
+fn a_resource_that_started_at_now_learns_what_exists_before_it_compares() {
+    let site = site(Account::business(), "latest", 3);
+    office(&site.drive());
+    let mut seen = 0;
+    assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
+    set_baseline(&site, "snapshot").says(&["another baseline"]);
+    assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
+    site.poll("Docs", &["--resync"]).code(0);
+    assert_eq!(told(&news(&site, &mut seen)), [""; 0], "nothing is invented");
 }
 
 #[test]
