@@ -5,6 +5,7 @@ mod alerts;
 mod command;
 mod housekeeping;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -206,9 +207,11 @@ impl<'a> Floor<'a> {
     }
 
     /// Counts a worker for as long as it works.
-    fn employed(&self, work: impl FnOnce()) {
+    fn employed(&self, work: impl Fn()) {
         self.working.fetch_add(1, Ordering::SeqCst);
-        work();
+        while outlives(&work) && !self.stopping() {
+            self.house.clock.sleep(LOOK);
+        }
         self.working.fetch_sub(1, Ordering::SeqCst);
         self.polls.ring();
     }
@@ -347,5 +350,26 @@ impl<'a> Floor<'a> {
 
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Does a worker's work, and returns whether it ended by a panic: then it is taken up again, since what one resource or
+/// endpoint brings about must not take a worker from the others. What was in hand is free again by then.
+fn outlives(work: impl Fn()) -> bool {
+    let panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
+    if panicked {
+        log::error!("a worker panicked, and goes on with other work; please report this");
+    }
+    panicked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_outlives_a_panic_in_its_work() {
+        assert!(outlives(|| panic!("a page that nobody thought of")));
+        assert!(!outlives(|| {}));
     }
 }
