@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use self::alerts::Alerter;
@@ -24,6 +24,9 @@ use crate::store::{Depth, PollRecord, Request, StoreError};
 
 /// How often the house is kept, and how often a worker looks for work that nobody told it of.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// A request older than this at the agent's start was meant for an earlier agent.
+const ASKED_BEFORE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long requests that are under way at a stop may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,7 +67,12 @@ struct Floor<'a> {
 /// When the database cannot be used at all; a failing poll or delivery is no error of the agent.
 pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
-    house.store.resume_interrupted_polls(house.clock.now())?;
+    let now = house.clock.now();
+    house.store.resume_interrupted_polls(now)?;
+    // A command that was killed waits no more, and what it asked for is nobody's wish by now.
+    house
+        .store
+        .purge_requests(now.saturating_sub(ASKED_BEFORE).unwrap_or(Timestamp::MIN))?;
     let floor = Floor::new(house, stop);
     let mut alerter = Alerter::new(house, stop)?;
     thread::scope(|scope| {
@@ -207,9 +215,9 @@ impl<'a> Floor<'a> {
     }
 
     /// Counts a worker for as long as it works.
-    fn employed(&self, work: impl Fn()) {
+    fn employed(&self, mut work: impl FnMut()) {
         self.working.fetch_add(1, Ordering::SeqCst);
-        while outlives(&work) && !self.stopping() {
+        while outlives(&mut work) && !self.stopping() {
             self.house.clock.sleep(LOOK);
         }
         self.working.fetch_sub(1, Ordering::SeqCst);
@@ -355,7 +363,7 @@ impl<'a> Floor<'a> {
 
 /// Does a worker's work, and returns whether it ended by a panic: then it is taken up again, since what one resource or
 /// endpoint brings about must not take a worker from the others. What was in hand is free again by then.
-fn outlives(work: impl Fn()) -> bool {
+fn outlives(work: impl FnMut()) -> bool {
     let panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
     if panicked {
         log::error!("a worker panicked, and goes on with other work; please report this");

@@ -107,11 +107,11 @@ impl<'a> Run<'a> {
         self.keep_quiet(resource.id)?;
         let accepted = depth == Depth::AcceptedResync;
         let restart = match (depth, resource.baseline) {
-            (Depth::Changes, _) => {
+            // What keeps no record of what exists has nothing to compare: going back to now would lose what came since.
+            (Depth::Changes, _) | (Depth::Resync | Depth::AcceptedResync, BaselineMode::Latest) => {
                 return resource.held.map_or(Ok(()), |hold| Err(PollError::Held(hold)));
             }
             (Depth::Rebaseline, _) => Restart::Rebaseline,
-            (_, BaselineMode::Latest) => Restart::Baseline { silent: true },
             _ if resource.phase == Phase::Baseline && resource.held.is_none() => return Ok(()),
             _ if resource.phase == Phase::Baseline => Restart::Baseline {
                 silent: resource.silent,

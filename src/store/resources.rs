@@ -368,6 +368,10 @@ pub(super) fn reconcile(
                     "resource `{}` has another {reason} and learns what exists there anew",
                     standing.name
                 ));
+                if reason == "url" && !silent {
+                    // What lies at the former url is missing at the new one, and not deleted: nothing of it is told.
+                    connection.execute("DELETE FROM item WHERE resource_id = ?1", [id])?;
+                }
                 learn_anew(connection, id, silent)?;
             }
             continue;

@@ -114,6 +114,69 @@ fn a_resource_that_started_at_now_learns_what_exists_before_it_compares() {
 }
 
 #[test]
+fn a_resync_of_a_resource_that_started_at_now_loses_nothing() {
+    let site = site(Account::business(), "latest", 3);
+    let mut seen = 0;
+    assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
+    let drive = site.drive();
+    drive.create_file(&drive.root_id(), "since.txt", 1);
+    site.poll("Docs", &["--resync"]).code(0);
+    let events = news(&site, &mut seen);
+    assert_eq!(
+        events.len(),
+        1,
+        "what came since the cursor is told: {:?}",
+        told(&events)
+    );
+}
+
+#[test]
+fn what_a_killed_command_asked_for_is_not_done_by_a_later_agent() {
+    let site = site(Account::business(), "snapshot", 3);
+    site.once().code(0);
+    site.write_sql(
+        "INSERT INTO request (resource_id, depth, created_at)
+         VALUES (1, 'rebaseline', strftime('%Y-%m-%dT%H:%M:%S.000Z', 'now', '-20 seconds'))",
+    );
+    let agent = site.spawn_run();
+    // An answer of now, to be sure that the agent has looked.
+    site.poll("Docs", &[]).code(0);
+    assert_eq!(agent.stop(), Some(0));
+    assert_eq!(site.cell("SELECT generation FROM resource"), "1");
+}
+
+#[test]
+fn what_lies_at_another_url_is_not_announced_as_deleted() {
+    let site = Site::new(Account::business());
+    let drives = [
+        site.drive(),
+        site.cloud.add_account(Account {
+            seed: 2,
+            ..Account::business()
+        }),
+    ];
+    drives.iter().for_each(office);
+    let resources = drives.each_ref().map(|drive| {
+        let url = format!("/drives/{}/root/delta", drive.id());
+        json!({"events": {"url": url, "baseline": "emit"}})
+    });
+    let mut document = site.document(
+        "Docs",
+        json!({"oauth.grant": "client_credentials", "oauth.tenant": "contoso",
+               "event.poller.configuration": &resources[0]}),
+    );
+    document.as_object_mut().unwrap().remove("providerData");
+    site.try_create(&document).code(0);
+    let mut seen = 0;
+    check_replay(&Default::default(), &news(&site, &mut seen), &drives[0].tree());
+    let set = format!("event.poller.configuration={}", resources[1]);
+    site.cli(&["instance", "update", "Docs", "--set", &set])
+        .code(0)
+        .says(&["another url"]);
+    check_replay(&Default::default(), &news(&site, &mut seen), &drives[1].tree());
+}
+
+#[test]
 fn folders_are_left_out_of_changes_and_asked_for_in_an_enumeration() {
     let site = site(Account::business(), "snapshot", 2);
     let drive = site.drive();
