@@ -169,7 +169,8 @@ fn stage(seen: &FeedItem<'_>, known: &mut Known, rules: &Rules<'_>, found: &mut 
         return;
     }
     let kind = known.get(&seen.id).map_or(seen.kind, |item| item.kind);
-    found.folder_gone |= kind == ItemKind::Folder;
+    // A deletion may come without its facets; what has a parent is a drive's, and may have been a folder.
+    found.folder_gone |= kind == ItemKind::Folder || (kind == ItemKind::Object && seen.parent_id.is_some());
     if !known.contains_key(&seen.id) {
         if rules.baseline == BaselineMode::Latest {
             let item = remember(None, seen);

@@ -177,6 +177,22 @@ fn a_folder_that_is_gone_is_told_apart_from_a_file() {
 }
 
 #[test]
+fn a_folder_may_be_gone_where_a_deletion_does_not_say_what_it_was_of() {
+    #[track_caller]
+    fn check(line: &str, expect: bool) {
+        let filter = Filter::default();
+        let found = detect(TREE, &[line], &rules(BaselineMode::Snapshot, &filter));
+        assert_eq!(found.folder_gone, expect, "{line}");
+    }
+    check("folder F - R deleted", true);
+    check("object z - F deleted", true);
+    check("object F - R deleted", true);
+    check("file z - F deleted", false);
+    check("object a - F deleted", false);
+    check("object m - - deleted", false);
+}
+
+#[test]
 fn whatever_an_enumeration_sees_is_written_changed_or_not() {
     let filter = Filter::default();
     for (phase, expect) in [

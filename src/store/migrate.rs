@@ -59,11 +59,18 @@ pub(super) fn pending_steps(connection: &Connection, path: &Path) -> Result<usiz
 
 /// Brings the database at `path` to the present version, or says why it stays as it is.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let taken = STEPS.len() - pending_steps(connection, path)?;
-    for (version, step) in (1..).zip(STEPS).skip(taken) {
+    while pending_steps(connection, path)? > 0 {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", version)?;
+        // Looked at again behind the lock: another process may have taken the step in the meantime.
+        let pending = pending_steps(&transaction, path)?;
+        if let Some(step) = STEPS
+            .len()
+            .checked_sub(pending)
+            .and_then(|taken| STEPS.get(taken))
+        {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", (STEPS.len() - pending + 1) as i64)?;
+        }
         transaction.commit()?;
     }
     Ok(())
