@@ -21,7 +21,7 @@ use deltapost::core::sign;
 use deltapost::graph::client::{Client, GraphConfig, TIMEOUTS};
 use deltapost::graph::page;
 use deltapost::sim::onedrive::{Account, Drive, Kind};
-use deltapost::sim::receiver::Receiver;
+use deltapost::sim::receiver::{Answer, Receiver};
 use jiff::Timestamp;
 use serde_json::json;
 use support::process::Agent;
@@ -74,10 +74,16 @@ const FIGURES: &[(&str, fn())] = &[
     }),
     ("snapshot", || enumerate("snapshot")),
     ("emit", || enumerate("emit")),
-    ("one, tens", || deliver(1, 10, 60_000)),
-    ("ten, tens", || deliver(10, 10, 60_000)),
-    ("one, singles", || deliver(1, 1, 20_000)),
-    ("ten, singles", || deliver(10, 1, 20_000)),
+    ("one, tens", || deliver(1, 10, 60_000, "instance")),
+    ("ten, tens", || deliver(10, 10, 60_000, "instance")),
+    ("hundred, tens", || deliver(100, 10, 60_000, "instance")),
+    ("one, singles", || deliver(1, 1, 20_000, "instance")),
+    ("ten, singles", || deliver(10, 1, 20_000, "instance")),
+    ("hundred, singles", || deliver(100, 1, 20_000, "instance")),
+    ("one, tens, unordered", || deliver(1, 10, 60_000, "none")),
+    ("one, singles, unordered", || deliver(1, 1, 20_000, "none")),
+    ("isolation", isolation),
+    ("million", million),
 ];
 
 fn figure(what: &str, value: impl std::fmt::Display) {
@@ -98,14 +104,14 @@ fn seconds_since(began: Timestamp) -> f64 {
 
 /// A box with a receiver that only counts, `instances` accounts that announce all that is in them, and `items` items in
 /// each.
-fn site(batch: usize, instances: usize, items: usize, baseline: &str) -> Site {
+fn site(delivery: &str, instances: usize, items: usize, baseline: &str) -> Site {
     let account = |seed| Account {
         kind: Kind::Business,
         seed,
         page_size: PAGE,
         ..Account::business()
     };
-    let mut site = Site::configured(account(1), &format!("[delivery]\nbatch = {batch}\n"));
+    let mut site = Site::configured(account(1), &format!("[delivery]\n{delivery}\n"));
     site.receiver = Receiver::counting().unwrap();
     let mut drives = vec![site.drive()];
     drives.extend((2..=instances as u64).map(|seed| site.cloud.add_account(account(seed))));
@@ -144,7 +150,7 @@ fn sync_seconds() -> f64 {
 }
 
 fn idle_bytes() -> u64 {
-    let site = site(10, 1, 50, "snapshot");
+    let site = site("batch = 10", 1, 50, "snapshot");
     let agent = site.spawn_run();
     await_following(&site);
     SystemClock.sleep(Duration::from_secs(1));
@@ -160,7 +166,7 @@ fn await_following(site: &Site) {
 
 /// Reads the large drive's feed as the agent does, and does nothing with it. Returns how long it took.
 fn fetched_and_parsed() -> f64 {
-    let site = site(10, 1, ITEMS, "snapshot");
+    let site = site("batch = 10", 1, ITEMS, "snapshot");
     let client = Client::new(&GraphConfig {
         base: &site.cloud.graph_base(),
         authority: &site.cloud.authority(),
@@ -190,7 +196,7 @@ fn fetched_and_parsed() -> f64 {
 /// The large drive's first enumeration by the agent; with `emit` its events go out at the same time.
 fn enumerate(baseline: &str) {
     let bare = items_a_second(fetched_and_parsed());
-    let site = site(10, 1, ITEMS, baseline);
+    let site = site("batch = 10", 1, ITEMS, baseline);
     let agent = site.spawn_run();
     await_following(&site);
     let seconds = site.cell("SELECT duration_ms FROM poll").parse::<f64>().unwrap() / 1e3;
@@ -214,8 +220,9 @@ fn enumerate(baseline: &str) {
 }
 
 /// A backlog's way to the receiver, and the same requests by the same sender without a database.
-fn deliver(instances: usize, batch: usize, events: usize) {
-    let site = site(batch, instances, events / instances, "emit");
+fn deliver(instances: usize, batch: usize, events: usize, ordering: &str) {
+    let delivery = format!("batch = {batch}\nordering = \"{ordering}\"\nper_endpoint = 4");
+    let site = site(&delivery, instances, events / instances, "emit");
     for number in 0..instances {
         site.poll(&format!("account {number}"), &[]).code(0);
     }
@@ -230,13 +237,81 @@ fn deliver(instances: usize, batch: usize, events: usize) {
     let bare = posted(&site, instances.min(4));
     let rate = written as f64 / seconds;
     figure(
-        &format!("backlog, {instances} instance(s), {batch} event(s) a notification"),
+        &format!("backlog, {instances} instance(s) by {batch}, ordering {ordering}"),
         format!(
             "{rate:.0} notifications/s, {:.0} events/s, {:.0} % of no database ({bare:.0}/s), {busy:.2} s of processor",
             events as f64 / seconds,
             100.0 * rate / bare,
         ),
     );
+}
+
+/// What nine callbacks get in a second, and what they get beside a tenth that hangs for the whole time-out each time.
+fn isolation() {
+    let alone = nine_callbacks(9);
+    let beside = nine_callbacks(10);
+    figure(
+        "nine callbacks, beside a tenth that hangs",
+        format!(
+            "{beside:.0} notifications/s, {:.0} % of without it ({alone:.0}/s)",
+            100.0 * beside / alone
+        ),
+    );
+}
+
+fn nine_callbacks(instances: usize) -> f64 {
+    let waits = ["\"1s\""; 32].join(", ");
+    let delivery = format!("batch = 1\ntimeout = \"1s\"\nretry = [{waits}]");
+    let site = site(&delivery, instances, 3_000, "emit");
+    let receivers: Vec<Receiver> = (0..9).map(|_| Receiver::counting().unwrap()).collect();
+    let hanging = Receiver::start(Some(KEY.to_owned())).unwrap();
+    hanging.answer_always(Answer::Hang);
+    let mut written = 0;
+    for number in (0..instances).rev() {
+        let name = format!("account {number}");
+        let receiver = receivers.get(number).unwrap_or(&hanging);
+        let set = format!("event.notification.callback.url={}", receiver.url());
+        site.cli(&["instance", "update", &name, "--set", &set]).code(0);
+        site.poll(&name, &[]).code(0);
+        written = site
+            .cell("SELECT count(*) FROM outbox WHERE instance_id = 1")
+            .parse()
+            .unwrap();
+    }
+    let agent = site.spawn_run();
+    receivers[0].wait_requests(1, PATIENCE).unwrap();
+    let began = SystemClock.now();
+    for receiver in &receivers {
+        receiver.wait_requests(written, PATIENCE).unwrap();
+    }
+    let rate = 9.0 * written as f64 / seconds_since(began);
+    agent.kill();
+    rate
+}
+
+/// What the agent holds in memory while a million events wait for a callback that fails.
+fn million() {
+    let mut site = site("batch = 10", 1, 50, "emit");
+    site.receiver = Receiver::start(Some(KEY.to_owned())).unwrap();
+    site.receiver.answer_always(Answer::Status(503));
+    let set = format!("event.notification.callback.url={}", site.receiver.url());
+    site.cli(&["instance", "update", "account 0", "--set", &set])
+        .code(0);
+    site.poll("account 0", &[]).code(0);
+    site.write_sql(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99990)
+         INSERT INTO outbox (event_id, instance_id, resource, created_at, event_count, next_attempt_at, body)
+         SELECT 'copy-' || n.i, o.instance_id, o.resource, o.created_at, 10, o.created_at, o.body
+           FROM n, (SELECT * FROM outbox ORDER BY id LIMIT 1) o",
+    );
+    let agent = site.spawn_run();
+    eventually("it has tried", || site.receiver.counts().requests > 0);
+    SystemClock.sleep(Duration::from_secs(1));
+    figure(
+        "resident, peak, 1,000,000 events pending",
+        mib(memory(&agent, "VmHWM:")),
+    );
+    agent.kill();
 }
 
 /// Posts the outbox's notifications, signed, by as many threads as the agent's workers would. Returns how many went out
