@@ -16,9 +16,13 @@ pub enum ScheduleError {
     /// There are not five or six fields.
     #[error(
         "expected five fields (minute, hour, day of month, month, day of week), six with seconds first, \
-         or a macro such as `@daily`, got `{found}`"
+         or a macro such as `@daily`, got {count} in `{found}`"
     )]
-    Fields { found: String, hint: Option<String> },
+    Fields {
+        count: usize,
+        found: String,
+        hint: Option<String>,
+    },
     /// It begins with `@` and is no macro.
     #[error("expected {allowed}, got `{found}`")]
     Macro {
@@ -26,9 +30,15 @@ pub enum ScheduleError {
         found: String,
         hint: Option<String>,
     },
-    /// No date fits.
-    #[error("`{found}` can never fire: {longest} is the last day of the longest month that it names")]
-    Never { found: String, longest: u32 },
+    /// No date fits: none of the months has any of the days.
+    #[error(
+        "day of month: expected 1 to {longest} with month `{months}`, got `{days}`, which would never fire"
+    )]
+    Never {
+        days: String,
+        months: String,
+        longest: u32,
+    },
 }
 
 impl ScheduleError {

@@ -76,30 +76,22 @@ pub(super) fn next_fixed(faces: &Faces, zone: &TimeZone, now: Timestamp) -> Opti
     let mut after = now_second + offset_at(zone, now_second);
     loop {
         let face = faces.next(after)?;
-        let asked = Offset::UTC.to_datetime(Timestamp::from_second(face).ok()?);
+        after = face;
+        let asked = Offset::UTC.to_datetime(instant(face));
         let (at, shift) = match zone.to_ambiguous_timestamp(asked).offset() {
-            AmbiguousOffset::Unambiguous { offset } => {
-                after = face;
+            AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
                 (face - seconds(offset), None)
             }
-            AmbiguousOffset::Fold { before, .. } => {
-                let at = face - seconds(before);
-                after = change_beside(zone, at) + seconds(before) - 1;
-                (at, None)
-            }
-            AmbiguousOffset::Gap {
-                before,
-                after: behind,
-            } => {
-                let end = change_beside(zone, face - seconds(behind));
-                after = end + seconds(behind) - 1;
-                if seconds(behind) - seconds(before) > LONGEST_GAP {
+            AmbiguousOffset::Gap { before, after } => {
+                if seconds(after) - seconds(before) > LONGEST_GAP {
                     continue;
                 }
+                let end = next_change(zone, face - seconds(after));
+                let end = end.expect("a gap lies at a change of the offset");
                 (end, Some(Shift::Skipped { asked }))
             }
         };
-        // In the second pass through a fold all of it has had its turn: `after` is the fold's end already.
+        // What the second pass through a fold shows has had its turn in the first.
         if at > now_second {
             return fire(zone, now, at, shift);
         }
@@ -151,11 +143,6 @@ fn next_change(zone: &TimeZone, second: i64) -> Option<i64> {
         .following(from)
         .find(|transition| transition.offset() != offset)?;
     Some(change.timestamp().as_second())
-}
-
-/// The change of offset right after the last instant before it that has to do with an ambiguous face.
-fn change_beside(zone: &TimeZone, before: i64) -> i64 {
-    next_change(zone, before).expect("a face is ambiguous only beside a change of the offset")
 }
 
 fn instant(second: i64) -> Timestamp {

@@ -31,28 +31,29 @@ pub(super) fn of_macro(words: &[&str]) -> Option<String> {
 }
 
 /// For one item of a field; `words` are all fields of its expression.
-pub(super) fn of_item(field: Field, item: &str, words: &[&str]) -> Option<String> {
-    let (range, step) = item.split_once('/').unwrap_or((item, ""));
+pub(super) fn of_item(field: Field, text: &str, words: &[&str]) -> Option<String> {
+    let (range, step) = text.split_once('/').unwrap_or((text, ""));
     let said = |text: &str| Some(text.to_owned());
-    if item.is_empty() {
+    if text.is_empty() {
         return said("a value stands before and after each comma");
     }
     if words.contains(&"?") {
         return quartz(words);
     }
-    if item.contains("TZ=") {
+    if text.contains("TZ=") {
         return zone_in_front();
     }
-    if let Some(time) = time_of_day(item) {
+    if let Some(time) = time_of_day(text) {
         return Some(time);
     }
-    if item.contains(['–', '—', '−']) || item.contains("..") {
-        let plain = ["–", "—", "−", ".."]
+    if text.contains(['–', '—', '−']) || text.contains("..") {
+        let dashes = ["–", "—", "−", ".."];
+        let plain = dashes
             .iter()
-            .fold(item.to_owned(), |text, dash| text.replace(dash, "-"));
-        return Some(format!("write `{}`", shown(&plain)));
+            .fold(text.to_owned(), |text, dash| text.replace(dash, "-"));
+        return item(field, &plain);
     }
-    if item.contains('~') || item.starts_with(['H', 'R']) && item.len() == 1 {
+    if text.contains('~') || range == "H" {
         return said("write a plain number; `jitter` spreads the polls");
     }
     if let Some(hint) = bad_step(field, range, step) {
@@ -65,7 +66,7 @@ pub(super) fn of_item(field: Field, item: &str, words: &[&str]) -> Option<String
         (Field::DayOfMonth | Field::DayOfWeek, _) if is_quartz_day(range) => {
             said("crontab knows no last, nearest or n-th day; `28` is a day that every month has")
         }
-        _ => falling(field, range, step).or_else(|| long_name(field, range)),
+        _ => falling(field, range, step).or_else(|| long_name(field, range, step)),
     }
 }
 
@@ -83,52 +84,45 @@ fn time_of_day(text: &str) -> Option<String> {
     ))
 }
 
-/// `5m`, `2h`, `30s` or `15`, in minutes, as an expression where there is one.
+/// `5m`, `2h`, `30s`, or `15` in minutes, as an expression where there is one.
 fn rhythm(text: &str) -> Option<String> {
     let (digits, unit) = match text.char_indices().next_back()? {
         (at, unit) if unit.is_ascii_alphabetic() => (&text[..at], unit),
         _ => (text, 'm'),
     };
-    let count = number(digits).filter(|count| *count > 0);
-    let parts = match (count, unit) {
-        (Some(count), 's') if count < 60 => (count, 60, "", " * * * * *"),
-        (Some(count), 'm') if count < 60 => (count, 60, "", " * * * *"),
-        (Some(60), 'm') | (Some(1), 'h') => return Some("write `@hourly`".to_owned()),
-        (Some(24), 'h') | (Some(1), 'd') => return Some("write `@daily`".to_owned()),
-        (Some(count), 'h') if count < 24 => (count, 24, "0 ", " * * *"),
-        (Some(_), 's' | 'm' | 'h' | 'd') => (7, 0, "", ""),
+    let count = number(digits).filter(|count| *count > 0)?;
+    let (whole, before, behind) = match (count, unit) {
+        (60, 's') => return rhythm("1m"),
+        (60, 'm') => return rhythm("1h"),
+        (24, 'h') => return rhythm("1d"),
+        (_, 's') => (60, "", " * * * * *"),
+        (_, 'm') => (60, "", " * * * *"),
+        (_, 'h') => (24, "0 ", " * * *"),
+        (_, 'd') => (1, "0 0 ", " * *"),
         _ => return None,
     };
-    match parts {
-        (1, _, before, behind) => Some(format!("write `{before}*{behind}`")),
-        (count, whole, before, behind) if whole % count == 0 && whole > 0 => {
-            Some(format!("write `{before}*/{count}{behind}`"))
-        }
-        _ => Some(
-            "crontab has no such rhythm, since it counts anew each hour and each day; \
-             `event.poller.refresh_interval` takes any number of minutes"
-                .to_owned(),
-        ),
-    }
+    Some(match count {
+        1 => format!("write `{before}*{behind}`"),
+        _ if whole % count == 0 => format!("write `{before}*/{count}{behind}`"),
+        _ => "crontab has no such rhythm, since it counts anew each hour and each day; \
+              `event.poller.refresh_interval` takes any number of minutes"
+            .to_owned(),
+    })
 }
 
-/// A step that means nothing, or that has nothing to step through.
+/// `5/15`: a step with nothing to step through; `*/60`: one that goes too far.
 fn bad_step(field: Field, range: &str, step: &str) -> Option<String> {
-    let step = number(step)?;
     let (first, last) = field.range();
-    let start = value(field, range).filter(|start| *start <= last);
-    match start {
-        Some(start) if step > 0 && start < last => Some(format!(
-            "write `{}-{}/{step}`",
-            field.spelled(start),
-            field.spelled(last)
-        )),
-        None if range == "*" && step > last - first => Some(format!(
-            "a step counts anew from the first {field}: write `{}`, or the next field with a step",
-            field.spelled(first)
-        )),
-        _ => None,
+    if range == "*" {
+        return number(step).filter(|step| *step > last - first).map(|_| {
+            format!(
+                "a step goes no further than its field: write `{}` here, and the step in the field behind it",
+                field.spelled(first)
+            )
+        });
     }
+    let start = value(field, range).filter(|start| *start < last && !step.is_empty())?;
+    item(field, &format!("{start}-{last}/{step}"))
 }
 
 /// `22-2`: a range that goes over the end.
@@ -139,25 +133,22 @@ fn falling(field: Field, range: &str, step: &str) -> Option<String> {
     if start <= end || start > last {
         return None;
     }
-    let step = if step.is_empty() {
-        ""
-    } else {
-        &format!("/{}", number(step)?)
-    };
     let part = |from: u32, to: u32| match from == to {
         true => field.spelled(from),
-        false => format!("{}-{}{step}", field.spelled(from), field.spelled(to)),
+        false => with_step(&format!("{}-{}", field.spelled(from), field.spelled(to)), step),
     };
-    // A week that ends with Sunday goes in one range.
-    Some(match field {
-        Field::DayOfWeek if end == 0 => format!("write `{}`", part(start, 7)),
-        Field::DayOfWeek => format!("write `{},{}`", part(start, 7), part(1, end)),
-        _ => format!("write `{},{}`", part(start, last), part(first, end)),
-    })
+    let parts = match field {
+        // A week that ends with Sunday goes in one range.
+        Field::DayOfWeek if end == 0 => vec![part(start, 7)],
+        Field::DayOfWeek => vec![part(start, 7), part(1, end)],
+        _ => vec![part(start, last), part(first, end)],
+    };
+    let good = parts.iter().all(|part| parse::item_values(field, part).is_ok());
+    good.then(|| format!("write `{}`", parts.join(",")))
 }
 
 /// `Monday`: a name of more than three letters.
-fn long_name(field: Field, range: &str) -> Option<String> {
+fn long_name(field: Field, range: &str, step: &str) -> Option<String> {
     let mut shortened = Vec::new();
     for name in range.split('-') {
         let known = field.names().iter().find(|known| {
@@ -166,10 +157,21 @@ fn long_name(field: Field, range: &str) -> Option<String> {
         })?;
         shortened.push(*known);
     }
-    Some(format!(
-        "names have three letters: write `{}`",
-        shortened.join("-")
-    ))
+    let range = shortened.join("-");
+    falling(field, &range, step).or_else(|| item(field, &with_step(&range, step)))
+}
+
+/// The suggestion to write `text`, if that is an item of `field`.
+fn item(field: Field, text: &str) -> Option<String> {
+    let read = parse::item_values(field, text).ok()?;
+    Some(format!("write `{}`", read.text))
+}
+
+fn with_step(range: &str, step: &str) -> String {
+    match step {
+        "" => range.to_owned(),
+        _ => format!("{range}/{step}"),
+    }
 }
 
 /// `L`, `15W`, `5#3`, `6L`.

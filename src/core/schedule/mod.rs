@@ -76,7 +76,7 @@ impl Schedule {
         }
     }
 
-    /// The runs strictly after `from`, in order, each told apart from the one before by at least a second.
+    /// The runs strictly after `from`, in order. The shift of each is told from the one before it.
     pub fn runs<'a>(&'a self, zone: &'a TimeZone, from: Timestamp) -> impl Iterator<Item = Fire> + 'a {
         std::iter::successors(self.next_after(zone, from), |fire| self.next_after(zone, fire.at))
     }

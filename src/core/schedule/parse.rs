@@ -49,6 +49,7 @@ pub(super) fn fields(expression: &str) -> Result<Fields, ScheduleError> {
         [second, minute, hour, day, month, weekday] => [second, minute, hour, day, month, weekday],
         _ => {
             return Err(ScheduleError::Fields {
+                count: words.len(),
                 found: shown(expression.trim()),
                 hint: mistake::of_fields(&words),
             });
@@ -104,7 +105,7 @@ fn values(field: Field, text: &str, words: &[&str]) -> Result<Values, ScheduleEr
 
 /// Reads one item: `*`, a value or a range, the first and the last with a step where wanted. The error is what would be
 /// allowed in its place.
-fn item_values(field: Field, item: &str) -> Result<Values, String> {
+pub(super) fn item_values(field: Field, item: &str) -> Result<Values, String> {
     let (range, step) = match item.split_once('/') {
         Some((range, step)) => (range, Some(step)),
         None => (item, None),
@@ -216,7 +217,8 @@ impl Fields {
             return Ok(());
         }
         Err(ScheduleError::Never {
-            found: shown(&self.to_string()),
+            days: shown(&self.day.text),
+            months: shown(&self.month.text),
             longest,
         })
     }

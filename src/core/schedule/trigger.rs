@@ -62,21 +62,25 @@ impl Trigger<'_> {
         Some(due.max(floor))
     }
 
-    /// When the next poll is due once this has taken the place of `before`. A poll that was due already is not lost; runs
-    /// that only the new schedule would have had are not made up for.
+    /// When the next poll is due once this has taken the place of `before`, which was another. A poll that was due already
+    /// is not lost; runs that only the new schedule would have had are not made up for.
     pub fn due_after_edit(
         &self,
         before: &Trigger<'_>,
         history: &History,
         now: Timestamp,
     ) -> Option<Timestamp> {
+        // Runs are compared without their shares of the jitter, which may have changed as well.
         let unpostponed = History {
             not_before: None,
             ..*history
         };
-        let owed = before.next_due(&unpostponed, now).is_some_and(|due| due <= now);
+        let run_by = later(now, before.offset());
+        let owed = before
+            .next_due(&unpostponed, now)
+            .is_some_and(|due| due <= run_by);
         let last_start = match self {
-            Trigger::Cron { .. } => history.last_start.map(|last| last.max(now)),
+            Trigger::Cron { .. } => history.last_start.map(|last| last.max(later(now, self.offset()))),
             _ => history.last_start,
         };
         let history = History {
@@ -87,21 +91,23 @@ impl Trigger<'_> {
         self.next_due(&history, now)
     }
 
+    fn offset(&self) -> SignedDuration {
+        match self {
+            Trigger::Cron { offset, .. } => signed(*offset),
+            _ => SignedDuration::ZERO,
+        }
+    }
+
     /// The first run after the poll that began at `last`.
     fn following(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
         match self {
             Trigger::Never => None,
             Trigger::Every(interval) => Some(later(last.min(now), signed(*interval))),
-            Trigger::Cron {
-                schedule,
-                zone,
-                offset,
-            } => {
+            Trigger::Cron { schedule, zone, .. } => {
                 let last = if last > later(now, CREDIBLE) { now } else { last };
                 // The runs themselves lie earlier by the offset.
-                let offset = signed(*offset);
-                let fire = schedule.next_after(zone, later(last, -offset))?;
-                Some(later(fire.at, offset))
+                let fire = schedule.next_after(zone, later(last, -self.offset()))?;
+                Some(later(fire.at, self.offset()))
             }
         }
     }

@@ -151,6 +151,10 @@ fn runs_are_from_1970_through_2100() {
         Some("1970-01-01T00:00:00Z")
     );
     assert_eq!(
+        next("1969-12-31T23:59:59.5Z").as_deref(),
+        Some("1970-01-01T00:00:00Z")
+    );
+    assert_eq!(
         next("2100-12-31T22:59:59Z").as_deref(),
         Some("2100-12-31T23:00:00Z")
     );

@@ -1,6 +1,9 @@
 //! What is refused, and what is said then. A suggestion that is an expression must be one.
 
+use proptest::prelude::*;
+
 use super::Schedule;
+use crate::core::schedule::ScheduleError;
 
 /// What is said about `expression`: the error, and behind ` => ` the hint.
 #[track_caller]
@@ -102,11 +105,11 @@ fn a_step_needs_something_to_step_through() {
     check("*/0 * * * *", "minute: expected a step from 1 to 59, got `*/0`");
     check(
         "*/60 * * * *",
-        "minute: expected a step from 1 to 59, got `*/60` => a step counts anew from the first minute: write `0`, or the next field with a step",
+        "minute: expected a step from 1 to 59, got `*/60` => a step goes no further than its field: write `0` here, and the step in the field behind it",
     );
     check(
         "0 */24 * * *",
-        "hour: expected a step from 1 to 23, got `*/24` => a step counts anew from the first hour: write `0`, or the next field with a step",
+        "hour: expected a step from 1 to 23, got `*/24` => a step goes no further than its field: write `0` here, and the step in the field behind it",
     );
     check(
         "5/15 * * * *",
@@ -130,22 +133,24 @@ fn the_number_of_fields_is_five_or_six() {
                   macro such as `@daily`, got";
     check(
         "",
-        &format!("{fields} `` => write `*/15 * * * *` for every quarter of an hour"),
+        &format!("{fields} 0 in `` => write `*/15 * * * *` for every quarter of an hour"),
     );
-    check("* * * *", &format!("{fields} `* * * *`"));
-    check("15", &format!("{fields} `15` => write `*/15 * * * *`"));
-    check("5m", &format!("{fields} `5m` => write `*/5 * * * *`"));
+    check("* * * *", &format!("{fields} 4 in `* * * *`"));
+    check("15", &format!("{fields} 1 in `15` => write `*/15 * * * *`"));
+    check("5m", &format!("{fields} 1 in `5m` => write `*/5 * * * *`"));
     check(
         "24:00",
-        &format!("{fields} `24:00` => the minute comes first, then the hour: `0 0 * * *`"),
+        &format!("{fields} 1 in `24:00` => the minute comes first, then the hour: `0 0 * * *`"),
     );
     check(
         "TZ=Europe/Berlin 0 2 * * * x",
-        &format!("{fields} `TZ=Europe/Berlin 0 2 * * * x` => the time zone has a key of its own, `timezone`"),
+        &format!(
+            "{fields} 7 in `TZ=Europe/Berlin 0 2 * * * x` => the time zone has a key of its own, `timezone`"
+        ),
     );
     check(
         "0 2 * * * /usr/bin/backup now",
-        &format!("{fields} `0 2 * * * /usr/bin/backup now`"),
+        &format!("{fields} 7 in `0 2 * * * /usr/bin/backup now`"),
     );
 }
 
@@ -189,8 +194,14 @@ fn a_macro_that_is_none_is_refused() {
         &format!("{macros} `@every 6h` => write `0 */6 * * *`"),
     );
     check("@every 1m", &format!("{macros} `@every 1m` => write `* * * * *`"));
-    check("@every 60m", &format!("{macros} `@every 60m` => write `@hourly`"));
-    check("@every 24h", &format!("{macros} `@every 24h` => write `@daily`"));
+    check(
+        "@every 60m",
+        &format!("{macros} `@every 60m` => write `0 * * * *`"),
+    );
+    check(
+        "@every 24h",
+        &format!("{macros} `@every 24h` => write `0 0 * * *`"),
+    );
     check("@every 90m", &format!("{macros} `@every 90m` => {none}"));
     check("@every 7m", &format!("{macros} `@every 7m` => {none}"));
     check("@every 1h30m", &format!("{macros} `@every 1h30m`"));
@@ -232,7 +243,7 @@ fn quartz_is_translated() {
         "0 15 10 ? * 6 2026-2030",
         &format!(
             "expected five fields (minute, hour, day of month, month, day of week), six with seconds first, or a \
-             macro such as `@daily`, got `0 15 10 ? * 6 2026-2030` => write `15 10 * * Fri`; {counts}"
+             macro such as `@daily`, got 7 in `0 15 10 ? * 6 2026-2030` => write `15 10 * * Fri`; {counts}"
         ),
     );
     let no_such = "crontab knows no last, nearest or n-th day; `28` is a day that every month has";
@@ -266,32 +277,73 @@ fn other_habits_get_their_hint() {
         "hour: expected 0 to 23, got `9–17` => write `9-17`",
     );
     check(
+        "H/15 * * * *",
+        &format!("minute: expected 0 to 59, got `H/15` => {spreads}"),
+    );
+    check(
         "0 9..17 * * *",
         "hour: expected 0 to 23, got `9..17` => write `9-17`",
     );
     check(
         "0 0 * * Monday",
-        "day of week: expected 0 to 7 (0 and 7 are Sunday) or Sun to Sat, got `Monday` => names have three letters: write `Mon`",
+        "day of week: expected 0 to 7 (0 and 7 are Sunday) or Sun to Sat, got `Monday` => write `Mon`",
     );
     check(
         "0 0 1 January-sept *",
-        "month: expected 1 to 12 or Jan to Dec, got `January-sept` => names have three letters: write `Jan-Sep`",
+        "month: expected 1 to 12 or Jan to Dec, got `January-sept` => write `Jan-Sep`",
     );
+}
+
+#[test]
+fn what_is_suggested_can_be_written() {
+    let days = "0 to 7 (0 and 7 are Sunday) or Sun to Sat";
+    check(
+        "0 0 * * Friday-Monday",
+        &format!("day of week: expected {days}, got `Friday-Monday` => write `Fri-Sun,Mon`"),
+    );
+    check(
+        "0 0 * * Monday-Friday/2",
+        &format!("day of week: expected {days}, got `Monday-Friday/2` => write `Mon-Fri/2`"),
+    );
+    check(
+        "5/90 * * * *",
+        "minute: expected a step to stand behind `*` or a range, got `5/90`",
+    );
+    check("– * * * *", "minute: expected 0 to 59, got `–`");
+    check("0 0 12 ? * L", "day of month: expected 1 to 31, got `?`");
+}
+
+proptest! {
+    #[test]
+    fn a_suggested_item_can_be_written(
+        word in "[0-9]{1,2}(-|–|\\.\\.)[0-9]{1,2}(/[0-9]{1,2})?|[0-9]{1,2}/[0-9]{1,2}|(Mon|Friday|Sun|0|7|6)-(Sunday|Tue|0|7)(/[0-9])?|[LWH~0-9]{1,3}",
+        place in 0usize..6,
+    ) {
+        let mut words = ["*"; 6];
+        words[place] = &word;
+        if let Err(ScheduleError::Field { hint: Some(hint), .. }) = Schedule::parse(&words.join(" "))
+            && let Some(text) = hint.strip_prefix("write `").and_then(|hint| hint.strip_suffix('`'))
+        {
+            words[place] = text;
+            let again = words.join(" ");
+            prop_assert!(Schedule::parse(&again).is_ok(), "{again:?} is suggested for {word:?}");
+        }
+    }
 }
 
 #[test]
 fn what_can_never_fire_is_refused() {
     let every = "`28` is a day that every month has";
-    for (expression, shown, longest) in [
-        ("0 0 30 2 *", "0 0 30 Feb *", 29),
-        ("0 0 31 4,6,sep,11 *", "0 0 31 Apr,Jun,Sep,Nov *", 30),
-        ("* * * 30-31 Feb *", "* * * 30-31 Feb *", 29),
-        ("0 0 31 2 */2", "0 0 31 Feb */2", 29),
+    for (expression, days, months, longest) in [
+        ("0 0 30 2 *", "30", "Feb", 29),
+        ("0 0 31 4,6,sep,11 *", "31", "Apr,Jun,Sep,Nov", 30),
+        ("* * * 30-31 Feb *", "30-31", "Feb", 29),
+        ("0 0 31 2 */2", "31", "Feb", 29),
     ] {
         check(
             expression,
             &format!(
-                "`{shown}` can never fire: {longest} is the last day of the longest month that it names => {every}"
+                "day of month: expected 1 to {longest} with month `{months}`, got `{days}`, which would never fire => {every}"
             ),
         );
     }

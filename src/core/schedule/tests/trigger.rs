@@ -193,6 +193,30 @@ fn jitter_moves_each_run_by_the_same() {
 }
 
 #[test]
+fn an_edit_of_the_jitter_loses_no_run_and_repeats_none() {
+    let (schedule, zone) = (schedule("*/15 * * * *"), zone("UTC"));
+    let trigger = |seconds| Trigger::Cron {
+        schedule: &schedule,
+        zone: &zone,
+        offset: Duration::from_secs(seconds),
+    };
+    let due = |before: u64, after: u64, last_start: &str, now: &str| {
+        trigger(after).due_after_edit(&trigger(before), &last(last_start), at(now))
+    };
+    assert_eq!(
+        due(0, 20, "12:15", "12:15:05"),
+        Some(at("12:30:20")),
+        "12:15 has run"
+    );
+    assert_eq!(
+        due(20, 0, "12:00:20", "12:15:05"),
+        Some(at("12:15:05")),
+        "12:15 has not run"
+    );
+    assert_eq!(due(20, 5, "12:15:20", "12:20"), Some(at("12:30:05")));
+}
+
+#[test]
 fn a_share_of_the_jitter_is_stable_and_spread_evenly() {
     let jitter = Duration::from_secs(30);
     // By hand from SHA-256: an update of the agent must not move anybody's polls.
