@@ -11,5 +11,6 @@ pub mod model;
 pub mod nearest;
 pub mod payload;
 pub mod retry;
+pub mod schedule;
 pub mod shown;
 pub mod sign;
