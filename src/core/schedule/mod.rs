@@ -26,7 +26,7 @@ pub use error::ScheduleError;
 pub use field::Field;
 pub use fire::{Fire, Shift};
 pub use trigger::{History, Trigger, spread};
-pub use zone::{ZoneError, zone_named};
+pub use zone::{ZoneError, is_zone_name, zone_named};
 
 /// A crontab expression that has been read. It fires from 1970 through 2100, in whole seconds.
 ///

@@ -8,6 +8,9 @@ use crate::core::shown::shown;
 /// How many names are suggested at most.
 const SUGGESTED: usize = 5;
 
+/// The longest name of a zone; those there are have at most 32 characters.
+const LONGEST_NAME: usize = 64;
+
 /// A name that is no zone's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an IANA time zone such as `Europe/Berlin`, got `{found}`")]
@@ -27,7 +30,7 @@ impl ZoneError {
 ///
 /// # Errors
 /// When there is none: with a hint that names near matches in `known`, if there are any.
-pub fn zone_named<'a, Names: IntoIterator<Item = &'a str>>(
+pub fn zone_named<Names: IntoIterator<Item: AsRef<str>>>(
     name: &str,
     find: impl FnOnce(&str) -> Option<TimeZone>,
     known: impl FnOnce() -> Names,
@@ -36,6 +39,15 @@ pub fn zone_named<'a, Names: IntoIterator<Item = &'a str>>(
         found: shown(name),
         hint: fixed_offset(name).or_else(|| near(name, known())),
     })
+}
+
+/// Whether `name` is spelled as the names of zones are. They become paths, so what climbs out of a directory is none.
+pub fn is_zone_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+');
+    name.len() <= LONGEST_NAME
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part.bytes().all(plain))
 }
 
 /// `+02:00` or `UTC+2`: zones at whole hours exist under names of the opposite sign.
@@ -68,10 +80,11 @@ fn fixed_offset(name: &str) -> Option<String> {
 }
 
 /// The zones with `name` as their place, or else the one that is spelled most alike.
-fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+fn near(name: &str, known: impl IntoIterator<Item: AsRef<str>>) -> Option<String> {
     let wanted = plain(name);
     let place = plain(name.rsplit('/').next().unwrap_or(name));
-    let mut known: Vec<&str> = known.into_iter().collect();
+    let known: Vec<_> = known.into_iter().collect();
+    let mut known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
     known.sort_unstable();
     let is_place = |zone: &&&str| {
         let zone = plain(zone);

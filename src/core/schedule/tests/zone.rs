@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZoneDatabase;
 
-use crate::core::schedule::zone_named;
+use crate::core::schedule::{is_zone_name, zone_named};
 
 #[track_caller]
 fn check(name: &str, expect: Option<&str>) {
@@ -61,4 +61,30 @@ fn a_known_zone_is_found_without_the_list() {
     let none = || -> Vec<&str> { unreachable!("the list is asked for errors only") };
     let zone = zone_named("Europe/Berlin", find, none).unwrap();
     assert_eq!(zone.iana_name(), Some("Europe/Berlin"));
+}
+
+#[test]
+fn the_name_of_a_zone_leads_nowhere_else() {
+    for good in [
+        "UTC",
+        "Europe/Berlin",
+        "America/Argentina/Ushuaia",
+        "Etc/GMT+5",
+        "EST5EDT",
+    ] {
+        assert!(is_zone_name(good), "{good}");
+    }
+    for bad in [
+        "",
+        "/etc/passwd",
+        "../passwd",
+        "Europe//Berlin",
+        "Europe/",
+        "Europe/..",
+        "a b",
+        "Ä",
+        &"x".repeat(65),
+    ] {
+        assert!(!is_zone_name(bad), "{bad}");
+    }
 }
