@@ -7,13 +7,14 @@ use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{GrantKind, Instance, Secret, Settings};
+use crate::core::model::{Configuration, GrantKind, Instance, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::granted;
 use crate::graph::auth::{App, AuthError};
 use crate::graph::client::Client;
-use crate::store::{Grant, NewInstance, Store, StoreError};
+use crate::store::{Grant, NewInstance, Rows, Store, StoreError};
+use crate::zones::Zones;
 
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -199,13 +200,29 @@ impl House<'_> {
         Ok((instance, answer))
     }
 
+    /// The resources that are polled at all, by id: those of enabled instances that want events, unless the configuration
+    /// file disables them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn polled_resources(&self) -> Result<Vec<i64>, StoreError> {
+        let mut polled = Vec::new();
+        self.store.planned(Rows::All, |row| {
+            if row.polled && self.config.polling.plan(&row.subject).disabled_by.is_none() {
+                polled.push(row.id);
+            }
+        })?;
+        Ok(polled)
+    }
+
     /// The instance as `instance show` and GET show it, without its token.
     pub fn shown(&self, instance: &Instance) -> Value {
         elements::render(instance)
     }
 
     fn create(&self, document: &Document) -> Result<Outcome, CommandError> {
-        let new = elements::check_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+        let checked = elements::check_new(document, self.client.base());
+        let new = with_zones(checked, &document.configuration)?;
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }
@@ -227,7 +244,7 @@ impl House<'_> {
         Ok(Outcome {
             instance,
             changed: true,
-            notes: notes(document),
+            notes: notes(document, &new.settings),
         })
     }
 
@@ -237,14 +254,14 @@ impl House<'_> {
         after: Instance,
         document: &Document,
     ) -> Result<Outcome, CommandError> {
-        let settings = elements::settings(after.element, &after.configuration, self.client.base())
-            .map_err(CommandError::Invalid)?;
+        let checked = elements::settings(after.element, &after.configuration, self.client.base());
+        let settings = with_zones(checked, &after.configuration)?;
         let mut problems = elements::check_code(document, &settings);
         problems.extend(other_element(before, document));
         if !problems.is_empty() {
             return Err(CommandError::Invalid(problems));
         }
-        let mut notes = notes(document);
+        let mut notes = notes(document, &settings);
         let token_changed = settings.refresh_token.is_some()
             && before.configuration.get("oauth.user.refresh_token")
                 != after.configuration.get("oauth.user.refresh_token");
@@ -300,12 +317,35 @@ impl House<'_> {
     }
 }
 
-fn notes(document: &Document) -> Vec<String> {
+/// What was `checked`, unless `configuration` names a zone that there is not; all problems together.
+fn with_zones<T>(checked: Result<T, Vec<Problem>>, configuration: &Configuration) -> Result<T, CommandError> {
+    let databases = Zones::of_system();
+    let unknown = elements::zones(configuration)
+        .into_iter()
+        .filter_map(|(key, name)| {
+            let error = databases.find(&name).err()?;
+            let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+            Some(Problem {
+                key,
+                message: format!("{error}{hint}"),
+            })
+        });
+    let mut problems: Vec<Problem> = unknown.collect();
+    match checked {
+        Ok(checked) if problems.is_empty() => return Ok(checked),
+        Ok(_) => {}
+        Err(others) => problems.splice(0..0, others).for_each(drop),
+    }
+    Err(CommandError::Invalid(problems))
+}
+
+fn notes(document: &Document, settings: &Settings) -> Vec<String> {
     let ignored = document
         .ignored
         .iter()
         .map(|key| format!("`{key}` means nothing here and is ignored"));
-    document.notes.iter().cloned().chain(ignored).collect()
+    let own = document.notes.iter().cloned().chain(elements::notes(settings));
+    own.chain(ignored).collect()
 }
 
 /// An instance's element is what it was created with.

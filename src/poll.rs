@@ -2,6 +2,7 @@
 //! the sweep of what is gone. It knows the outbox as a place to write to, and nothing of callbacks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -20,6 +21,9 @@ use crate::store::{Depth, PageStep, PollRecord, Resource, Store, StoreError};
 
 /// How often one poll may be sent back to the start of the enumeration before it gives up until its next time.
 const RESTARTS: u32 = 3;
+
+/// How long the provider is left alone when it asks for less: a poll that it postpones is made again right then.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a poll did not come to its end. What it had committed by then stays.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,18 @@ pub enum PollError {
 }
 
 impl PollError {
+    /// Whether the provider named a time at which the poll is to be made again.
+    fn is_postponement(&self) -> bool {
+        matches!(
+            self,
+            PollError::Held { .. }
+                | PollError::Graph(GraphError::Throttled {
+                    retry_after: Some(_),
+                    ..
+                })
+        )
+    }
+
     /// The next thing to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -104,7 +120,9 @@ impl Poller<'_> {
         let duration = self.clock.now().duration_since(started_at);
         record.duration_ms = duration.as_millis().try_into().unwrap_or(i64::MAX);
         record.error = outcome.as_ref().err().map(ToString::to_string);
-        self.store.end_poll(resource_id, started_at, &record)?;
+        let unfinished = record.stopped || outcome.as_ref().is_err_and(PollError::is_postponement);
+        self.store
+            .end_poll(resource_id, started_at, &record, unfinished)?;
         outcome.map(|()| record)
     }
 
@@ -321,7 +339,8 @@ impl Run<'_> {
             ..
         }) = &fetched
         {
-            let until = clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX);
+            let wait = (*wait).max(SHORTEST_PAUSE);
+            let until = clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
             self.poller.store.throttle(self.instance.id, until)?;
         }
         Ok(fetched?)

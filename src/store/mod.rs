@@ -10,6 +10,7 @@ mod items;
 mod lock;
 mod migrate;
 mod outbox;
+mod plan;
 mod report;
 mod requests;
 mod resources;
@@ -33,6 +34,7 @@ pub use grants::Grant;
 pub use instances::NewInstance;
 pub use lock::AgentLock;
 pub use outbox::PageStep;
+pub use plan::{Planned, Rows};
 pub use report::{AttemptRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
@@ -204,14 +206,21 @@ impl Store {
         work(&lock(&self.reader))
     }
 
+    /// A number that is another one when anybody has written to the database meanwhile, this process included. Asking for it
+    /// reads no page.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn data_version(&self) -> Result<i64, StoreError> {
+        self.read(|connection| Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?))
+    }
+
     /// Whether anybody has written to the database since this was last asked.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn written_since_asked(&self) -> Result<bool, StoreError> {
-        let version = self.read(|connection| {
-            Ok(connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?)
-        })?;
+        let version = self.data_version()?;
         Ok(self.seen_version.swap(version, Ordering::Relaxed) != version)
     }
 

@@ -11,16 +11,13 @@ use crate::core::model::{
 use super::document::Document;
 use super::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, CODE, EVENTS_ENABLED, FILTER_OBJECTS, FILTER_PATHS, FILTER_TYPES,
-    FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCOPE, SIGNATURE_KEY,
-    SIGNATURE_KEY_PREVIOUS, TENANT,
+    FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCHEDULE, SCOPE,
+    SIGNATURE_KEY, SIGNATURE_KEY_PREVIOUS, TENANT, TIMEZONE,
 };
 use super::problem::{Problem, Report, listed, quoted};
 use super::secrets::{is_masked, withheld};
 use super::values::{FACETS, LONGEST_INTERVAL_MINUTES};
 use super::{keys, resources, values};
-
-/// Where nothing else is configured, a resource is polled this often.
-const DEFAULT_INTERVAL_MINUTES: u64 = 15;
 
 /// Authorities that are no tenant: an application without a user cannot sign in there.
 const NO_TENANTS: &[&str] = &["common", "organizations", "consumers"];
@@ -76,12 +73,33 @@ pub fn settings(
             .and_then(|text| Format::from_text(&text))
             .unwrap_or(Format::Elements),
         filter: values.filter(),
+        schedule: values.text(SCHEDULE),
+        timezone: values.text(TIMEZONE),
         interval: values.interval(),
         resources,
     };
     check_grant(&values, &settings, &mut report);
     check_notifications(&values, &settings, &mut report);
     report.result(settings)
+}
+
+/// The names of zones in `configuration`, each with the key that has it. Whether there are such zones is for who has a
+/// database of them.
+pub fn zones(configuration: &Configuration) -> Vec<(String, String)> {
+    let named = |key: String, value: Option<&Value>| Some((key, value?.as_str()?.to_owned()));
+    let of_instance = named(TIMEZONE.to_owned(), configuration.get(TIMEZONE));
+    let resources = configuration.get(RESOURCES).and_then(Value::as_object);
+    let of_resources = resources.into_iter().flatten().filter_map(|(name, settings)| {
+        named(format!("{RESOURCES}.{name}.timezone"), settings.get("timezone"))
+    });
+    of_instance.into_iter().chain(of_resources).collect()
+}
+
+/// What the author should know about keys of `settings` that are valid and do not work together.
+pub fn notes(settings: &Settings) -> Vec<String> {
+    let both = settings.schedule.is_some() && settings.interval.is_some();
+    let note = format!("`{REFRESH_INTERVAL}` is not used while `{SCHEDULE}` is set");
+    both.then_some(note).into_iter().collect()
 }
 
 /// Checks a document for the creation of an instance: it has a name, an element, a way to get tokens, and sound settings.
@@ -286,15 +304,11 @@ impl Values {
         }
     }
 
-    fn interval(&self) -> Interval {
-        let minutes = self
-            .0
-            .get(REFRESH_INTERVAL)
-            .and_then(Value::as_u64)
-            .unwrap_or(DEFAULT_INTERVAL_MINUTES);
-        if minutes > LONGEST_INTERVAL_MINUTES {
-            return Interval::Never;
-        }
-        Interval::Every(Duration::from_secs(60 * minutes))
+    fn interval(&self) -> Option<Interval> {
+        let minutes = self.0.get(REFRESH_INTERVAL)?.as_u64()?;
+        Some(match minutes > LONGEST_INTERVAL_MINUTES {
+            true => Interval::Never,
+            false => Interval::Every(Duration::from_secs(60 * minutes)),
+        })
     }
 }
