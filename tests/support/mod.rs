@@ -78,7 +78,7 @@ impl Site {
         self.data_dir().join("deltapost.db")
     }
 
-    fn config_file(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         self.dir.path().join("deltapost.toml")
     }
 
@@ -155,6 +155,12 @@ impl Site {
         process::run(&self.config_file(), args, &[], input)
     }
 
+    /// The same, with additions to its environment.
+    #[track_caller]
+    pub(crate) fn cli_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+        process::run(&self.config_file(), args, environment, "")
+    }
+
     /// `deltapost once`.
     #[track_caller]
     pub(crate) fn once(&self) -> Ran {
@@ -170,7 +176,13 @@ impl Site {
     /// `deltapost run` in the background, from when it holds the data directory. It is killed when the handle is dropped.
     #[track_caller]
     pub(crate) fn spawn_run(&self) -> Agent {
-        let mut agent = self.spawn(&["run"], &[]);
+        self.spawn_agent(&[])
+    }
+
+    /// The same, with additions to its environment.
+    #[track_caller]
+    pub(crate) fn spawn_agent(&self, environment: &[(&str, &str)]) -> Agent {
+        let mut agent = self.spawn(&["run"], environment);
         let holder = self.data_dir().join("agent.lock");
         eventually("the agent holds the data directory", || {
             assert!(agent.runs(), "{}", agent.log());
