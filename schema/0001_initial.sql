@@ -169,6 +169,7 @@ CREATE INDEX outbox_pending_by_instance ON outbox (instance_id, id) WHERE state 
 CREATE INDEX outbox_dead_by_instance ON outbox (instance_id, id) WHERE state = 'dead';
 CREATE INDEX outbox_by_delivery ON outbox (delivered_at) WHERE state = 'delivered';
 CREATE INDEX outbox_by_instance ON outbox (instance_id, id);
+CREATE INDEX outbox_waiting_replays ON outbox (replay_of) WHERE state = 'pending' AND replay_of IS NOT NULL;
 
 CREATE TABLE event (
   outbox_id    INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,

@@ -5,10 +5,12 @@ use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use crate::clock::Clock;
+use crate::core::address::Network;
 use crate::core::model::Secret;
 use crate::core::shown;
 use crate::wire::{self, Route, Setup, Timeouts};
@@ -76,12 +78,14 @@ impl fmt::Display for Answer {
 #[derive(Debug)]
 pub struct Sender {
     agent: Agent,
+    timeout: Duration,
 }
 
 impl Sender {
     /// A sender whose requests take `timeout` at most, from connecting to the end of the answer. Callbacks are often
     /// in the local network: no proxy is used but the one named here, whatever the environment says. `extra_roots`
-    /// are certificates in PEM, trusted beside the system's.
+    /// are certificates in PEM, trusted beside the system's. A host with an address in one of the networks of `deny`
+    /// is not connected to (`Failure::Denied`); behind a proxy that can be told of hosts that are addresses only.
     ///
     /// # Errors
     /// When the proxy or the roots cannot be used.
@@ -89,21 +93,15 @@ impl Sender {
         timeout: Duration,
         proxy: Option<&str>,
         extra_roots: Option<&[u8]>,
+        deny: &[Network],
     ) -> Result<Sender, SetupError> {
-        let agent = wire::agent(&Setup {
-            user_agent: concat!("deltapost/", env!("CARGO_PKG_VERSION")),
-            timeouts: Timeouts::within(timeout),
-            route: proxy.map_or(Route::Direct, Route::Through),
-            extra_roots,
-            idle_per_host: IDLE_PER_HOST,
-            idle_in_all: IDLE_IN_ALL,
-        })?;
-        Ok(Sender { agent })
+        let agent = wire::agent(&setup(timeout, proxy, extra_roots, deny))?;
+        Ok(Sender { agent, timeout })
     }
 
-    /// POSTs `body` with `headers` to `url`, once; a second time, at once, when it went out on a reused connection
-    /// that died before any byte of the answer (the receiver closed it while it was idle). Redirects are not
-    /// followed: a 3xx is an answer like any other.
+    /// POSTs `body` with `headers` to `url`, once; a second time, at once and in the time that is left, when it went
+    /// out on a reused connection that died before any byte of the answer (the receiver closed it while it was idle).
+    /// Redirects are not followed: a 3xx is an answer like any other.
     pub fn post(&self, url: &Secret, headers: &[(&str, &str)], body: &[u8], clock: &dyn Clock) -> Answer {
         let started = clock.now();
         let sent = wire::once_more_if_stale(|on_new_connection| {
@@ -112,7 +110,9 @@ impl Sender {
                 request = request.header(*name, *value);
             }
             if on_new_connection {
-                request = request.config().max_idle_age(Duration::ZERO).build();
+                let left = self.timeout.saturating_sub(since(started, clock));
+                let config = request.config().max_idle_age(Duration::ZERO);
+                request = config.timeout_global(Some(left)).build();
             }
             request.send(body)
         });
@@ -120,12 +120,34 @@ impl Sender {
             Ok(response) => answered(response, clock),
             Err(error) => Outcome::Failed(NoAnswer::from(&error)),
         };
-        let elapsed = clock.now().duration_since(started);
         Answer {
             outcome,
-            elapsed: elapsed.try_into().unwrap_or(Duration::ZERO),
+            elapsed: since(started, clock),
         }
     }
+}
+
+fn setup<'a>(
+    timeout: Duration,
+    proxy: Option<&'a str>,
+    extra_roots: Option<&'a [u8]>,
+    deny: &'a [Network],
+) -> Setup<'a> {
+    Setup {
+        user_agent: concat!("deltapost/", env!("CARGO_PKG_VERSION")),
+        timeouts: Timeouts::within(timeout),
+        route: proxy.map_or(Route::Direct, Route::Through),
+        extra_roots,
+        deny,
+        idle_per_host: IDLE_PER_HOST,
+        idle_in_all: IDLE_IN_ALL,
+    }
+}
+
+/// The time since `started`; none where the clock was put back.
+fn since(started: Timestamp, clock: &dyn Clock) -> Duration {
+    let elapsed = clock.now().duration_since(started);
+    elapsed.try_into().unwrap_or(Duration::ZERO)
 }
 
 fn answered(response: Response<Body>, clock: &dyn Clock) -> Outcome {

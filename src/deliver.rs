@@ -282,14 +282,20 @@ fn target(instance: &Instance, graph_base: &str) -> Result<Target, String> {
 
 fn log_recorded(instance: &Instance, run: &Run, attempts: &[Attempt], recorded: &[Recorded]) {
     let instance = &instance.name;
-    for ((due, attempt), recorded) in run.notifications.iter().zip(attempts).zip(recorded) {
-        let (id, number) = (due.id, due.attempts + 1);
-        let error = attempt.error.as_deref().unwrap_or_default();
-        match recorded.fate {
-            Fate::Delivered => log::debug!(
-                "delivered id={id} instance={instance:?} events={}",
-                due.event_count
-            ),
+    for Recorded {
+        outbox_id: id,
+        fate,
+        turned,
+    } in recorded
+    {
+        let due = run.notifications.iter().find(|due| due.id == *id);
+        let (number, events) = due.map_or((0, 0), |due| (due.attempts + 1, due.event_count));
+        let attempt = attempts.iter().find(|attempt| attempt.outbox_id == *id);
+        let error = attempt
+            .and_then(|attempt| attempt.error.as_deref())
+            .unwrap_or_default();
+        match fate {
+            Fate::Delivered => log::debug!("delivered id={id} instance={instance:?} events={events}"),
             Fate::Pending { at, .. } => {
                 log::warn!(
                     "not delivered id={id} instance={instance:?} attempt={number} again={at:.3} error={error:?}"
@@ -306,7 +312,7 @@ fn log_recorded(instance: &Instance, run: &Run, attempts: &[Attempt], recorded: 
             from,
             to,
             next_probe_at,
-        }) = &recorded.turned
+        }) = turned
         {
             let probe = next_probe_at.map_or_else(|| "none".to_owned(), |at| format!("{at:.3}"));
             log::warn!("endpoint {to} url={url:?} from={from} next_probe={probe} error={error:?}");

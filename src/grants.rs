@@ -119,6 +119,15 @@ impl<'a> Grants<'a> {
                 );
                 return Err(error.into());
             }
+            Err(
+                error @ AuthError::Throttled {
+                    retry_after: Some(wait),
+                },
+            ) => {
+                let until = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+                self.store.throttle(instance.id, until)?;
+                return Err(error.into());
+            }
             other => other?,
         };
         killpoint::reached("renewed");

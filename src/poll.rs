@@ -25,6 +25,9 @@ const RESTARTS: u32 = 3;
 /// How long the provider is left alone when it asks for less: a poll that it postpones is made again right then.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many sets one poll reads at most while each of them says that folders are gone. The next poll goes on then.
+const SETS: u32 = 4;
+
 /// Why a poll did not come to its end. What it had committed by then stays.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
@@ -97,6 +100,10 @@ struct Run<'a> {
     settings: Settings,
     cycle: Cycle,
     restarts: u32,
+    /// Sets read to their ends.
+    sets: u32,
+    /// This set, or one that an earlier poll left behind, says that a folder is gone.
+    folder_gone: bool,
     record: &'a mut PollRecord,
     /// Told after each commit, with what the poll has come to so far.
     progress: &'a mut dyn FnMut(&PollRecord),
@@ -150,6 +157,8 @@ impl Poller<'_> {
             settings,
             cycle: Cycle::default(),
             restarts: 0,
+            sets: 0,
+            folder_gone: self.store.has_staged_deletions(resource_id)?,
             record,
             progress,
         };
@@ -215,13 +224,16 @@ impl Run<'_> {
         {
             return Err(PollError::Cycle);
         }
-        self.commit(resource, &page)?;
+        let read = self.commit(resource, &page)?;
         killpoint::reached("committed");
-        Ok(matches!(page.end, PageEnd::Delta(_)))
+        Ok(read)
     }
 
-    /// Holds a page against what is known and commits what it means.
-    fn commit(&mut self, resource: &Resource, page: &Page<'_>) -> Result<(), PollError> {
+    /// Holds a page against what is known and commits what it means. Returns whether all is read.
+    ///
+    /// A set is fixed at its first page and shows the drive as it is at each. So it may say that a folder is gone, and
+    /// not that something was moved out of it just before; then the next set, which does, is read before the sweep.
+    fn commit(&mut self, resource: &Resource, page: &Page<'_>) -> Result<bool, PollError> {
         let now = self.poller.clock.now();
         let ids = page.items.iter().map(|item| item.id.as_str());
         let parents = page.items.iter().filter_map(|item| item.parent_id.as_deref());
@@ -233,11 +245,15 @@ impl Run<'_> {
             upserts,
             alive,
             staged,
+            folder_gone,
             unchanged,
             filtered,
             drive_id,
             root_id,
         } = detected;
+        self.folder_gone |= folder_gone;
+        let set_ends = matches!(page.end, PageEnd::Delta(_));
+        let wait = set_ends && self.folder_gone && !resource.silent;
         self.poller.store.commit_page(
             resource,
             &PageStep {
@@ -246,6 +262,7 @@ impl Run<'_> {
                 staged: &staged,
                 notifications: &notifications,
                 end: &page.end,
+                wait,
                 drive_id: drive_id.as_deref(),
                 root_id: root_id.as_deref(),
                 now,
@@ -257,7 +274,12 @@ impl Run<'_> {
         self.record.filtered += filtered;
         self.record.events += changes.len() as u64;
         (self.progress)(self.record);
-        Ok(())
+        if set_ends {
+            self.sets += 1;
+            self.folder_gone = false;
+            self.cycle = Cycle::default();
+        }
+        Ok(set_ends && (!wait || self.sets == SETS))
     }
 
     /// Works through what the set just read says is gone, leaf first, until the resource follows the new deltaLink.
@@ -310,6 +332,7 @@ impl Run<'_> {
             resource.name
         );
         self.cycle = Cycle::default();
+        self.folder_gone = false;
         let (phase, silent, location) = match (resource.baseline, resource.phase) {
             (BaselineMode::Latest, _) => (Phase::Baseline, true, None),
             (_, Phase::Baseline) => (Phase::Baseline, resource.silent, location),

@@ -334,7 +334,7 @@ fn a_failed_code_exchange_leaves_no_row_behind() {
     site.try_create(&again)
         .code(1)
         .one_error_with_a_hint()
-        .says(&["invalid_grant"]);
+        .says(&["invalid_grant", "providerData.code"]);
     assert_eq!(standing(&site), one);
 }
 
@@ -369,6 +369,8 @@ fn a_failed_renewal_costs_nothing_but_time() {
             let set = format!("providerData.code=@{}", code.display());
             site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
         }
+        // As if the pause were over, where one was asked for.
+        site.write_sql("UPDATE instance SET throttled_until = NULL");
         site.once().code(0);
         assert_eq!(site.cell("SELECT grant_state FROM instance"), "ok");
         assert_eq!(site.receiver.counts().events, 1, "{part}");
@@ -393,6 +395,7 @@ fn no_secret_is_told_by_any_of_these_errors() {
         let ran = site.cli(&["-v", "once"]).code(1);
         said += &format!("{}{}", ran.stdout, ran.stderr);
     }
+    site.write_sql("UPDATE instance SET throttled_until = NULL");
     for fault in [
         Fault::Html,
         Fault::NoLinks,

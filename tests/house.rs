@@ -84,7 +84,15 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "deliver",
-        &["core", "clock", "store", "callback", "claims", "killpoint"],
+        &[
+            "core",
+            "clock",
+            "config",
+            "store",
+            "callback",
+            "claims",
+            "killpoint",
+        ],
         "the outbox table is the contract between polling and delivery: deliver never sees a cursor or the provider",
     ),
     room(

@@ -18,5 +18,9 @@ mod delivery;
 mod feed;
 #[path = "pipeline/interruption.rs"]
 mod interruption;
+#[path = "pipeline/office.rs"]
+mod office;
+#[path = "pipeline/stale.rs"]
+mod stale;
 #[path = "pipeline/storms.rs"]
 mod storms;

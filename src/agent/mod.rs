@@ -43,19 +43,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const IDLE_LOOKS: u32 = 20;
 
 /// What `once` came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct OnceReport {
     pub polls: Vec<OncePoll>,
     pub delivery: Tally,
 }
 
 /// One of its polls.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OncePoll {
     pub instance: String,
     pub resource: String,
     /// What it came to, or why it stopped short.
-    pub outcome: Result<PollRecord, String>,
+    pub outcome: Result<PollRecord, PollError>,
 }
 
 /// What the workers share.
@@ -320,12 +320,9 @@ impl<'a> Floor<'a> {
         progress: &(dyn Fn(&str, &PollRecord) + Sync),
     ) -> Result<OncePoll, StoreError> {
         let (instance, resource) = self.house.store.resource_names(resource_id)?;
-        let outcome = self
-            .poller()
-            .poll(resource_id, Depth::Changes, &mut |record| {
-                progress(&resource, record)
-            })
-            .map_err(|error| error.to_string());
+        let outcome = self.poller().poll(resource_id, Depth::Changes, &mut |record| {
+            progress(&resource, record)
+        });
         Ok(OncePoll {
             instance,
             resource,

@@ -140,6 +140,8 @@ fn within_a_run(running: &Config, mut wanted: Config) -> (Config, Vec<&'static s
         "schedule.workers": schedule.workers;
         "delivery.workers": delivery.workers;
         "delivery.timeout": delivery.timeout;
+        "delivery.deny": delivery.deny;
+        "delivery.proxy": delivery.proxy;
         "outbox": outbox;
         "alerts": alerts;
         "microsoft": microsoft;

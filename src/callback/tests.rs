@@ -1,11 +1,16 @@
-//! What a POST promises, over real sockets.
+//! What a POST promises, over real sockets: here to peers that keep to HTTP; `broken` has those that do not, `reach` the
+//! addresses that may be reached, and `tls` the certificates.
+
+mod broken;
+mod reach;
+mod tls;
 
 use super::*;
 use crate::clock::{FakeClock, SystemClock};
 use crate::wire::peer::{Act, Peer, answer};
 
 fn sender(timeout: Duration) -> Sender {
-    Sender::new(timeout, None, None).unwrap()
+    Sender::new(timeout, None, None, &[]).unwrap()
 }
 
 const HEADERS: &[(&str, &str)] = &[("Content-Type", "application/json"), ("X-Key", "s3cret")];
@@ -22,6 +27,15 @@ fn outcome(acts: Vec<Act>) -> Outcome {
     let outcome = post(&sender(Duration::from_secs(10)), &peer);
     assert!(!format!("{outcome:?}").contains("s3cret"), "{outcome:?}");
     outcome
+}
+
+/// The reason why a POST got no answer.
+#[track_caller]
+fn failure(outcome: Outcome) -> NoAnswer {
+    match outcome {
+        Outcome::Failed(no_answer) => no_answer,
+        answered => panic!("{answered:?}"),
+    }
 }
 
 fn plain(status: u16, excerpt: &str) -> Outcome {
@@ -73,14 +87,6 @@ fn a_body_of_any_length_arrives_whole() {
         }
         assert_eq!(peer.connections(), 1);
     }
-}
-
-#[test]
-fn an_answer_that_comes_before_the_body_was_sent_is_heard() {
-    let peer = Peer::start(vec![Act::Interrupt(answer(413, "", "too large"))]);
-    let body = vec![b'x'; 16_000_000];
-    let answer = sender(Duration::from_secs(10)).post(&Secret::new(peer.url()), &[], &body, &SystemClock);
-    assert_eq!(answer.outcome, plain(413, "too large"));
 }
 
 #[test]

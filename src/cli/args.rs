@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::core::model::OutboxState;
+use super::outbox_args::OutboxArgs;
 
 /// Where the configuration is when nothing else is said.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/deltapost/deltapost.toml";
@@ -124,7 +124,7 @@ pub(super) enum Command {
   deltapost poll 1 --resource events --resync")]
     Poll(PollArgs),
 
-    /// Show what was written to the outbox and what became of it.
+    /// Show what was written to the outbox and what became of it; retry, discard and replay it.
     Outbox(OutboxArgs),
 }
 
@@ -276,65 +276,6 @@ pub(super) struct PollArgs {
     /// Forget what is known and learn what exists anew, silently.
     #[arg(long)]
     pub(super) rebaseline: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:
-  deltapost outbox                        # counts by endpoint and state
-  deltapost outbox list --state pending --instance 'Finance OneDrive'
-  deltapost outbox show 42                # body and every attempt")]
-pub(super) struct OutboxArgs {
-    #[command(subcommand)]
-    pub(super) command: Option<OutboxCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum OutboxCommand {
-    /// List notifications, the newest first.
-    #[command(after_help = "Examples:
-  deltapost outbox list --state pending
-  deltapost outbox list --instance 1 --limit 10 --json | jq '.notifications[].lastError'")]
-    List {
-        /// Only those in this state.
-        #[arg(long)]
-        state: Option<State>,
-
-        /// Only those of this instance, by id or name.
-        #[arg(long, value_name = "ID|NAME")]
-        instance: Option<String>,
-
-        /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = 50)]
-        limit: u32,
-    },
-
-    /// Show one notification: its events, every attempt to deliver it, and its body as it is sent.
-    #[command(after_help = "Examples:
-  deltapost outbox show 42
-  deltapost outbox show 42 --json | jq .body")]
-    Show {
-        /// The notification's id, or its event id as the receiver knows it.
-        #[arg(value_name = "ID")]
-        id: String,
-    },
-}
-
-/// The states of a notification, as words of the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum State {
-    Pending,
-    Delivered,
-    Dead,
-}
-
-impl From<State> for OutboxState {
-    fn from(state: State) -> OutboxState {
-        match state {
-            State::Pending => OutboxState::Pending,
-            State::Delivered => OutboxState::Delivered,
-            State::Dead => OutboxState::Dead,
-        }
-    }
 }
 
 #[cfg(test)]

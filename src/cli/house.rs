@@ -66,7 +66,13 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
         extra_roots: roots.as_deref(),
         timeouts: TIMEOUTS,
     })?;
-    let sender = Sender::new(config.delivery.timeout, None, roots.as_deref())?;
+    let delivery = &config.delivery;
+    let sender = Sender::new(
+        delivery.timeout,
+        delivery.proxy.as_deref(),
+        roots.as_deref(),
+        &delivery.deny,
+    )?;
     Ok((client, sender))
 }
 

@@ -12,6 +12,8 @@ mod input;
 mod instance;
 mod logging;
 mod outbox;
+mod outbox_args;
+mod outbox_redeliver;
 mod poll;
 mod polled;
 mod progress;

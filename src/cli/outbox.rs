@@ -1,4 +1,4 @@
-//! `outbox …`: what was written to the outbox and what became of it. It only reads.
+//! `outbox …`: what was written to the outbox and what became of it. What changes it is in `outbox_redeliver`.
 
 use std::io::{self, IsTerminal};
 
@@ -7,14 +7,16 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::args::{Args, OutboxArgs, OutboxCommand, State};
+use super::args::Args;
 use super::failure::Failure;
 use super::house::Opened;
+use super::outbox_args::{OutboxArgs, OutboxCommand, State};
+use super::outbox_redeliver::{discard, replay, resume, retry};
 use super::reply::{Reply, is_obeyed};
 use super::table::{or_dash, pairs, table};
-use crate::core::model::{OutboxState, time_from_text};
+use crate::core::model::{EndpointState, OutboxState, time_from_text};
 use crate::core::shown::shown;
-use crate::store::{AttemptRow, EventRow, Look, NotificationRow};
+use crate::store::{AttemptRow, EndpointRow, EventRow, Look, NotificationRow};
 
 /// Runs one command of the group.
 pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
@@ -27,16 +29,21 @@ pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
             limit,
         }) => list(args, &opened, *state, instance.as_deref(), *limit),
         Some(OutboxCommand::Show { id }) => show(args, &opened, id),
+        Some(OutboxCommand::Retry { chosen, .. }) => retry(args, &opened, chosen),
+        Some(OutboxCommand::Discard { chosen, state, yes }) => discard(args, &opened, chosen, *state, *yes),
+        Some(OutboxCommand::Replay { chosen }) => replay(args, &opened, chosen),
+        Some(OutboxCommand::Resume { url }) => resume(args, &opened, url),
     }
 }
 
 fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
-    let counts = opened.store.outbox_counts()?;
+    let (counts, endpoints) = (opened.store.outbox_counts()?, opened.store.endpoints()?);
     if args.json {
-        return Ok(Reply::json(&json!({"counts": counts})));
+        return Ok(Reply::json(&json!({"counts": counts, "endpoints": endpoints})));
     }
+    let closed = closed_table(&endpoints);
     if counts.is_empty() {
-        return Ok(Reply::text("the outbox is empty\n"));
+        return Ok(Reply::text(format!("the outbox is empty\n{closed}")));
     }
     let now = opened.house().clock.now();
     let rows: Vec<_> = counts
@@ -60,7 +67,31 @@ fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
         "events",
         "oldest",
     ];
-    Ok(Reply::text(table(headings, &rows)))
+    Ok(Reply::text(table(headings, &rows) + &closed))
+}
+
+/// The endpoints that are not open, below an empty line; nothing where all are.
+fn closed_table(endpoints: &[EndpointRow]) -> String {
+    let closed = |row: &&EndpointRow| EndpointState::from_text(&row.state) != Some(EndpointState::Active);
+    let rows: Vec<_> = endpoints
+        .iter()
+        .filter(closed)
+        .map(|row| {
+            [
+                row.id.to_string(),
+                shown(&row.url),
+                row.state.clone(),
+                row.state_since.clone(),
+                or_dash(row.next_probe_at.as_ref()),
+                or_dash(row.last_error.as_deref().map(shown)),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let headings = ["id", "endpoint", "state", "since", "next probe", "last error"];
+    format!("\n{}", table(headings, &rows))
 }
 
 /// How long ago `time` was, in its two largest units at most.
@@ -166,6 +197,7 @@ fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
         ("created", row.created_at.clone()),
         ("delivered", or_dash(row.delivered_at.as_ref())),
         ("next attempt", or_dash(row.next_attempt_at.as_ref())),
+        ("replay of", or_dash(row.replay_of.as_ref())),
     ]);
     let body = if io::stdout().is_terminal() {
         disarmed(&body)

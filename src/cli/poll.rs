@@ -16,6 +16,7 @@ use crate::core::elements;
 use crate::core::model::{Instance, OutboxState};
 use crate::core::shown::shown;
 use crate::deliver::Tally;
+use crate::poll::PollError;
 use crate::store::{Depth, Look, PollRecord, StoreError};
 
 /// `poll`: one instance, all its resources or one.
@@ -91,6 +92,11 @@ fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, name: &str, d
         so_far = record.clone();
         progress.show(name, record);
     });
+    answered(polled, so_far)
+}
+
+/// What is told of a poll in this process; `so_far` is what it had come to when it failed.
+fn answered(polled: Result<PollRecord, PollError>, so_far: PollRecord) -> Answer {
     match polled {
         Ok(record) => Answer {
             record: Some(record),
@@ -115,15 +121,7 @@ pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
             let progress = Progress::new(house.clock);
             let report = agent::once(&house, &stop, &|name, record| progress.show(name, record))?;
             let polls = report.polls.into_iter().map(|poll| {
-                let (record, error) = match poll.outcome {
-                    Ok(record) => (Some(record), None),
-                    Err(error) => (None, Some(error)),
-                };
-                let answer = Answer {
-                    record,
-                    error,
-                    hint: None,
-                };
+                let answer = answered(poll.outcome, PollRecord::default());
                 Polled::of(&poll.instance, &poll.resource, answer)
             });
             Ok(told(args, &polls.collect::<Vec<_>>(), Some(report.delivery)))

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::core::address;
 use crate::core::plan::{Rule, Rules, Whose};
 use crate::core::schedule;
 pub use problem::{ConfigError, ConfigProblem, Fault};
@@ -66,6 +67,10 @@ pub struct Delivery {
     /// The waits between attempts, 1 to 32 of them, each 1 s to 30 d.
     pub retry: Vec<Duration>,
     pub on_failure: OnFailure,
+    /// Networks that no callback is sent to.
+    pub deny: Vec<address::Network>,
+    /// An HTTP proxy for callbacks; without one they go direct.
+    pub proxy: Option<String>,
     /// How long after it was disabled an endpoint is tried again, 1 min to 30 d. `None`: only by hand.
     pub probe_disabled: Option<Duration>,
 }
@@ -150,6 +155,8 @@ impl Default for Config {
                 retry: retry.map(Duration::from_secs).to_vec(),
                 on_failure: OnFailure::Retry,
                 probe_disabled: Some(Duration::from_secs(24 * 60 * 60)),
+                deny: denied_by_default(),
+                proxy: None,
             },
             outbox: Outbox {
                 max_events: 1_000_000,
@@ -224,6 +231,23 @@ impl Config {
     }
 }
 
+/// Where a callback has no business: this host by its unnamed address, link-local ones (the metadata services of clouds
+/// among them), and many hosts at once.
+fn denied_by_default() -> Vec<address::Network> {
+    let networks = [
+        "0.0.0.0/8",
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fd00:ec2::254/128",
+        "224.0.0.0/4",
+        "ff00::/8",
+    ];
+    networks
+        .into_iter()
+        .filter_map(|network| address::Network::parse(network).ok())
+        .collect()
+}
+
 /// The keys of this version: what is not read here is refused.
 fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("data_dir", value::directory, &mut config.data_dir);
@@ -260,6 +284,9 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
         value::duration_or_off("1m", "30d"),
         &mut delivery.probe_disabled,
     );
+
+    reader.list("delivery.deny", 0..=256, value::network, &mut delivery.deny);
+    reader.one("delivery.proxy", value::proxy, &mut delivery.proxy);
 
     let outbox = &mut config.outbox;
     reader.one(

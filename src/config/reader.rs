@@ -12,7 +12,7 @@ use crate::core::nearest::nearest;
 use crate::core::shown::shown;
 
 /// Keys that are documented and do nothing yet. Refused by name: a setting that is silently ignored is worse.
-const NOT_YET: &[&str] = &["listen", "delivery.deny", "delivery.proxy", "network.proxy"];
+const NOT_YET: &[&str] = &["listen", "network.proxy"];
 
 /// Reads values out of `text` and collects what is wrong with them.
 pub(super) struct Reader<'text> {

@@ -28,6 +28,11 @@ fn the_template_says_the_defaults_and_leaves_no_key_out() {
     assert_eq!(Config::parse(TEMPLATE).unwrap(), Config::default());
     let uncommented = uncommented(TEMPLATE);
     assert_eq!(Config::parse(&uncommented).unwrap(), Config::default());
+    assert_eq!(
+        Config::default().delivery.deny.len(),
+        6,
+        "each of them is a network"
+    );
 
     let mut reader = Reader::new("");
     read_settings(&mut reader, &mut Config::default());
@@ -80,6 +85,8 @@ fn every_key_reaches_its_field() {
         retry = ["1s", "2m", "12h", "30d"]
         on_failure = "queue"
         probe_disabled = "off"
+        deny = ["10.0.0.0/8"]
+        proxy = "http://proxy.example:3128"
         [outbox]
         max_events = 5
         max_bytes = "64MiB"
@@ -131,6 +138,8 @@ fn every_key_reaches_its_field() {
             retry: vec![seconds(1), seconds(120), seconds(43_200), seconds(2_592_000)],
             on_failure: OnFailure::Queue,
             probe_disabled: None,
+            deny: vec![crate::core::address::Network::parse("10.0.0.0/8").unwrap()],
+            proxy: Some("http://proxy.example:3128".to_owned()),
         },
         outbox: Outbox {
             max_events: 5,

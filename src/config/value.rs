@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 use url::{Host, Url};
 
+use crate::core::address::Network;
 use crate::core::plan::Whose;
 use crate::core::schedule::Schedule;
 use crate::zones::Zones;
@@ -182,6 +183,25 @@ pub(super) fn callback_url(value: &DeValue) -> Result<Option<String>, Wrong> {
         received: Some("one that is not shown here, since it may hold a secret".to_owned()),
         ..wrong
     })
+}
+
+/// An http proxy's URL; `""` is none. It may hold credentials, so it is not shown.
+pub(super) fn proxy(value: &DeValue) -> Result<Option<String>, Wrong> {
+    let good = |text: &&str| {
+        text.is_empty()
+            || Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    };
+    optional_text(value, good, "the http URL of a proxy, or \"\" for none").map_err(|wrong| Wrong {
+        received: Some("one that is not shown here, since it may hold a secret".to_owned()),
+        ..wrong
+    })
+}
+
+/// A network in CIDR notation.
+pub(super) fn network(value: &DeValue) -> Result<Network, Wrong> {
+    let expected = "a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
+    let text = value.as_str().ok_or_else(|| Wrong::expected(expected))?;
+    Network::parse(text).map_err(|error| Wrong::expected(format!("{expected} ({})", error.hint())))
 }
 
 /// A command line for the shell; `""` is none.

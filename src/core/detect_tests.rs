@@ -161,6 +161,22 @@ fn a_deletion_of_what_nobody_was_told_of_is_no_event_of_its_own() {
 }
 
 #[test]
+fn a_folder_that_is_gone_is_told_apart_from_a_file() {
+    let filter = Filter::default();
+    let rules = rules(BaselineMode::Snapshot, &filter);
+    for (line, expect) in [
+        ("folder F - R deleted", true),
+        ("object F - R deleted", true),
+        ("folder z - R deleted", true),
+        ("file a - F deleted", false),
+        ("object a - F deleted", false),
+        ("folder F Money R", false),
+    ] {
+        assert_eq!(detect(TREE, &[line], &rules).folder_gone, expect, "{line}");
+    }
+}
+
+#[test]
 fn whatever_an_enumeration_sees_is_written_changed_or_not() {
     let filter = Filter::default();
     for (phase, expect) in [

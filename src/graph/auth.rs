@@ -87,7 +87,7 @@ impl AuthError {
     pub fn hint(&self) -> &'static str {
         match self {
             AuthError::LoginRequired { .. } => {
-                "sign in again with `deltapost login`; an authorization code lasts ten minutes and works once"
+                "sign in again and pass the new code as `providerData.code`: one lasts ten minutes and works once"
             }
             AuthError::InvalidClient { .. } => {
                 "check `oauth.api.key` and `oauth.api.secret`: the secret's value, not its id, and its expiry"

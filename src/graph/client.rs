@@ -194,6 +194,7 @@ impl Client {
             timeouts: config.timeouts,
             route,
             extra_roots: config.extra_roots,
+            deny: &[],
             idle_per_host: IDLE_CONNECTIONS,
             idle_in_all: 2 * IDLE_CONNECTIONS,
         })?;

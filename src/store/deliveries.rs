@@ -76,6 +76,7 @@ pub struct Attempt {
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
+    pub outbox_id: i64,
     pub fate: Fate,
     /// The endpoint's new state, where it has another one now.
     pub turned: Option<Turned>,
@@ -174,7 +175,8 @@ impl Store {
         })
     }
 
-    /// Records attempts and what they mean for the notifications and their endpoints, in one transaction.
+    /// Records attempts and what they mean for the notifications and their endpoints, in one transaction. A notification
+    /// that was discarded while it was under way has nothing to be recorded, and is left out.
     ///
     /// # Errors
     /// When the database cannot be written; then the notifications are still pending, and go out again.
@@ -209,7 +211,7 @@ impl Store {
                 let (fate, turned) = judge(connection, attempt, made + 1, trials, policy, &mut endpoints)?;
                 write_fate(&mut outcome, attempt, &fate)?;
                 forget_old_attempts(connection, attempt.outbox_id, made + 1)?;
-                recorded.push(Recorded { fate, turned });
+                recorded.push(Recorded { outbox_id: attempt.outbox_id, fate, turned });
             }
             for (id, (_, before, after)) in &endpoints {
                 if before != after {

@@ -1,7 +1,7 @@
 //! The outbox as polling sees it: a page's items, events, notifications and cursor are one transaction.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::items::put_items;
 use super::{Resource, Store, StoreError};
@@ -17,6 +17,8 @@ pub struct PageStep<'a> {
     pub staged: &'a [StagedDeletion],
     pub notifications: &'a [Notification],
     pub end: &'a PageEnd,
+    /// At the end of a set: what is staged waits for the end of the next one.
+    pub wait: bool,
     pub drive_id: Option<&'a str>,
     pub root_id: Option<&'a str>,
     /// When the poll began.
@@ -40,7 +42,9 @@ impl Store {
             append(connection, resource, step.notifications, step.now)?;
             let (phase, silent) = match step.end {
                 PageEnd::Next(_) => (resource.phase, resource.silent),
-                PageEnd::Delta(_) if to_sweep(connection, resource.id)? => (Phase::Sweeping, resource.silent),
+                PageEnd::Delta(_) if !step.wait && to_sweep(connection, resource.id)? => {
+                    (Phase::Sweeping, resource.silent)
+                }
                 PageEnd::Delta(_) => (Phase::Following, false),
             };
             let moved = connection
@@ -64,6 +68,14 @@ impl Store {
                 ))?;
             if moved == 1 { Ok(phase) } else { Err(StoreError::Superseded) }
         })
+    }
+
+    /// Whether deletions of this resource wait for the end of a set.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn has_staged_deletions(&self, resource_id: i64) -> Result<bool, StoreError> {
+        self.read(|connection| any_staged(connection, resource_id))
     }
 
     /// Gives up everything pending of an instance. Returns how many notifications that were.
@@ -101,30 +113,58 @@ pub(super) fn append(
     notifications: &[Notification],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut outbox = connection.prepare_cached(
-        "INSERT INTO outbox (event_id, instance_id, resource, created_at, event_count, next_attempt_at, body, format)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7)",
-    )?;
-    let mut events = connection.prepare_cached(
-        "INSERT INTO event (outbox_id, position, event_type, object_id, object_type, path, raw_start, raw_length)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
+    let mut appender = Appender::new(connection)?;
     for notification in notifications {
-        let outbox_id = outbox.insert((
+        appender.append(resource.instance_id, &resource.name, notification, None, now)?;
+    }
+    Ok(())
+}
+
+/// Writes notifications with their events behind all that the outbox holds.
+pub(super) struct Appender<'c> {
+    outbox: CachedStatement<'c>,
+    events: CachedStatement<'c>,
+}
+
+impl<'c> Appender<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Result<Appender<'c>, StoreError> {
+        let outbox = connection.prepare_cached(
+            "INSERT INTO outbox (event_id, instance_id, resource, created_at, event_count, next_attempt_at, body,
+                                 format, replay_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8)",
+        )?;
+        let events = connection.prepare_cached(
+            "INSERT INTO event (outbox_id, position, event_type, object_id, object_type, path, raw_start, raw_length)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        Ok(Appender { outbox, events })
+    }
+
+    /// Writes one notification of an instance's resource, due at `now`. `replay_of` is the event id that it repeats.
+    pub(super) fn append(
+        &mut self,
+        instance_id: i64,
+        resource: &str,
+        notification: &Notification,
+        replay_of: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let outbox_id = self.outbox.insert((
             &notification.event_id,
-            resource.instance_id,
-            &resource.name,
+            instance_id,
+            resource,
             time_text(now),
             notification.events.len() as i64,
             &notification.body,
             notification.format.as_str(),
+            replay_of,
         ))?;
         for (position, event) in notification.events.iter().enumerate() {
             let (start, length) = event
                 .raw
                 .map(|(start, length)| (start as i64, length as i64))
                 .unzip();
-            events.execute((
+            self.events.execute((
                 outbox_id,
                 position as i64,
                 event.event_type.as_str(),
@@ -135,8 +175,8 @@ pub(super) fn append(
                 length,
             ))?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Voids what was staged against objects seen alive, and stages what the page lists as deleted.

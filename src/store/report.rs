@@ -9,12 +9,34 @@ use super::{Store, StoreError};
 #[serde(rename_all = "camelCase")]
 pub struct OutboxCount {
     pub endpoint: Option<String>,
+    pub endpoint_id: Option<i64>,
     pub endpoint_state: Option<String>,
     pub state: String,
     pub notifications: i64,
     pub events: i64,
     /// When the oldest was written.
     pub oldest_at: String,
+}
+
+/// One endpoint and what waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointRow {
+    pub id: i64,
+    /// Without its query: several endpoints can be shown alike.
+    pub url: String,
+    pub state: String,
+    pub state_since: String,
+    /// Failures in a row.
+    pub failures: i64,
+    pub last_accepted_at: Option<String>,
+    pub last_failed_at: Option<String>,
+    /// When one notification may try it, unless it is active.
+    pub next_probe_at: Option<String>,
+    pub last_error: Option<String>,
+    /// Notifications.
+    pub pending: i64,
+    pub dead: i64,
 }
 
 /// One notification without its body.
@@ -33,6 +55,8 @@ pub struct NotificationRow {
     pub delivered_at: Option<String>,
     pub last_status: Option<i64>,
     pub last_error: Option<String>,
+    /// The event id that it repeats.
+    pub replay_of: Option<String>,
 }
 
 /// One event of a notification.
@@ -79,7 +103,7 @@ impl Store {
     pub fn outbox_counts(&self) -> Result<Vec<OutboxCount>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare(
-                "SELECT e.url, e.state, o.state, count(*), sum(o.event_count), min(o.created_at)
+                "SELECT e.url, e.id, e.state, o.state, count(*), sum(o.event_count), min(o.created_at)
                    FROM outbox o
                    JOIN instance i ON i.id = o.instance_id
                    LEFT JOIN endpoint e ON e.id = i.endpoint_id
@@ -88,11 +112,47 @@ impl Store {
             let rows = statement.query_map([], |row| {
                 Ok(OutboxCount {
                     endpoint: row.get(0)?,
-                    endpoint_state: row.get(1)?,
-                    state: row.get(2)?,
-                    notifications: row.get(3)?,
-                    events: row.get(4)?,
-                    oldest_at: row.get(5)?,
+                    endpoint_id: row.get(1)?,
+                    endpoint_state: row.get(2)?,
+                    state: row.get(3)?,
+                    notifications: row.get(4)?,
+                    events: row.get(5)?,
+                    oldest_at: row.get(6)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Every endpoint.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn endpoints(&self) -> Result<Vec<EndpointRow>, StoreError> {
+        self.read(|connection| {
+            // CROSS JOIN keeps the order of the tables: the instances' entries in the index of the state are counted.
+            let mut statement = connection.prepare(
+                "SELECT e.id, e.url, e.state, e.state_since, e.failures, e.last_accepted_at, e.last_failed_at,
+                        e.next_probe_at, e.last_error,
+                        (SELECT count(*) FROM instance i CROSS JOIN outbox o
+                          WHERE i.endpoint_id = e.id AND o.instance_id = i.id AND o.state = 'pending') AS pending,
+                        (SELECT count(*) FROM instance i CROSS JOIN outbox o
+                          WHERE i.endpoint_id = e.id AND o.instance_id = i.id AND o.state = 'dead') AS dead
+                   FROM endpoint e ORDER BY e.id",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(EndpointRow {
+                    id: row.get("id")?,
+                    url: row.get("url")?,
+                    state: row.get("state")?,
+                    state_since: row.get("state_since")?,
+                    failures: row.get("failures")?,
+                    last_accepted_at: row.get("last_accepted_at")?,
+                    last_failed_at: row.get("last_failed_at")?,
+                    next_probe_at: row.get("next_probe_at")?,
+                    last_error: row.get("last_error")?,
+                    pending: row.get("pending")?,
+                    dead: row.get("dead")?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -202,7 +262,7 @@ impl Store {
 
 const NOTIFICATION: &str =
     "SELECT o.id, o.event_id, i.name AS instance, o.resource, o.state, o.event_count, o.created_at,
-        o.attempts, o.next_attempt_at, o.delivered_at, o.last_status, o.last_error
+        o.attempts, o.next_attempt_at, o.delivered_at, o.last_status, o.last_error, o.replay_of
    FROM outbox o JOIN instance i ON i.id = o.instance_id";
 
 fn notification(row: &Row<'_>) -> rusqlite::Result<NotificationRow> {
@@ -219,5 +279,6 @@ fn notification(row: &Row<'_>) -> rusqlite::Result<NotificationRow> {
         delivered_at: row.get("delivered_at")?,
         last_status: row.get("last_status")?,
         last_error: row.get("last_error")?,
+        replay_of: row.get("replay_of")?,
     })
 }

@@ -196,15 +196,8 @@ impl Store {
             if moved == 0 {
                 return Err(StoreError::Superseded);
             }
-            // What was staged belongs to a set that is read no further; the comparison finds it again.
-            connection.execute(
-                "DELETE FROM staged_deletion WHERE resource_id = ?1",
-                [resource.id],
-            )?;
-            connection.execute(
-                "UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0",
-                [resource.id],
-            )?;
+            // The comparison finds it again.
+            void_the_set(connection, resource.id)?;
             Ok(())
         })
     }
@@ -280,7 +273,7 @@ pub(super) fn reconcile(
                 notes.push(format!(
                     "resource `{name}` has another url and learns what exists there anew"
                 ));
-                connection.execute("DELETE FROM staged_deletion WHERE resource_id = ?1", [id])?;
+                void_the_set(connection, id)?;
                 connection.execute(
                     "UPDATE resource
                         SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
@@ -315,6 +308,19 @@ pub(super) fn reconcile(
         connection.execute("DELETE FROM resource WHERE id = ?1", [id])?;
     }
     Ok(notes)
+}
+
+/// Takes back what a set that is read no further said is gone, also where its sweep has begun.
+fn void_the_set(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
+    connection.execute(
+        "DELETE FROM staged_deletion WHERE resource_id = ?1",
+        [resource_id],
+    )?;
+    connection.execute(
+        "UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0",
+        [resource_id],
+    )?;
+    Ok(())
 }
 
 /// The place that a cursor is bound to.

@@ -1,21 +1,26 @@
-//! Connections: the one place where a host's name becomes addresses, and where it is known that a connection had
-//! been used before it died. Both need ureq's parts that do not follow semver, and are the only ones that do.
+//! Opens connections, to addresses that the gate let through and no others. With `line`, the part of ureq used here does
+//! not follow semver.
 
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::time::Duration as Span;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::{Duration as Limit, Instant};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector,
+    Transport,
 };
 use ureq::{Error, Timeout};
 
-/// The most that `ResolvedSocketAddrs` holds; a push beyond panics.
+use super::failure::NoAnswer;
+use super::gate::Gate;
+use super::line::{HearOut, Line, at};
+use crate::core::address::Network;
+
+/// The most addresses that are tried, and that `ResolvedSocketAddrs` holds; a push beyond panics.
 const MAX_ADDRESSES: usize = 16;
 
 /// What ureq's own errors do not tell.
@@ -23,6 +28,8 @@ const MAX_ADDRESSES: usize = 16;
 pub(super) enum Died {
     #[error("the name was not resolved: {0}")]
     Dns(io::Error),
+    #[error("`{address}` lies in `{network}`")]
+    Denied { address: IpAddr, network: Network },
     /// A reused connection was closed or reset before any byte of the answer.
     #[error("the connection was closed while it was idle")]
     Stale,
@@ -39,8 +46,8 @@ pub(super) fn is_stale(error: &Error) -> bool {
     matches!(error, Error::Other(other) if matches!(other.downcast_ref(), Some(Died::Stale)))
 }
 
-/// Resolves nothing. ureq resolves before it looks into its pool, so that every request would cost a lookup, and a
-/// thread for its time-out; `Dial` resolves when a connection is really opened.
+/// Resolves nothing. ureq resolves before it looks into its pool, so that every request would cost a lookup; `Dial`
+/// resolves when a connection is really opened.
 #[derive(Debug)]
 pub(super) struct Later;
 
@@ -50,187 +57,123 @@ impl Resolver for Later {
     }
 }
 
-/// Opens connections: ureq's own connector behind our own resolving, and our `Line` around what it opens.
-#[derive(Debug, Default)]
-pub(super) struct Dial(Arc<DefaultConnector>);
-
-impl Connector for Dial {
-    type Out = Line;
-
-    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Line>, Error> {
-        let transport = open(&self.0, details).map_err(|error| at(error, Timeout::Connect))?;
-        Ok(Some(Line {
-            transport,
-            held: Vec::new(),
-            heard: false,
-            reused: false,
-            deaf: false,
-        }))
+/// What opens connections: ureq's own connectors, behind the gate.
+pub(super) fn dial(gate: Gate) -> impl Connector {
+    let chain =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(HearOut)
+            .chain(RustlsConnector::default());
+    Dial {
+        chain: Arc::new(chain),
+        gate: Arc::new(gate),
     }
 }
 
-/// Opens what `details` ask for. The leg to a proxy comes back here as a connection of its own, without a `Line`,
-/// which would take the proxy's answer for one to an earlier request.
+#[derive(Debug)]
+struct Dial<Chain> {
+    chain: Arc<Chain>,
+    gate: Arc<Gate>,
+}
+
+impl<Chain: Connector> Connector for Dial<Chain> {
+    type Out = Line;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Line>, Error> {
+        let proxy = details.config.proxy();
+        let opened = match proxy.is_some_and(|proxy| !proxy.is_no_proxy(details.uri)) {
+            true => self.tunnel(details),
+            false => self.direct(details),
+        };
+        match opened {
+            Ok(transport) => Ok(Some(Line::new(transport))),
+            Err(error) => Err(at(error, Timeout::Connect)),
+        }
+    }
+}
+
+impl<Chain: Connector> Dial<Chain> {
+    fn direct(&self, details: &ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> {
+        let addresses = self.gate.addresses(details.uri, *details.timeout.after)?;
+        open(&*self.chain, details, &addresses, details.run_connector.clone())
+    }
+
+    /// The leg to the proxy comes back through `run_connector` as a connection of its own, and gets no `Line`, which
+    /// would take the proxy's answer for one to an earlier request.
+    fn tunnel(&self, details: &ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> {
+        self.gate.check_literal(details.uri)?;
+        let (chain, gate) = (self.chain.clone(), self.gate.clone());
+        let leg = move |details: &ConnectionDetails<'_>| {
+            let addresses = gate.unchecked(details.uri, *details.timeout.after);
+            let opened = addresses
+                .and_then(|addresses| open(&*chain, details, &addresses, details.run_connector.clone()));
+            opened.map_err(|error| match error {
+                Error::Timeout(_) => error,
+                error => Error::ConnectProxyFailed(NoAnswer::from(&error).to_string()),
+            })
+        };
+        open(&*self.chain, details, &[], Arc::new(leg))
+    }
+}
+
+type RunConnector = dyn Fn(&ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> + Send + Sync;
+
+/// Connects to the first of `addresses` that lets it, in the time that looking them up has left.
 fn open(
-    connector: &Arc<DefaultConnector>,
+    chain: &impl Connector,
     details: &ConnectionDetails<'_>,
+    addresses: &[SocketAddr],
+    run_connector: Arc<RunConnector>,
 ) -> Result<Box<dyn Transport>, Error> {
-    let proxied = details
-        .config
-        .proxy()
-        .is_some_and(|proxy| !proxy.is_no_proxy(details.uri));
-    let addrs = if proxied {
-        details.resolver.empty()
-    } else {
-        addresses(details.uri, details.resolver.empty())?
-    };
-    let to_proxy = connector.clone();
+    let mut addrs = details.resolver.empty();
+    for address in addresses.iter().take(MAX_ADDRESSES) {
+        addrs.push(*address);
+    }
+    let now = (details.current_time)();
+    let timeout = left(details.timeout, details.now, now).ok_or(Error::Timeout(Timeout::Connect))?;
     let details = ConnectionDetails {
         uri: details.uri,
         addrs,
         config: details.config,
         request_level: details.request_level,
         resolver: details.resolver,
-        now: details.now,
-        timeout: details.timeout,
+        now,
+        timeout,
         current_time: details.current_time.clone(),
-        run_connector: Arc::new(move |details| open(&to_proxy, details)),
+        run_connector,
         register_shutdown: details.register_shutdown.clone(),
     };
-    connector.connect(&details, None)?.ok_or(Error::ConnectionFailed)
+    let transport = chain.connect(&details, None)?.ok_or(Error::ConnectionFailed)?;
+    Ok(Box::new(transport))
 }
 
-/// The addresses of the host of `uri`, in the order of the system's resolver, into `found`. Whatever connects goes
-/// to one of these: an address that must not be reached is refused here and nowhere else.
-fn addresses(uri: &Uri, mut found: ResolvedSocketAddrs) -> Result<ResolvedSocketAddrs, Error> {
-    let host_and_port = match (uri.scheme(), uri.authority()) {
-        (Some(scheme), Some(authority)) => DefaultResolver::host_and_port(scheme, authority),
-        _ => None,
-    };
-    let host_and_port = host_and_port.ok_or_else(|| Error::BadUri("no host or port".to_owned()))?;
-    let resolved = host_and_port.to_socket_addrs().map_err(Died::Dns)?;
-    for address in resolved.take(MAX_ADDRESSES) {
-        found.push(address);
+/// What is left `now` of a time-out that was set at `start`; none when it is over.
+fn left(mut timeout: NextTimeout, start: Instant, now: Instant) -> Option<NextTimeout> {
+    if let (Limit::Exact(limit), Instant::Exact(start), Instant::Exact(now)) = (timeout.after, start, now) {
+        timeout.after = Limit::Exact(limit.checked_sub(now.saturating_duration_since(start))?);
     }
-    if found.is_empty() {
-        return Err(Error::HostNotFound);
-    }
-    Ok(found)
+    Some(timeout)
 }
 
-/// A connection that knows what it has been used for, and sends head and body of a request in one piece: two would
-/// wake the other side twice.
-#[derive(Debug)]
-pub(super) struct Line {
-    transport: Box<dyn Transport>,
-    /// What is still to be sent, less than an output buffer.
-    held: Vec<u8>,
-    /// Something of an answer came since the last thing sent.
-    heard: bool,
-    /// An earlier request was answered on this connection.
-    reused: bool,
-    /// The other side has stopped listening.
-    deaf: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Line {
-    /// Sends what is held. A write that fails for the other side's closing is no error yet: what it had to say, such
-    /// as that the body is too large, may be here, and reading tells.
-    fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
-        let held = std::mem::take(&mut self.held);
-        let mut left = held.as_slice();
-        while !left.is_empty() && !self.deaf {
-            let output = self.transport.buffers().output();
-            let (now, later) = left.split_at(left.len().min(output.len()));
-            output[..now.len()].copy_from_slice(now);
-            match self.transport.transmit_output(now.len(), rounded(timeout)) {
-                Ok(()) => left = later,
-                Err(Error::Io(error)) if is_closed(error.kind()) => self.deaf = true,
-                Err(error) => return Err(at(error, Timeout::SendRequest)),
-            }
+    #[test]
+    fn the_time_of_a_lookup_is_taken_from_the_time_to_connect() {
+        let start = Instant::now();
+        for (limit, passed, expect) in [
+            (Limit::from_secs(5), 0, Some(Limit::from_secs(5))),
+            (Limit::from_secs(5), 3, Some(Limit::from_secs(2))),
+            (Limit::from_secs(5), 6, None),
+            (Limit::NotHappening, 6, Some(Limit::NotHappening)),
+        ] {
+            let timeout = NextTimeout {
+                after: limit,
+                ..NextTimeout::default()
+            };
+            let left = left(timeout, start, start + Limit::from_secs(passed));
+            assert_eq!(left.map(|timeout| timeout.after), expect);
         }
-        self.held = held;
-        self.held.clear();
-        Ok(())
-    }
-}
-
-/// The socket is told a time-out only when it differs from the last one: rounded up to the next 10 ms, it is the same
-/// for most requests, which saves each of them three system calls.
-fn rounded(timeout: NextTimeout) -> NextTimeout {
-    let after = match timeout.after {
-        Span::Exact(after) if !after.is_zero() => {
-            Span::Exact(Duration::from_millis(after.as_millis() as u64 / 10 * 10 + 10))
-        }
-        other => other,
-    };
-    NextTimeout { after, ..timeout }
-}
-
-/// A time-out named by the part of the request in which the time ran out, where ureq would name the shortest limit.
-fn at(error: Error, stage: Timeout) -> Error {
-    match error {
-        Error::Timeout(_) => Error::Timeout(stage),
-        other => other,
-    }
-}
-
-fn is_closed(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-    )
-}
-
-impl Transport for Line {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.transport.buffers()
-    }
-
-    /// Holds `amount` bytes of the output buffer, until they are as many as fit or an answer is awaited.
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.heard {
-            self.heard = false;
-            self.reused = true;
-        }
-        let output = self.transport.buffers().output();
-        let room = output.len();
-        self.held.extend_from_slice(&output[..amount]);
-        if self.held.len() >= room {
-            self.flush(timeout)?;
-        }
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.flush(timeout)?;
-        let stage = if self.heard {
-            Timeout::RecvBody
-        } else {
-            Timeout::RecvResponse
-        };
-        match self.transport.await_input(rounded(timeout)) {
-            Ok(true) => {
-                self.heard = true;
-                Ok(true)
-            }
-            Ok(false) if self.reused && !self.heard => Err(Died::Stale.into()),
-            Ok(false) => Ok(false),
-            Err(Error::Io(error)) if self.reused && !self.heard && is_closed(error.kind()) => {
-                Err(Died::Stale.into())
-            }
-            Err(error) => Err(at(error, stage)),
-        }
-    }
-
-    fn is_open(&mut self) -> bool {
-        !self.deaf && self.transport.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.transport.is_tls()
     }
 }

@@ -39,6 +39,8 @@ pub enum Failure {
     Request,
     /// The host's name was not resolved.
     Dns,
+    /// The host's address, or one of them, must not be reached.
+    Denied,
     /// Nobody answers at the address, or there is no way to it.
     Connect,
     /// No agreement on TLS; most often a certificate.
@@ -58,6 +60,9 @@ impl Failure {
         match self {
             Failure::Request => "check the URL and the extra headers",
             Failure::Dns => "check the host's name, and the name servers in /etc/resolv.conf",
+            Failure::Denied => {
+                "the network is named under `[delivery] deny`: take it out if callbacks may go there, else correct the URL"
+            }
             Failure::Connect => "check host and port, whether the service runs, and firewalls on the way",
             Failure::Tls => {
                 "check the certificate's names, dates and issuer; roots of your own come by `ca_file` under `[network]`"
@@ -77,6 +82,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Failure::Request => "the request is invalid",
             Failure::Dns => "the host's name was not resolved",
+            Failure::Denied => "the host's address must not be reached",
             Failure::Connect => "no connection",
             Failure::Tls => "no agreement on TLS",
             Failure::Proxy => "the proxy did not connect",
@@ -118,6 +124,7 @@ impl From<&Error> for NoAnswer {
             Error::LargeResponseHeader(..) => "its head is too large".to_owned(),
             Error::Other(other) => match other.downcast_ref() {
                 Some(Died::Dns(error)) => shown(&error.to_string()),
+                Some(denied @ Died::Denied { .. }) => denied.to_string(),
                 Some(Died::Stale) | None => String::new(),
             },
             // The others quote the URL, or say no more than their reason does.
@@ -138,6 +145,7 @@ fn reason(error: &Error) -> Failure {
         }),
         Error::Other(other) => match other.downcast_ref() {
             Some(Died::Dns(_)) => Failure::Dns,
+            Some(Died::Denied { .. }) => Failure::Denied,
             Some(Died::Stale) => Failure::Closed,
             None => Failure::Connect,
         },

@@ -4,32 +4,41 @@
 
 mod dial;
 mod failure;
+mod gate;
+mod line;
 #[cfg(test)]
 pub(crate) mod peer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
 use ureq::config::Config;
 use ureq::http::HeaderMap;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 use url::{Host, Url};
 
+use crate::core::address::Network;
+use gate::Gate;
+
 pub use failure::{Failure, NoAnswer, Stage};
+pub(crate) use gate::Lookup;
 
 /// The largest head of an answer that is read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Each way, for each connection. Larger than a head, so that one too large is told from one cut short.
 const BUFFER_BYTES: usize = 2 * MAX_HEAD_BYTES;
 
-/// How long each part of a request may take. Looking up a name is bounded by the resolver's own configuration.
+/// How long each part of a request may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To connect, TLS included.
+    /// To connect, from looking up the name to the end of TLS's handshake.
     pub connect: Duration,
-    /// To send the head, and again to send the body.
+    /// To send the request.
     pub send: Duration,
     /// From there to the whole head of the answer.
     pub answer: Duration,
@@ -71,6 +80,10 @@ pub struct Setup<'a> {
     pub route: Route<'a>,
     /// Certificates in PEM that are trusted beside the system's.
     pub extra_roots: Option<&'a [u8]>,
+    /// Networks that must not be reached: a host with an address in one of them is refused, whatever its others are.
+    /// Through a proxy only a host that is an address itself can be judged, since the proxy looks names up; the proxy's
+    /// own address is not judged.
+    pub deny: &'a [Network],
     /// Idle connections kept for one host and port.
     pub idle_per_host: usize,
     pub idle_in_all: usize,
@@ -100,11 +113,20 @@ impl SetupError {
 }
 
 /// An agent that follows no redirect (ureq would turn a POST into a GET, whose 200 is no delivery), takes no status
-/// for an error, starts no thread, and looks names up only when it opens a connection.
+/// for an error, and looks a name up only when it opens a connection, once, to connect to what was found and checked. It
+/// starts no thread but for that lookup.
 ///
 /// # Errors
 /// When the proxy or the extra roots cannot be used.
 pub fn agent(setup: &Setup<'_>) -> Result<Agent, SetupError> {
+    agent_with(setup, Arc::new(gate::system))
+}
+
+/// The same, with names looked up by `lookup`.
+///
+/// # Errors
+/// When the proxy or the extra roots cannot be used.
+pub(crate) fn agent_with(setup: &Setup<'_>, lookup: Arc<Lookup>) -> Result<Agent, SetupError> {
     let Timeouts {
         connect,
         send,
@@ -130,7 +152,8 @@ pub fn agent(setup: &Setup<'_>) -> Result<Agent, SetupError> {
         .max_idle_connections_per_host(setup.idle_per_host)
         .max_idle_connections(setup.idle_in_all)
         .build();
-    Ok(Agent::with_parts(config, dial::Dial::default(), dial::Later))
+    let gate = Gate::new(setup.deny, lookup);
+    Ok(Agent::with_parts(config, dial::dial(gate), dial::Later))
 }
 
 /// ureq panics on a User-Agent that is no header value; a company's name may hold any letter.
@@ -222,8 +245,22 @@ pub fn retry_after(headers: &HeaderMap, now: impl Fn() -> Timestamp) -> Option<D
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(date.duration_since(now()).try_into().unwrap_or(Duration::ZERO))
+    let wait = http_date(value)?.duration_since(now());
+    Some(wait.try_into().unwrap_or(Duration::ZERO))
+}
+
+/// An HTTP date in any of the three forms that must be understood (RFC 9110, 5.6.7), all of them in UTC. That the day
+/// of the week is the right one does not matter.
+fn http_date(text: &str) -> Option<Timestamp> {
+    const RFC2822: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    const OBSOLETE: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let obsolete = || {
+        OBSOLETE
+            .iter()
+            .find_map(|form| DateTime::strptime(form, text).ok())
+    };
+    let preferred = RFC2822.parse_timestamp(text).ok();
+    preferred.or_else(|| TimeZone::UTC.to_timestamp(obsolete()?).ok())
 }
 
 /// Whether the host of `url` is this machine, by name or address.
@@ -238,5 +275,3 @@ pub fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tls_tests;

@@ -13,6 +13,7 @@ fn setup(route: Route<'_>) -> Setup<'_> {
         timeouts: Timeouts::within(Duration::from_secs(10)),
         route,
         extra_roots: None,
+        deny: &[],
         idle_per_host: 2,
         idle_in_all: 4,
     }
@@ -182,7 +183,17 @@ fn a_wait_is_told_in_seconds_or_as_a_date() {
             "Sun, 06 Nov 1994 08:49:37 GMT",
             Some(Duration::from_millis(29_500)),
         ),
+        (
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            Some(Duration::from_millis(29_500)),
+        ),
+        ("Sun Nov  6 08:49:37 1994", Some(Duration::from_millis(29_500))),
+        (
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            Some(Duration::from_millis(29_500)),
+        ),
         ("Sun, 06 Nov 1994 08:49:00 GMT", Some(Duration::ZERO)),
+        ("Sun, 06 Nov 1994", None),
         ("-1", None),
         ("1.5", None),
         ("soon", None),

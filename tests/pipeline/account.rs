@@ -134,7 +134,10 @@ fn a_revoked_grant_asks_for_a_new_sign_in_and_then_misses_nothing() {
         .code(1)
         .one_error_with_a_hint()
         .says(&["must sign in again", "providerData.code"]);
-    site.once().code(1);
+    site.once()
+        .code(1)
+        .one_error_with_a_hint()
+        .says(&["must sign in again", "providerData.code"]);
     assert_eq!(endpoints(&site, seen), []);
     let code = site.file("code", &site.cloud.issue_code());
     let set = format!("providerData.code=@{}", code.display());
@@ -176,6 +179,25 @@ fn a_throttled_account_is_left_alone_for_as_long_as_it_asks() {
     );
     let until = until.parse().unwrap();
     eventually("the pause is over", || SystemClock.now() > until);
+    site.once().code(0);
+}
+
+#[test]
+fn a_pause_that_the_token_endpoint_asks_for_is_the_account_s() {
+    let site = site(Rules {
+        expires_in: 60,
+        ..Rules::default()
+    });
+    site.cloud.fail_next(Endpoint::Token, Fault::throttle(3600));
+    let seen = site.cloud.requests().len();
+    site.poll("Docs", &[])
+        .code(1)
+        .one_error_with_a_hint()
+        .says(&["the token endpoint asks for a pause"]);
+    site.poll("Docs", &[]).code(1).says(&["wait until"]);
+    assert_eq!(endpoints(&site, seen), [Endpoint::Token]);
+    // As if the hour had passed.
+    site.write_sql("UPDATE instance SET throttled_until = '2026-01-01T00:00:00.000Z'");
     site.once().code(0);
 }
 

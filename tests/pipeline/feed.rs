@@ -1,61 +1,16 @@
-//! What becomes of a feed: baselines, deletions, stale tokens, polls that read everything again, filters.
+//! What becomes of a feed: baselines, deletions, filters.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deltapost::clock::{Clock, SystemClock};
 use deltapost::core::model::EventType::{Created, Deleted, Updated};
-use deltapost::sim::onedrive::{Account, Descendants, Drive, Endpoint, Fault, Gone, Habits};
+use deltapost::sim::onedrive::{Account, Descendants, Gone, Habits};
 use deltapost::sim::receiver::Received;
 use serde_json::json;
 
+use crate::office::{id, news, office, site, told};
 use crate::support::Site;
-use crate::support::ledger::{check_deliveries, check_replay};
-
-/// A box with an instance `Docs` for the account's drive, not polled yet, with this `baseline` and page size.
-fn site(account: Account, baseline: &str, page_size: usize) -> Site {
-    let site = Site::new(account);
-    site.create_instance(
-        "Docs",
-        json!({"event.poller.configuration": {"events": {
-            "url": "/hubs/documents/events", "baseline": baseline, "pageSize": page_size}}}),
-    );
-    site
-}
-
-/// Polls and delivers, and returns the events that are new since the last call, each as `TYPE name-of-the-object`.
-#[track_caller]
-fn news(site: &Site, seen: &mut usize) -> Vec<Received> {
-    site.once().code(0);
-    check_deliveries(site);
-    let mut events = site.receiver.events();
-    let news = events.split_off(*seen);
-    *seen += news.len();
-    news
-}
-
-/// The type and path of each event.
-fn told(events: &[Received]) -> Vec<String> {
-    let line = |event: &Received| {
-        let path = event.path.as_deref().unwrap_or("null");
-        format!("{} {path} {}", event.event_type, event.changes.join("+"))
-            .trim_end()
-            .to_owned()
-    };
-    events.iter().map(line).collect()
-}
-
-/// `/Finance` with `report.xlsx`, `/Finance/2026` with `jan.xlsx` and `feb.xlsx`, `/notes.txt`.
-fn office(drive: &Drive) {
-    let root = drive.root_id();
-    let finance = drive.create_folder(&root, "Finance");
-    drive.create_file(&finance, "report.xlsx", 100);
-    let year = drive.create_folder(&finance, "2026");
-    drive.create_file(&year, "jan.xlsx", 10);
-    drive.create_file(&year, "feb.xlsx", 20);
-    drive.create_file(&root, "notes.txt", 5);
-}
-
-fn id(drive: &Drive, path: &str) -> String {
-    drive.find(path).unwrap()
-}
+use crate::support::ledger::check_replay;
 
 #[test]
 fn a_snapshot_is_silent_and_what_comes_after_it_is_told() {
@@ -246,10 +201,10 @@ fn a_folder_deleted_and_restored_between_two_polls_loses_nothing() {
         .unwrap()
         .0
         .clone();
-    let page = std::sync::atomic::AtomicUsize::new(0);
+    let page = AtomicUsize::new(0);
     let again = drive.clone();
     site.cloud.on_request(move |_| {
-        if page.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+        if page.fetch_add(1, Ordering::SeqCst) == 1 {
             again.restore(&finance);
         }
     });
@@ -257,158 +212,6 @@ fn a_folder_deleted_and_restored_between_two_polls_loses_nothing() {
     events.extend(news(&site, &mut seen));
     check_replay(&before, &events, &drive.tree());
     assert_eq!(drive.tree().len(), before.len());
-}
-
-/// What happens while the token grows stale, and what exactly must be told of it.
-fn change_everything(drive: &Drive) -> [&'static str; 7] {
-    drive.create_file(&id(drive, "/Finance"), "missed.docx", 1);
-    drive.edit(&id(drive, "/Finance/report.xlsx"));
-    drive.rename(&id(drive, "/notes.txt"), "Notes.txt");
-    drive.move_to(&id(drive, "/Finance/2026/feb.xlsx"), &drive.root_id());
-    drive.delete(&id(drive, "/Finance/2026"));
-    let gone = drive.create_file(&drive.root_id(), "never seen.tmp", 1);
-    drive.delete(&gone);
-    drive.create_folder(&drive.root_id(), "Projects");
-    [
-        "CREATED /Finance/missed.docx",
-        "CREATED /Projects",
-        "DELETED /Finance/2026",
-        "DELETED /Finance/2026/jan.xlsx",
-        "UPDATED /Finance/report.xlsx content",
-        "UPDATED /Notes.txt name",
-        "UPDATED /feb.xlsx parent",
-    ]
-}
-
-#[test]
-fn a_stale_token_gives_exactly_the_missed_changes() {
-    for location in [true, false] {
-        for code in [
-            "resyncChangesApplyDifferences",
-            "resyncApplyDifferences",
-            "resyncChangesUploadDifferences",
-        ] {
-            let site = site(Account::business(), "snapshot", 2);
-            let drive = site.drive();
-            office(&drive);
-            let mut seen = 0;
-            news(&site, &mut seen);
-            let before = drive.tree();
-            let expect = change_everything(&drive);
-            drive.expire_delta_tokens(Gone { code, location });
-            let events = news(&site, &mut seen);
-            check_replay(&before, &events, &drive.tree());
-            let mut told = told(&events);
-            told.sort();
-            assert_eq!(told, expect, "{code}, location: {location}");
-            assert_eq!(self::told(&news(&site, &mut seen)), [""; 0], "told once");
-        }
-    }
-}
-
-#[test]
-fn a_token_that_goes_stale_in_the_middle_costs_nothing() {
-    // At which request, and of which set: the baseline has 4 pages, the changes after it 4 or more.
-    for baseline in ["emit", "snapshot"] {
-        for request in [1, 3, 4, 5, 6] {
-            let site = site(Account::business(), baseline, 2);
-            let drive = site.drive();
-            office(&drive);
-            let before = drive.tree();
-            site.cloud
-                .fail_after(Endpoint::Delta, request, Fault::Gone(Gone::default()));
-            site.once().code(0);
-            let expect = change_everything(&drive);
-            site.once().code(0);
-            site.once().code(0);
-            check_deliveries(&site);
-            let events = site.receiver.events();
-            let start = if baseline == "emit" {
-                Default::default()
-            } else {
-                before
-            };
-            check_replay(&start, &events, &drive.tree());
-            let expect = expect.len() + if baseline == "emit" { 6 } else { 0 };
-            assert_eq!(
-                events.len(),
-                expect,
-                "{baseline}, request {request}: {:?}",
-                told(&events)
-            );
-        }
-    }
-}
-
-#[test]
-fn a_resync_finds_what_the_feed_never_said() {
-    let site = site(Account::business(), "snapshot", 2);
-    let drive = site.drive();
-    office(&drive);
-    let mut seen = 0;
-    news(&site, &mut seen);
-    let resync = |expect: u64| {
-        let polls = site.poll("Docs", &["--resync"]).code(0).json();
-        assert_eq!(polls["polls"][0]["events"], expect, "{polls:#}");
-    };
-    resync(0);
-    // As if the feed had kept back a creation, an edit and a deletion.
-    let (report, jan) = (
-        id(&drive, "/Finance/report.xlsx"),
-        id(&drive, "/Finance/2026/jan.xlsx"),
-    );
-    site.write_sql(&format!(
-        "UPDATE item SET name = 'old name' WHERE object_id = '{report}';
-         DELETE FROM item WHERE object_id = '{jan}';
-         INSERT INTO item (resource_id, object_id, name, parent_id, kind, content, metadata, generation)
-         SELECT resource_id, 'GONE', 'gone.txt', parent_id, kind, content, metadata, generation
-           FROM item WHERE object_id = '{report}';"
-    ));
-    resync(3);
-    let mut told = told(&news(&site, &mut seen));
-    told.sort();
-    assert_eq!(
-        told,
-        [
-            "CREATED /Finance/2026/jan.xlsx",
-            "DELETED /Finance/gone.txt",
-            "UPDATED /Finance/report.xlsx name"
-        ]
-    );
-    resync(0);
-}
-
-#[test]
-fn a_rebaseline_learns_anew_in_silence_and_forgets_nothing_that_exists() {
-    for baseline in ["emit", "snapshot"] {
-        let site = site(Account::business(), baseline, 2);
-        let drive = site.drive();
-        office(&drive);
-        drive.create_file(&drive.root_id(), "untouched.txt", 1);
-        let mut seen = 0;
-        news(&site, &mut seen);
-        change_everything(&drive);
-        let polls = site.poll("Docs", &["--rebaseline"]).code(0).json();
-        assert_eq!(polls["polls"][0]["events"], 0, "{polls:#}");
-        assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
-        // The root is known, too.
-        let known = drive.tree().len() + 1;
-        assert_eq!(
-            site.cell("SELECT count(*) FROM item"),
-            known.to_string(),
-            "{baseline}"
-        );
-        drive.edit(&id(&drive, "/untouched.txt"));
-        drive.edit(&id(&drive, "/Finance/missed.docx"));
-        assert_eq!(
-            told(&news(&site, &mut seen)),
-            [
-                "UPDATED /untouched.txt content",
-                "UPDATED /Finance/missed.docx content"
-            ],
-            "{baseline}"
-        );
-    }
 }
 
 #[test]
@@ -451,4 +254,53 @@ fn what_a_filter_keeps_back_is_counted_and_remembered() {
             "UPDATED /Finance/wanted.docx content"
         ]
     );
+}
+
+#[test]
+fn what_leaves_a_folder_while_the_set_is_read_that_says_the_folder_is_gone_is_not_lost() {
+    for baseline in ["snapshot", "emit"] {
+        let habits = Habits {
+            deleted_descendants: Descendants::Implied,
+            ..Habits::CALM
+        };
+        let site = site(
+            Account {
+                habits,
+                ..Account::business()
+            },
+            baseline,
+            1,
+        );
+        let drive = site.drive();
+        office(&drive);
+        let mut seen = 0;
+        news(&site, &mut seen);
+        let before = drive.tree();
+        let (finance, year) = (id(&drive, "/Finance"), id(&drive, "/Finance/2026"));
+        drive.edit(&id(&drive, "/notes.txt"));
+        drive.rename(&finance, "Money");
+        // Between the pages of a set that shows the one and the other.
+        let (page, office) = (AtomicUsize::new(0), drive.clone());
+        site.cloud.on_request(move |_| {
+            if page.fetch_add(1, Ordering::SeqCst) == 1 {
+                office.move_to(&year, &office.root_id());
+                office.delete(&finance);
+            }
+        });
+        let mut events = news(&site, &mut seen);
+        events.extend(news(&site, &mut seen));
+        check_replay(&before, &events, &drive.tree());
+        let mut told = told(&events);
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "DELETED /Finance",
+                "DELETED /Finance/report.xlsx",
+                "UPDATED /2026 parent",
+                "UPDATED /notes.txt content",
+            ],
+            "{baseline}"
+        );
+    }
 }

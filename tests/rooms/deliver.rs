@@ -47,7 +47,7 @@ impl Bench {
 
     /// Delivers what is due now, as one worker does.
     fn drain(&self) -> Tally {
-        let sender = Sender::new(Duration::from_secs(10), None, None).unwrap();
+        let sender = Sender::new(Duration::from_secs(10), None, None, &[]).unwrap();
         let deliverer = Deliverer {
             store: &self.store,
             sender: &sender,

@@ -131,6 +131,38 @@ fn a_deleted_folder_that_was_never_known_takes_what_is_known_to_lie_in_it() {
 }
 
 #[test]
+fn a_deletion_can_wait_for_the_end_of_the_next_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let items = [item("F", "R"), item("G", "F"), item("G-file", "G")];
+    store
+        .commit_page(&store.resource(1).unwrap(), &step(&items, &[], &delta()))
+        .unwrap();
+    let staged = [StagedDeletion {
+        object_id: "F".to_owned(),
+        raw: "{}".to_owned(),
+    }];
+    let end = delta();
+    let page = PageStep {
+        staged: &staged,
+        wait: true,
+        ..step(&[], &[], &end)
+    };
+    assert_eq!(
+        store.commit_page(&store.resource(1).unwrap(), &page).unwrap(),
+        Phase::Following
+    );
+    assert!(store.has_staged_deletions(1).unwrap());
+    // The next set shows what was moved out of the folder before it went.
+    let phase = store
+        .commit_page(&store.resource(1).unwrap(), &step(&[item("G", "R")], &[], &end))
+        .unwrap();
+    assert_eq!(phase, Phase::Sweeping);
+    assert_eq!(sweep(&store, store.resource(1).unwrap()), ["F"]);
+    assert!(!store.has_staged_deletions(1).unwrap());
+}
+
+#[test]
 fn a_deletion_of_what_is_seen_alive_later_in_the_set_is_void() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());

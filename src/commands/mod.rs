@@ -1,5 +1,8 @@
 //! What the command line, and every other way in, does with instances: create, apply, update, delete, try. Nothing is
-//! half-done: the provider is asked first, and then one transaction writes all.
+//! half-done: the provider is asked first, and then one transaction writes all. What it does with the outbox is in
+//! `outbox`.
+
+mod outbox;
 
 use serde_json::Value;
 
@@ -16,6 +19,8 @@ use crate::graph::client::Client;
 use crate::store::{Grant, NewInstance, Rows, Store, StoreError};
 use crate::zones::Zones;
 
+pub use outbox::{OutboxError, Retried, Which};
+
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -26,6 +31,9 @@ pub enum CommandError {
     SignIn(#[from] AuthError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is asked of the outbox cannot be done.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// Nothing can be sent to the instance's endpoint.
     #[error("could not ping instance `{instance}`: {reason}")]
     NoEndpoint { instance: String, reason: String },
@@ -48,6 +56,7 @@ impl CommandError {
             CommandError::Invalid(_) => Some("correct all of these; nothing was changed".to_owned()),
             CommandError::SignIn(error) => Some(error.hint().to_owned()),
             CommandError::Store(error) => error.hint(),
+            CommandError::Outbox(error) => error.hint(),
             CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
             CommandError::EventsOff(name) => Some(format!(
                 "turn them on: `deltapost instance update '{name}' --set event.notification.enabled=true`"
@@ -60,7 +69,10 @@ impl CommandError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            CommandError::Invalid(_) | CommandError::EventsOff(_) | CommandError::NoSuchResource { .. }
+            CommandError::Invalid(_)
+                | CommandError::Outbox(_)
+                | CommandError::EventsOff(_)
+                | CommandError::NoSuchResource { .. }
         )
     }
 }

@@ -1,0 +1,167 @@
+//! `outbox retry`, `discard`, `replay`, `resume`: what the operator asks of the outbox, and what came of it in words.
+
+use serde_json::json;
+
+use super::args::Args;
+use super::failure::Failure;
+use super::house::Opened;
+use super::outbox_args::{Chosen, Replayable, Undelivered};
+use super::reply::Reply;
+use super::table::counted;
+use crate::commands::{Retried, Which};
+use crate::core::model::{EndpointState, OutboxState};
+use crate::core::shown::shown;
+use crate::store::{EndpointRow, Tallied};
+
+/// `outbox retry`.
+pub(super) fn retry(args: &Args, opened: &Opened, chosen: &Chosen) -> Result<Reply, Failure> {
+    let retried = opened.house().retry(&Which::from(chosen))?;
+    let notes = retry_notes(&retried);
+    let Retried {
+        revived,
+        hastened,
+        endpoints,
+        ..
+    } = &retried;
+    if args.json {
+        let json = json!({"revived": revived, "hastened": hastened, "endpoints": endpoints});
+        return Ok(Reply::json(&json).noting(notes));
+    }
+    let mut text = match &retried.named {
+        Some(head) if head.state == OutboxState::Dead => {
+            format!("notification {} is pending again\n", head.id)
+        }
+        Some(head) => format!("notification {} is due now\n", head.id),
+        None => format!(
+            "pending again: {}; due now: {}\n",
+            counted(revived.notifications, "dead notification"),
+            counted(hastened.notifications, "pending notification")
+        ),
+    };
+    for row in endpoints.iter().filter(|row| is(row, EndpointState::BackingOff)) {
+        text += &format!("{} is tried now\n", words(row));
+    }
+    Ok(Reply::text(text).noting(notes))
+}
+
+/// What the operator should know of a retry: that the order is broken, and what is in its way.
+fn retry_notes(retried: &Retried) -> Vec<String> {
+    let mut notes = Vec::new();
+    if retried.revived.notifications > 0 {
+        notes.push(
+            "dead notifications go out of order: later ones of their instance may have been delivered before them"
+                .to_owned(),
+        );
+    }
+    if let Some(earlier) = retried.behind {
+        notes.push(format!(
+            "it goes out after notification {earlier} of its instance, which is pending"
+        ));
+    }
+    let disabled = retried
+        .endpoints
+        .iter()
+        .filter(|row| is(row, EndpointState::Disabled));
+    notes.extend(disabled.map(|row| {
+        let probe = row
+            .next_probe_at
+            .as_ref()
+            .map_or_else(String::new, |at| format!(" or its probe at {at}"));
+        format!(
+            "{} is disabled: they wait for `deltapost outbox resume {}`{probe}",
+            words(row),
+            row.id
+        )
+    }));
+    notes
+}
+
+/// `outbox discard`.
+pub(super) fn discard(
+    args: &Args,
+    opened: &Opened,
+    chosen: &Chosen,
+    state: Undelivered,
+    yes: bool,
+) -> Result<Reply, Failure> {
+    let (house, which) = (opened.house(), Which::from(chosen));
+    if !yes {
+        let tallied = house.would_discard(&which, state.into())?;
+        return Err(Failure::wrong(
+            format!("{} would never be delivered", tally(&tallied)),
+            Some("repeat the command with `--yes` to discard for good".to_owned()),
+        ));
+    }
+    let discarded = house.discard(&which, state.into())?;
+    Ok(match args.json {
+        true => Reply::json(&json!({"discarded": discarded})),
+        false => Reply::text(format!("discarded {}\n", tally(&discarded))),
+    })
+}
+
+/// `outbox replay`.
+pub(super) fn replay(args: &Args, opened: &Opened, chosen: &Replayable) -> Result<Reply, Failure> {
+    let done = opened.house().replay(&Which::from(chosen))?;
+    let mut notes = Vec::new();
+    if done.waiting > 0 {
+        notes.push(format!(
+            "{} left out: a replay is pending already",
+            counted(done.waiting, "notification")
+        ));
+    }
+    if args.json {
+        return Ok(Reply::json(&json!({"replayed": done.replayed, "waiting": done.waiting})).noting(notes));
+    }
+    Ok(Reply::text(format!("replaying {}\n", tally(&done.replayed))).noting(notes))
+}
+
+/// `outbox resume`.
+pub(super) fn resume(args: &Args, opened: &Opened, url: &str) -> Result<Reply, Failure> {
+    let endpoints = opened.house().resume(url)?;
+    let dead = endpoints.iter().filter(|row| row.dead > 0).map(|row| {
+        format!(
+            "{} stays dead: `deltapost outbox retry --endpoint {}`",
+            counted(row.dead.unsigned_abs(), "notification"),
+            row.id
+        )
+    });
+    let notes = dead.collect();
+    if args.json {
+        let resumed: Vec<_> = endpoints
+            .iter()
+            .map(|row| {
+                json!({"id": row.id, "url": row.url, "was": row.state, "pending": row.pending, "dead": row.dead})
+            })
+            .collect();
+        return Ok(Reply::json(&json!({"endpoints": resumed})).noting(notes));
+    }
+    let lines = endpoints.iter().map(|row| {
+        let was = if is(row, EndpointState::Active) {
+            "was active already"
+        } else {
+            "is active again"
+        };
+        format!(
+            "{} {was}; {} to go out\n",
+            words(row),
+            counted(row.pending.unsigned_abs(), "notification")
+        )
+    });
+    Ok(Reply::text(lines.collect::<String>()).noting(notes))
+}
+
+fn is(row: &EndpointRow, state: EndpointState) -> bool {
+    row.state == state.as_str()
+}
+
+fn words(row: &EndpointRow) -> String {
+    format!("endpoint {} `{}`", row.id, shown(&row.url))
+}
+
+fn tally(tallied: &Tallied) -> String {
+    format!(
+        "{} with {}",
+        counted(tallied.notifications, "notification"),
+        counted(tallied.events, "event")
+    )
+}

@@ -1,0 +1,297 @@
+//! Networks of IP addresses in CIDR notation, and whether an address lies in one however it is dressed: an IPv6 address
+//! that carries an IPv4 address counts as both. Names are resolved, and connections refused, in `wire`.
+
+// Not `std::net`, which opens sockets: these are values.
+use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+
+use super::shown::shown;
+
+/// A network such as `10.0.0.0/8`, in canonical form: no bit is set beyond the prefix, and a network of IPv4-mapped
+/// addresses is the IPv4 network that it maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network {
+    address: IpAddr,
+    /// At most 32 or 128.
+    prefix: u8,
+}
+
+/// Why a text is not a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    #[error("`{0}` is not an IP address or network")]
+    NotANetwork(String),
+    #[error("`{text}` has a prefix above {most}")]
+    LongPrefix { text: String, most: u8 },
+    /// One bit that is set where the prefix says that all do: which of the two is meant cannot be known.
+    #[error("`{text}` has bits set beyond its prefix")]
+    HostBits { text: String, network: Network },
+}
+
+impl NetworkError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            NetworkError::NotANetwork(_) | NetworkError::LongPrefix { .. } => {
+                "write it as `10.0.0.0/8`, `fe80::/10` or a single address".to_owned()
+            }
+            NetworkError::HostBits { network, .. } => {
+                format!("write `{network}` for the network, or the address without its prefix")
+            }
+        }
+    }
+}
+
+/// IPv6 networks whose addresses carry an IPv4 address, and the byte at which it begins.
+const CARRIERS: &[(Network, usize)] = &[
+    // IPv4-mapped, RFC 4291, 2.5.5.2: the system connects by IPv4.
+    (v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), 12),
+    // IPv4-compatible, RFC 4291, 2.5.5.1, deprecated. It makes `::` the `0.0.0.0` that it is to the system, too.
+    (v6([0; 8], 96), 12),
+    // IPv4-translated, RFC 2765, 2.1.
+    (v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96), 12),
+    // NAT64, RFC 6052; its prefix for local use, RFC 8215, as networks of 96 bits divide it.
+    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), 12),
+    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), 12),
+    // 6to4, RFC 3056.
+    (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), 2),
+];
+
+const fn v6(segments: [u16; 8], prefix: u8) -> Network {
+    let [a, b, c, d, e, f, g, h] = segments;
+    Network {
+        address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)),
+        prefix,
+    }
+}
+
+impl Network {
+    /// Reads `ADDRESS/PREFIX`, or an address alone, which is the network of itself.
+    ///
+    /// # Errors
+    /// When it is neither, and when a bit is set beyond the prefix.
+    pub fn parse(text: &str) -> Result<Network, NetworkError> {
+        let not_a_network = || NetworkError::NotANetwork(shown(text));
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| not_a_network())?;
+        let most = width(address);
+        let prefix = match prefix {
+            None => most,
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let prefix = digits.parse().unwrap_or(u8::MAX);
+                if prefix > most {
+                    let text = shown(text);
+                    return Err(NetworkError::LongPrefix { text, most });
+                }
+                prefix
+            }
+            Some(_) => return Err(not_a_network()),
+        };
+        let network = Network::of(address, prefix);
+        if network.address != address {
+            let text = shown(text);
+            return Err(NetworkError::HostBits { text, network });
+        }
+        Ok(network.unmapped())
+    }
+
+    /// Whether `address` lies in it, by itself or by the IPv4 address that it carries: IPv4-mapped, IPv4-compatible,
+    /// translated, behind NAT64 (`64:ff9b::/96`, `64:ff9b:1::/48`) or 6to4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.holds(address) || carried(address).is_some_and(|inner| self.holds(IpAddr::V4(inner)))
+    }
+
+    fn of(address: IpAddr, prefix: u8) -> Network {
+        let address = match address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+            }
+        };
+        Network { address, prefix }
+    }
+
+    fn unmapped(self) -> Network {
+        match (self.address, self.prefix.checked_sub(96)) {
+            (IpAddr::V6(address), Some(prefix)) => match address.to_ipv4_mapped() {
+                Some(address) => Network {
+                    address: IpAddr::V4(address),
+                    prefix,
+                },
+                None => self,
+            },
+            _ => self,
+        }
+    }
+
+    /// Of the two families, each lies in its own networks only.
+    fn holds(&self, address: IpAddr) -> bool {
+        width(address) == width(self.address) && Network::of(address, self.prefix).address == self.address
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// The bits of an address of this family.
+fn width(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// The IPv4 address within an IPv6 address, if it is of a kind that has one. `::1` looks like one and is not.
+fn carried(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(inner) = address else {
+        return None;
+    };
+    if inner == Ipv6Addr::LOCALHOST {
+        return None;
+    }
+    let (_, at) = CARRIERS.iter().find(|(network, _)| network.holds(address))?;
+    let octets = inner.octets();
+    octets[*at..].first_chunk::<4>().map(|four| Ipv4Addr::from(*four))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_read(text: &str, expect: Result<&str, &str>) {
+        let read = Network::parse(text);
+        let told = read
+            .map(|network| network.to_string())
+            .map_err(|error| error.to_string());
+        assert_eq!(told.as_deref().map_err(String::as_str), expect);
+    }
+
+    #[test]
+    fn a_network_is_read_and_written_canonically() {
+        check_read("10.0.0.0/8", Ok("10.0.0.0/8"));
+        check_read("0.0.0.0/0", Ok("0.0.0.0/0"));
+        check_read("192.0.2.7", Ok("192.0.2.7/32"));
+        check_read("FE80::/10", Ok("fe80::/10"));
+        check_read("::/0", Ok("::/0"));
+        check_read("fd00:ec2::254/128", Ok("fd00:ec2::254/128"));
+        check_read("::ffff:10.0.0.0/104", Ok("10.0.0.0/8"));
+        check_read("::ffff:0:0/96", Ok("0.0.0.0/0"));
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_with_what_to_write() {
+        for text in [
+            "",
+            "/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "10.0.0/8",
+            "010.0.0.0/8",
+            "10.0.0.0 /8",
+            "example.com",
+            "fe80::1%eth0",
+            "[::1]",
+        ] {
+            check_read(text, Err(&format!("`{text}` is not an IP address or network")));
+        }
+        check_read("10.0.0.0/33", Err("`10.0.0.0/33` has a prefix above 32"));
+        check_read("::/129", Err("`::/129` has a prefix above 128"));
+        check_read("10.0.0.0/999", Err("`10.0.0.0/999` has a prefix above 32"));
+        check_read("10.1.2.3/8", Err("`10.1.2.3/8` has bits set beyond its prefix"));
+        let hint = Network::parse("10.1.2.3/8").unwrap_err().hint();
+        assert_eq!(
+            hint,
+            "write `10.0.0.0/8` for the network, or the address without its prefix"
+        );
+    }
+
+    #[track_caller]
+    fn check_lies(network: &str, address: &str, expect: bool) {
+        let network = Network::parse(network).unwrap();
+        assert_eq!(
+            network.contains(address.parse().unwrap()),
+            expect,
+            "{address} in {network}"
+        );
+    }
+
+    #[test]
+    fn an_address_lies_in_the_networks_around_it() {
+        check_lies("10.0.0.0/8", "10.255.255.255", true);
+        check_lies("10.0.0.0/8", "11.0.0.0", false);
+        check_lies("192.0.2.7", "192.0.2.7", true);
+        check_lies("192.0.2.7", "192.0.2.6", false);
+        check_lies("0.0.0.0/0", "255.255.255.255", true);
+        check_lies("fe80::/10", "febf::1", true);
+        check_lies("fe80::/10", "fec0::1", false);
+        check_lies("::/0", "10.0.0.1", false);
+        check_lies("0.0.0.0/0", "2001:db8::1", false);
+    }
+
+    #[test]
+    fn an_ipv4_address_is_recognised_in_every_dress() {
+        for dressed in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:2:3:4:169.254.169.254",
+            "2002:a9fe:a9fe::1",
+        ] {
+            check_lies("169.254.0.0/16", dressed, true);
+            check_lies("169.255.0.0/16", dressed, false);
+        }
+        check_lies("0.0.0.0/8", "::", true);
+        check_lies("0.0.0.0/8", "::1", false);
+        check_lies("::1", "::1", true);
+        check_lies("64:ff9b::/96", "64:ff9b::10.0.0.1", true);
+    }
+
+    fn any_address() -> impl Strategy<Value = IpAddr> {
+        prop_oneof![
+            any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))),
+            any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_network_holds_its_address_and_reads_back(address in any_address(), prefix in 0u8..=128) {
+            let network = Network::of(address, prefix.min(width(address))).unmapped();
+            prop_assert!(network.contains(address));
+            prop_assert_eq!(Network::parse(&network.to_string()), Ok(network));
+        }
+
+        #[test]
+        fn a_bit_within_the_prefix_leads_out_and_one_beyond_does_not(bits in any::<u32>(), prefix in 0u8..=32, bit in 0u8..32) {
+            let network = Network::of(IpAddr::V4(Ipv4Addr::from_bits(bits)), prefix);
+            let other = Ipv4Addr::from_bits(bits ^ (1 << (31 - bit)));
+            prop_assert_eq!(network.contains(IpAddr::V4(other)), bit >= prefix);
+            prop_assert_eq!(network.contains(IpAddr::V6(other.to_ipv6_mapped())), bit >= prefix);
+        }
+
+        #[test]
+        fn any_text_is_a_network_or_told(text in "[0-9a-f:./]{0,40}|\\PC{0,40}") {
+            match Network::parse(&text) {
+                Ok(network) => prop_assert_eq!(Network::parse(&network.to_string()), Ok(network)),
+                Err(error) => prop_assert!(!error.hint().is_empty()),
+            }
+        }
+    }
+}
