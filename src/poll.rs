@@ -2,7 +2,6 @@
 //! the sweep of what is gone. It knows the outbox as a place to write to, and nothing of callbacks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,6 +12,7 @@ use crate::core::elements;
 use crate::core::model::{BaselineMode, Change, Instance, Page, PageEnd, Phase, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::grants::{GrantError, Grants};
+use crate::graph::auth::AuthError;
 use crate::graph::client::{Client, GraphError};
 use crate::graph::link;
 use crate::graph::page::{self, PageError};
@@ -21,9 +21,6 @@ use crate::store::{Depth, PageStep, PollRecord, Resource, Store, StoreError};
 
 /// How often one poll may be sent back to the start of the enumeration before it gives up until its next time.
 const RESTARTS: u32 = 3;
-
-/// How long the provider is left alone when it asks for less: a poll that it postpones is made again right then.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many sets one poll reads at most while each of them says that folders are gone. The next poll goes on then.
 const SETS: u32 = 4;
@@ -63,6 +60,7 @@ impl PollError {
                     retry_after: Some(_),
                     ..
                 })
+                | PollError::Grant(GrantError::Auth(AuthError::Throttled { retry_after: Some(_) }))
         )
     }
 
@@ -362,8 +360,7 @@ impl Run<'_> {
             ..
         }) = &fetched
         {
-            let wait = (*wait).max(SHORTEST_PAUSE);
-            let until = clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+            let until = clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX);
             self.poller.store.throttle(self.instance.id, until)?;
         }
         Ok(fetched?)

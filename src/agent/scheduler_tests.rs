@@ -243,6 +243,20 @@ fn a_postponed_poll_is_made_once_it_may_and_the_schedule_resumes() {
 }
 
 #[test]
+fn a_poll_that_breaks_off_at_once_is_not_made_again_without_a_pause() {
+    let here = Site::new("2026-03-01T12:00:00Z", "");
+    let id = here.add("a", json!({}));
+    let scheduler = here.scheduler();
+    scheduler.look().unwrap();
+    let job = scheduler.next(|_| false).unwrap().unwrap();
+    here.store.begin_poll(id, here.clock.now()).unwrap();
+    scheduler.done(job).unwrap();
+    assert_eq!(here.polls(&scheduler), NONE);
+    here.clock.advance(Duration::from_secs(1));
+    assert_eq!(here.polls(&scheduler), [id]);
+}
+
+#[test]
 fn an_edit_loses_no_poll_and_repeats_none() {
     let here = Site::new("2026-03-01T12:00:00Z", "[[poll]]\ncron = \"0 * * * *\"\n");
     let id = here.add("a", json!({}));

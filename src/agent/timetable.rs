@@ -6,12 +6,16 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::calendar::{Calendar, Changed};
 use crate::core::plan::{Cadence, Rules};
 use crate::core::schedule::{History, spread};
 use crate::store::Planned;
+
+/// How long after its start a poll that did not come to its end is made again at the earliest: what broke it off may
+/// break it off again, at once and for ever.
+const AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// The resources, and what is due when.
 #[derive(Debug)]
@@ -93,11 +97,7 @@ impl Timetable {
         self.calendar.keep_few();
         self.calendar.learn(&cadence);
         let offset = spread(&row.id.to_string(), rules.jitter);
-        let history = History {
-            last_start: row.last_poll_at,
-            unfinished: row.unfinished,
-            not_before: row.throttled_until,
-        };
+        let history = history(row);
         let scheduled = row.polled && row.signed_in && plan.disabled_by.is_none();
         let entry = self.entries.entry(row.id).or_insert_with(|| Entry {
             cadence: Arc::clone(&cadence),
@@ -272,5 +272,15 @@ impl Timetable {
             .iter()
             .filter_map(|(id, entry)| Some(Reverse((entry.due?, *id))));
         self.heap = due.collect();
+    }
+}
+
+fn history(row: &Planned) -> History {
+    let again = row.last_poll_at.filter(|_| row.unfinished);
+    let again = again.and_then(|last| last.checked_add(AGAIN).ok());
+    History {
+        last_start: row.last_poll_at,
+        unfinished: row.unfinished,
+        not_before: row.throttled_until.max(again),
     }
 }
