@@ -246,7 +246,8 @@ impl<'a> Floor<'a> {
                 log::error!("could not keep the timetable error={error:?}");
             }
             told = error;
-            if looked.is_ok_and(|is_due| is_due) {
+            // Where it is not known, the workers find out.
+            if looked.unwrap_or(true) {
                 self.polls.ring();
             }
             scheduler.wait();

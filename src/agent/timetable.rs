@@ -17,6 +17,9 @@ use crate::store::Planned;
 /// break it off again, at once and for ever.
 const AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
+/// A step back that is smaller is a correction, and makes no difference.
+const SLEW: SignedDuration = SignedDuration::from_secs(1);
+
 /// The resources, and what is due when.
 #[derive(Debug)]
 pub(super) struct Timetable {
@@ -141,7 +144,7 @@ impl Timetable {
     /// Tells what the clock shows. When it was set back, what is due is found anew, so that nothing waits for a time that
     /// was only due by the clock as it went before.
     pub(super) fn tell_time(&mut self, now: Timestamp) {
-        if now < self.clock {
+        if self.clock.duration_since(now) > SLEW {
             log::warn!("the clock was set back from={:.3} to={now:.3}", self.clock);
             self.find_anew(|calendar, entry| {
                 let trigger = calendar.trigger(&entry.cadence, entry.offset);

@@ -22,7 +22,7 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         "deltapost {} started data_dir={:?} instances={} pid={}",
         env!("CARGO_PKG_VERSION"),
         opened.config.data_dir,
-        opened.store.instances()?.len(),
+        opened.store.instance_count()?,
         std::process::id()
     );
     agent::run(&opened.house(), Some(file), &stop)?;

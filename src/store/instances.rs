@@ -148,6 +148,16 @@ impl Store {
         self.read(|connection| self.instances_where(connection, "?1", true))
     }
 
+    /// How many instances there are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn instance_count(&self) -> Result<i64, StoreError> {
+        self.read(|connection| {
+            Ok(connection.query_row("SELECT count(*) FROM instance", [], |row| row.get(0))?)
+        })
+    }
+
     /// Pauses or resumes polling of an instance.
     ///
     /// # Errors
