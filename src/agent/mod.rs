@@ -4,6 +4,8 @@
 mod calendar;
 mod live;
 mod reload;
+#[cfg(test)]
+mod reload_tests;
 mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;

@@ -1,6 +1,8 @@
 //! The scheduler over a real database, with a clock that is turned by hand, and without polls: a poll is noted as the
 //! poller notes it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,7 +32,9 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn open(data_dir: &Path, now: Timestamp) -> Store {
+/// A new database in `data_dir`, which is made.
+pub(super) fn open(data_dir: &Path, now: Timestamp) -> Store {
+    DirBuilder::new().mode(0o700).create(data_dir).unwrap();
     let (key, _) = Key::create(data_dir).unwrap();
     Store::create(data_dir, Sharing::Owner, &key, now).unwrap();
     Store::open(data_dir, Sharing::Owner, Some(key), Look::Brief).unwrap()
@@ -41,8 +45,6 @@ impl Site {
     fn new(now: &str, config: &str) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
-        std::fs::create_dir(&data_dir).unwrap();
-        std::fs::set_permissions(&data_dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         Site {
             store: open(&data_dir, at(now)),
             clock: FakeClock::at(at(now)),

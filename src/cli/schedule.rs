@@ -30,8 +30,24 @@ enum From {
 #[derive(Debug, Serialize)]
 struct Run {
     utc: String,
+    /// On the clocks of the schedule's zone, with their offset (RFC 3339).
     local: String,
     note: Option<String>,
+    /// `local` as it is told to people.
+    #[serde(skip)]
+    words: String,
+}
+
+impl Run {
+    fn new(at: Timestamp, zone: &TimeZone, note: Option<String>) -> Run {
+        let local = ZonedDateTime::new(at, zone.clone());
+        Run {
+            utc: time_text(at),
+            local: local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            note,
+            words: local.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string(),
+        }
+    }
 }
 
 /// A schedule and its next runs, as they are told.
@@ -188,11 +204,7 @@ fn told(row: &Planned, plan: &Plan, delay_seconds: f64, from: From, count: usize
 
 fn fires(schedule: &Schedule, zone: &TimeZone, from: From, count: usize) -> Vec<Run> {
     let from = from.instant(zone);
-    let told = |fire: Fire| Run {
-        utc: time_text(fire.at),
-        local: local(fire.at, zone),
-        note: fire.shift.map(|shift| shift.to_string()),
-    };
+    let told = |fire: Fire| Run::new(fire.at, zone, fire.shift.map(|shift| shift.to_string()));
     schedule.runs(zone, from).take(count).map(told).collect()
 }
 
@@ -218,18 +230,8 @@ fn laps(row: &Planned, interval: std::time::Duration, from: From, count: usize, 
             .unwrap_or(first)
     });
     let times = std::iter::successors(first, |at| at.checked_add(step).ok());
-    let told = |at: Timestamp| Run {
-        utc: time_text(at),
-        local: local(at, &TimeZone::UTC),
-        note: None,
-    };
+    let told = |at: Timestamp| Run::new(at, &TimeZone::UTC, None);
     times.filter(|at| *at > from).take(count).map(told).collect()
-}
-
-fn local(at: Timestamp, zone: &TimeZone) -> String {
-    ZonedDateTime::new(at, zone.clone())
-        .strftime("%a %Y-%m-%d %H:%M:%S %:z")
-        .to_string()
 }
 
 impl From {
@@ -257,7 +259,7 @@ impl Told {
             .iter()
             .map(|run| {
                 let note = run.note.clone().unwrap_or_default();
-                [run.local.clone(), run.utc.clone(), note]
+                [run.words.clone(), run.utc.clone(), note]
             })
             .collect();
         match rows.is_empty() {

@@ -33,7 +33,7 @@ fn shifts_of_daylight_saving_are_marked() {
         runs[0],
         [
             "2026-03-29T01:00:00.000Z",
-            "Sun 2026-03-29 03:00:00 +02:00",
+            "2026-03-29T03:00:00+02:00",
             "instead of 2026-03-29 02:30:00, which the clocks skip"
         ]
     );
