@@ -3,9 +3,12 @@
 -- Debian 11 opens this file. Constraints are named, so that their name explains a failure.
 
 CREATE TABLE meta (
-  id          INTEGER PRIMARY KEY CONSTRAINT meta_has_one_row CHECK (id = 1),
-  created_at  TEXT NOT NULL,
-  key_check   BLOB NOT NULL
+  id                 INTEGER PRIMARY KEY CONSTRAINT meta_has_one_row CHECK (id = 1),
+  created_at         TEXT NOT NULL,
+  key_check          BLOB NOT NULL,
+  plan_version       INTEGER NOT NULL DEFAULT 0,
+  settings_error     TEXT,
+  settings_error_at  TEXT
 );
 
 CREATE TABLE endpoint (
@@ -45,11 +48,16 @@ CREATE TABLE instance (
   backlog_bytes    INTEGER NOT NULL DEFAULT 0,
   paused_by        TEXT CONSTRAINT paused_by_is_known CHECK (paused_by IN ('max_events', 'max_bytes')),
   paused_since     TEXT,
+  schedule         TEXT,
+  timezone         TEXT,
+  interval_seconds INTEGER,
   created_at       TEXT NOT NULL,
   updated_at       TEXT NOT NULL,
   deleting_since   TEXT,
   CONSTRAINT paused_has_a_time CHECK ((paused_by IS NULL) = (paused_since IS NULL))
 );
+
+CREATE INDEX instance_by_deletion ON instance (deleting_since) WHERE deleting_since IS NOT NULL;
 
 CREATE TABLE secret (
   instance_id  INTEGER NOT NULL REFERENCES instance (id) ON DELETE CASCADE,
@@ -67,7 +75,8 @@ CREATE TABLE resource (
   baseline         TEXT NOT NULL
                    CONSTRAINT baseline_is_known CHECK (baseline IN ('snapshot', 'emit', 'latest')),
   page_size        INTEGER,
-  interval_seconds INTEGER,
+  schedule         TEXT,
+  timezone         TEXT,
   phase            TEXT NOT NULL DEFAULT 'baseline'
                    CONSTRAINT phase_is_known CHECK (phase IN ('baseline', 'following', 'enumerating', 'sweeping')),
   silent           INTEGER NOT NULL DEFAULT 0 CONSTRAINT silent_is_0_or_1 CHECK (silent IN (0, 1)),
@@ -84,12 +93,41 @@ CREATE TABLE resource (
   last_poll_at     TEXT,
   last_success_at  TEXT,
   next_poll_at     TEXT,
+  unfinished       INTEGER NOT NULL DEFAULT 0 CONSTRAINT unfinished_is_0_or_1 CHECK (unfinished IN (0, 1)),
   failures         INTEGER NOT NULL DEFAULT 0,
   last_error       TEXT,
   CONSTRAINT resource_names_are_unique_within_an_instance UNIQUE (instance_id, name)
 );
 
-CREATE INDEX resource_by_next_poll ON resource (next_poll_at);
+-- What decides when a resource is polled has a version, so that the agent need not read all of it to see that it is the
+-- same.
+CREATE TRIGGER instance_insert_plans AFTER INSERT ON instance
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
+
+CREATE TRIGGER instance_update_plans
+AFTER UPDATE OF name, tags, enabled, events_enabled, grant_state, throttled_until, paused_by, schedule, timezone,
+                interval_seconds, deleting_since
+ON instance
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
+
+CREATE TRIGGER resource_insert_plans AFTER INSERT ON resource
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
+
+CREATE TRIGGER resource_update_plans AFTER UPDATE OF name, schedule, timezone, held ON resource
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
+
+CREATE TRIGGER resource_delete_plans AFTER DELETE ON resource
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
 
 CREATE TABLE item (
   resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
@@ -335,7 +373,8 @@ SELECT i.name AS instance,
          LIMIT 1) AS oldest_pending_at,
        i.backlog_events,
        i.paused_by,
-       i.paused_since
+       i.paused_since,
+       (SELECT m.settings_error FROM meta m) AS settings_error
   FROM instance i
   LEFT JOIN resource r ON r.instance_id = i.id
  ORDER BY i.id, r.id;

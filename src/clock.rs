@@ -45,6 +45,11 @@ impl FakeClock {
         FakeClock(Mutex::new(start))
     }
 
+    /// Sets the clock, also back.
+    pub fn set(&self, time: Timestamp) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = time;
+    }
+
     /// Moves the clock by `step`, forward.
     pub fn advance(&self, step: Duration) {
         let mut now = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

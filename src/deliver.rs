@@ -55,9 +55,9 @@ struct Target {
 }
 
 impl Deliverer<'_> {
-    /// Delivers until the agent is asked to stop. One of several workers that share `claims`.
-    pub fn work(&self) {
-        while !self.stopping() {
+    /// Delivers until the agent is asked to stop, or its settings are `outdated`. One of several workers that share `claims`.
+    pub fn work(&self, outdated: &dyn Fn() -> bool) {
+        while !self.stopping() && !outdated() {
             let heard = self.claims.rings();
             match self.deliver_next(true) {
                 Ok(Some(_)) => {}

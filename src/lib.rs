@@ -21,3 +21,4 @@ pub mod poll;
 pub mod sim;
 pub mod store;
 pub mod wire;
+pub mod zones;

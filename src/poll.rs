@@ -14,6 +14,7 @@ use crate::core::elements;
 use crate::core::model::Instance;
 use crate::core::shown::shown;
 use crate::grants::{GrantError, Grants};
+use crate::graph::auth::AuthError;
 use crate::graph::client::{Client, GraphError};
 use crate::graph::page::PageError;
 use crate::store::{Depth, Hold, PollRecord, Store, StoreError};
@@ -69,6 +70,16 @@ pub enum PollError {
 }
 
 impl PollError {
+    /// Whether the account has a pause, at whose end the poll is to be made again.
+    fn is_postponement(&self) -> bool {
+        matches!(
+            self,
+            PollError::Throttled { .. }
+                | PollError::Graph(GraphError::Throttled { .. })
+                | PollError::Grant(GrantError::Auth(AuthError::Throttled { .. }))
+        )
+    }
+
     /// The next thing to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -134,7 +145,10 @@ impl Poller<'_> {
         let duration = self.clock.now().duration_since(started_at);
         record.duration_ms = duration.as_millis().try_into().unwrap_or(i64::MAX);
         record.error = outcome.as_ref().err().map(ToString::to_string);
-        self.store.end_poll(resource_id, started_at, &record)?;
+        let unfinished =
+            record.stopped || record.paused || outcome.as_ref().is_err_and(PollError::is_postponement);
+        self.store
+            .end_poll(resource_id, started_at, &record, unfinished)?;
         outcome.map(|()| record)
     }
 

@@ -344,6 +344,26 @@ impl Drop for Disk {
 }
 
 #[test]
+fn bounds_and_receivers_of_alerts_that_are_edited_apply_without_a_restart() {
+    let pager = Pager::start();
+    let site = Site::configured(Account::business(), "");
+    site.create_instance("Docs", json!({}));
+    site.once().code(0);
+    site.receiver.answer_always(Answer::Status(500));
+    let agent = site.spawn_run();
+    site.configure(&format!("{}[outbox]\nmax_events = 1\n", pager.sections()));
+    agent.signal("HUP");
+    eventually("the edit applies", || agent.log().contains("settings applied"));
+    create_file(&site, "one");
+    site.poll("Docs", &[]).code(0);
+    pager.wait_for("outbox_full", &[("raised", "Docs")]);
+    site.configure(&pager.sections());
+    agent.signal("HUP");
+    pager.wait_for("outbox_full", &[("raised", "Docs"), ("cleared", "Docs")]);
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
 fn a_full_disk_is_told_while_it_is_full_and_afterwards_everything_goes_on() {
     let pager = Pager::start();
     let site = Site::configured(Account::business(), &pager.sections());
@@ -368,7 +388,10 @@ fn a_full_disk_is_told_while_it_is_full_and_afterwards_everything_goes_on() {
     for number in 0..3_000 {
         create_file(&site, &format!("{number}.txt"));
     }
-    site.write_sql("UPDATE resource SET next_poll_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+2 seconds')");
+    site.write_sql(
+        "UPDATE resource SET unfinished = 1, last_poll_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 seconds');
+         UPDATE meta SET plan_version = plan_version + 1;",
+    );
     disk.fill(0);
     pager.wait_for("disk", &[raised, cleared, raised]);
     eventually("writing is refused", || agent.log().contains("no space left"));

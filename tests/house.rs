@@ -43,8 +43,13 @@ const ROOMS: &[Room] = &[
         "time, sleep and dice serve everybody and need nobody",
     ),
     room(
-        "config",
+        "zones",
         &["core"],
+        "which zones there are is asked by name; what for is of no matter",
+    ),
+    room(
+        "config",
+        &["core", "zones"],
         "a text becomes a value; what follows from it is the agent's",
     ),
     room(
@@ -93,15 +98,15 @@ const ROOMS: &[Room] = &[
     room(
         "commands",
         &[
-            "core", "clock", "config", "store", "graph", "callback", "grants", "poll", "deliver",
+            "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
         ],
         "what people can ask for is the same from the command line, the API and the page",
     ),
     room(
         "agent",
         &[
-            "core", "clock", "config", "store", "graph", "callback", "grants", "poll", "deliver", "claims",
-            "commands",
+            "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
+            "claims", "commands",
         ],
         "the agent runs what is below it and does not know who started it",
     ),
@@ -119,8 +124,8 @@ const ROOMS: &[Room] = &[
     room(
         "cli",
         &[
-            "core", "clock", "config", "store", "graph", "callback", "grants", "poll", "deliver", "commands",
-            "agent", "httpd", "web", "sim",
+            "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
+            "commands", "agent", "httpd", "web", "sim",
         ],
         "the command line may use every room; kill points are not for it",
     ),

@@ -10,6 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::command;
+use super::live::Live;
+use super::news::News;
 use crate::clock;
 use crate::commands::House;
 use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts};
@@ -26,8 +28,9 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Alerter<'a> {
     house: &'a House<'a>,
+    live: &'a Live,
     stop: &'a AtomicBool,
-    url: Option<Secret>,
+    news: News<'a>,
     host: Option<String>,
     /// What is not told yet, and what stands.
     book: Vec<AlertEntry>,
@@ -43,12 +46,17 @@ impl<'a> Alerter<'a> {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub(super) fn new(house: &'a House<'a>, stop: &'a AtomicBool) -> Result<Alerter<'a>, StoreError> {
+    pub(super) fn new(
+        house: &'a House<'a>,
+        live: &'a Live,
+        stop: &'a AtomicBool,
+    ) -> Result<Alerter<'a>, StoreError> {
         let (book, next_id) = house.store.alerts()?;
         Ok(Alerter {
             house,
+            live,
             stop,
-            url: house.config.alerts.url.as_deref().map(Secret::new),
+            news: News::new(house.store, live),
             host: host(),
             book,
             next_id,
@@ -72,6 +80,7 @@ impl<'a> Alerter<'a> {
         match looked.and_then(|()| self.save()) {
             Ok(()) => self.complaints.clear(),
             Err(error) => {
+                self.news.forget();
                 let error = error.to_string();
                 if self.complaints.insert(error.clone()) {
                     log::error!("could not keep the book of alerts error={error:?}");
@@ -81,6 +90,9 @@ impl<'a> Alerter<'a> {
     }
 
     fn look(&mut self) -> Result<(), StoreError> {
+        if !self.news.look()? {
+            return Ok(());
+        }
         let now = self.house.clock.now();
         let facts = self.facts()?;
         let last = self.last_of_each();
@@ -94,7 +106,7 @@ impl<'a> Alerter<'a> {
     }
 
     fn facts(&self) -> Result<Facts, StoreError> {
-        let (store, outbox) = (self.house.store, &self.house.config.outbox);
+        let (store, outbox) = (self.house.store, &self.live.current().outbox);
         let Sick {
             disabled,
             logins,
@@ -150,7 +162,7 @@ impl<'a> Alerter<'a> {
         }
         self.next_id = alert.id + 1;
         self.unsaved.insert(alert.id);
-        let settings = &self.house.config.alerts;
+        let settings = &self.live.current().alerts;
         let somebody = settings.url.is_some() || settings.command.is_some();
         self.book.push(AlertEntry {
             alert,
@@ -203,17 +215,19 @@ impl<'a> Alerter<'a> {
 
     /// Tells one entry to the URL and to the command, as far as they do not know it yet.
     fn tell(&mut self, at: usize) {
+        let settings = &self.live.current().alerts;
+        let url = settings.url.as_deref().map(Secret::new);
         let entry = &self.book[at];
         let json = entry.alert.json(self.host.as_deref());
-        let posted = match &self.url {
+        let posted = match &url {
             Some(url) if !entry.posted => self.post(url, &json),
             _ => Ok(()),
         };
-        let ran = match &self.house.config.alerts.command {
+        let ran = match &settings.command {
             Some(command) if !entry.ran => command::run(command, &json, self.house.clock, self.stop),
             _ => Ok(()),
         };
-        if let (Ok(()), Some(_)) = (&posted, &self.url) {
+        if let (Ok(()), Some(_)) = (&posted, &url) {
             // It is back: what waits for it need not wait any longer.
             let now = self.house.clock.now();
             for waiting in &mut self.book {
@@ -221,8 +235,8 @@ impl<'a> Alerter<'a> {
             }
         }
         let entry = &mut self.book[at];
-        entry.posted |= posted.is_ok() && self.url.is_some();
-        entry.ran |= ran.is_ok() && self.house.config.alerts.command.is_some();
+        entry.posted |= posted.is_ok() && url.is_some();
+        entry.ran |= ran.is_ok() && settings.command.is_some();
         entry.attempts += 1;
         entry.last_error = posted.and(ran).err();
         self.unsaved.insert(entry.alert.id);
@@ -232,7 +246,7 @@ impl<'a> Alerter<'a> {
     /// Sets when an entry is told again, if it has to be.
     fn postpone(&mut self, at: usize) {
         let now = self.house.clock.now();
-        let delivery = &self.house.config.delivery;
+        let delivery = &self.live.current().delivery;
         let entry = &mut self.book[at];
         let Alert { kind, state, .. } = entry.alert;
         let (attempt, subject) = (entry.attempts, &entry.alert.subject);

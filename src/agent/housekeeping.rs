@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::live::Live;
+use super::news::News;
 use crate::commands::House;
 use crate::core::bounds::{self, Limits, PausedBy, Verdict};
 use crate::store::StoreError;
@@ -27,7 +29,9 @@ const REQUEST_AGE: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug)]
 pub(super) struct Housekeeper<'a> {
     house: &'a House<'a>,
+    live: &'a Live,
     stop: &'a AtomicBool,
+    news: News<'a>,
     idle_looks: u32,
     looks_to_purge: u32,
     /// How large the database was when an instance was last paused for it.
@@ -39,10 +43,12 @@ pub(super) struct Housekeeper<'a> {
 }
 
 impl<'a> Housekeeper<'a> {
-    pub(super) fn new(house: &'a House<'a>, stop: &'a AtomicBool) -> Housekeeper<'a> {
+    pub(super) fn new(house: &'a House<'a>, live: &'a Live, stop: &'a AtomicBool) -> Housekeeper<'a> {
         Housekeeper {
             house,
+            live,
             stop,
+            news: News::new(house.store, live),
             idle_looks: 0,
             looks_to_purge: 0,
             paused_at: None,
@@ -55,10 +61,13 @@ impl<'a> Housekeeper<'a> {
     pub(super) fn look(&mut self) -> bool {
         self.resumed = false;
         let mut well = true;
+        let news = self.news.look();
+        let is_new = *news.as_ref().unwrap_or(&true);
         // What keeps one step from its work need not keep the others.
         let kept = [
-            self.remove_drained(),
-            self.keep_bounds(),
+            news.map(drop),
+            if is_new { self.remove_drained() } else { Ok(()) },
+            if is_new { self.keep_bounds() } else { Ok(()) },
             self.purge(),
             self.put_wal_away(),
         ];
@@ -71,8 +80,9 @@ impl<'a> Housekeeper<'a> {
                 }
             }
         }
-        if well {
-            self.complaints.clear();
+        match well {
+            true => self.complaints.clear(),
+            false => self.news.forget(),
         }
         self.resumed
     }
@@ -119,7 +129,7 @@ impl<'a> Housekeeper<'a> {
                     }
                 }
                 Verdict::Resume(id) => {
-                    store.resume(id, now)?;
+                    store.resume(id)?;
                     self.resumed = true;
                     log::info!("polling resumed instance={instance:?} events={events} used_bytes={used}");
                 }
@@ -163,7 +173,7 @@ impl<'a> Housekeeper<'a> {
         let store = self.house.store;
         let began = self.house.clock.now();
         let ago = |age: SignedDuration| began.saturating_sub(age).unwrap_or(Timestamp::MIN);
-        let keep = SignedDuration::try_from(self.house.config.outbox.keep_delivered);
+        let keep = SignedDuration::try_from(self.live.current().outbox.keep_delivered);
         let before = keep.map_or(Timestamp::MIN, ago);
         store.purge_requests(ago(REQUEST_AGE))?;
         let mut purged = 0;
@@ -215,9 +225,10 @@ impl<'a> Housekeeper<'a> {
     }
 
     fn limits(&self) -> Limits {
+        let outbox = &self.live.current().outbox;
         Limits {
-            max_events: self.house.config.outbox.max_events,
-            max_bytes: self.house.config.outbox.max_bytes,
+            max_events: outbox.max_events,
+            max_bytes: outbox.max_bytes,
         }
     }
 

@@ -1,9 +1,19 @@
-//! The agent: workers that poll, workers that deliver, one that tells alerts, and the main loop that keeps house between
-//! them. It is asked to stop through a flag, and stops between two requests.
+//! The agent: a thread that keeps the timetable, workers that poll, workers that deliver, one that tells alerts, and the main
+//! loop that keeps house between them. It is asked to stop through a flag, and stops between two requests.
 
 mod alerts;
+mod calendar;
 mod command;
 mod housekeeping;
+mod live;
+mod news;
+mod reload;
+#[cfg(test)]
+mod reload_tests;
+mod scheduler;
+#[cfg(test)]
+mod scheduler_tests;
+mod timetable;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,17 +23,27 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+pub use self::reload::ConfigFile;
+
 use self::alerts::Alerter;
 use self::housekeeping::Housekeeper;
+use self::live::Live;
+use self::reload::Reloader;
+use self::scheduler::{Job, Scheduler};
+use self::timetable::Timetable;
 use crate::claims::{Claims, Found};
 use crate::commands::House;
+use crate::config::Delivery;
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;
 use crate::poll::{PollError, Poller};
-use crate::store::{Depth, PollRecord, Request, StoreError};
+use crate::store::{Depth, PollRecord, Rows, StoreError};
 
-/// How often the house is kept, and how often a worker looks for work that nobody told it of.
+/// How often the house is kept, and how long a worker waits after the database has failed it.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long a polling worker waits for the scheduler's word before it looks by itself.
+const LONG_LOOK: Duration = Duration::from_secs(60);
 
 /// A request older than this at the agent's start was meant for an earlier agent.
 const ASKED_BEFORE: SignedDuration = SignedDuration::from_secs(10);
@@ -53,6 +73,7 @@ pub struct OncePoll {
 /// What the workers share.
 struct Floor<'a> {
     house: &'a House<'a>,
+    live: Live,
     grants: Grants<'a>,
     polls: Claims,
     deliveries: Claims,
@@ -61,35 +82,41 @@ struct Floor<'a> {
 }
 
 /// Runs until `stop` is set. Requests that are under way then have ten seconds to end; what is cut off is as safe as in a
-/// crash.
+/// crash. The settings are those of the house, and then those that `file` holds, each time it is read again.
 ///
 /// # Errors
 /// When the database cannot be used at all; a failing poll or delivery is no error of the agent.
-pub fn run(house: &House<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
+pub fn run(house: &House<'_>, file: Option<ConfigFile>, stop: &AtomicBool) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
-    let now = house.clock.now();
-    house.store.resume_interrupted_polls(now)?;
+    house.store.note_settings_error(None, house.clock.now())?;
     // A command that was killed waits no more, and what it asked for is nobody's wish by now.
-    house
-        .store
-        .purge_requests(now.saturating_sub(ASKED_BEFORE).unwrap_or(Timestamp::MIN))?;
+    let asked_before = house
+        .clock
+        .now()
+        .saturating_sub(ASKED_BEFORE)
+        .unwrap_or(Timestamp::MIN);
+    house.store.purge_requests(asked_before)?;
     let floor = Floor::new(house, stop);
-    let mut alerter = Alerter::new(house, stop)?;
+    let mut alerter = Alerter::new(house, &floor.live, stop)?;
+    let scheduler = Scheduler::new(house.store, house.clock, &floor.live);
+    let reloader = file.map(|file| Reloader::new(file, &floor.live, house.store, house.clock));
     thread::scope(|scope| {
+        scope.spawn(|| floor.keep_time(&scheduler, reloader));
         for _ in 0..house.config.schedule.workers {
-            scope.spawn(|| floor.employed(|| floor.poll_until_stopped()));
+            scope.spawn(|| floor.employed(|| floor.poll_until_stopped(&scheduler)));
         }
         for _ in 0..house.config.delivery.workers {
-            scope.spawn(|| floor.employed(|| floor.deliverer().work()));
+            scope.spawn(|| floor.employed(|| floor.deliver_until_stopped()));
         }
         scope.spawn(|| floor.employed(|| floor.keep_grants()));
         scope.spawn(|| floor.employed(|| alerter.work()));
-        floor.keep_house();
+        floor.keep_house(&scheduler);
+        scheduler.ring();
         floor.polls.ring();
         floor.deliveries.ring();
         floor.see_out();
     });
-    Ok(())
+    house.store.note_settings_error(None, house.clock.now())
 }
 
 /// Polls every resource that is polled at all once, then delivers what is due. Stops early when `stop` is set.
@@ -102,9 +129,9 @@ pub fn once(
     progress: &(dyn Fn(&str, &PollRecord) + Sync),
 ) -> Result<OnceReport, StoreError> {
     let floor = Floor::new(house, stop);
-    let mut housekeeper = Housekeeper::new(house, stop);
+    let mut housekeeper = Housekeeper::new(house, &floor.live, stop);
     housekeeper.look();
-    let queue = std::sync::Mutex::new(house.store.polled_resources()?.into_iter());
+    let queue = std::sync::Mutex::new(house.polled_resources()?.into_iter());
     let polls = std::sync::Mutex::new(Vec::new());
     let next = || {
         queue
@@ -135,7 +162,8 @@ pub fn once(
     report.delivery = drain(house, stop)?;
     floor.grants.renew_idle(stop)?;
     housekeeper.look();
-    Alerter::new(house, stop)?.round();
+    show_next_polls(house, Rows::All)?;
+    Alerter::new(house, &floor.live, stop)?.round();
     Ok(report)
 }
 
@@ -145,7 +173,7 @@ pub fn once(
 /// When the outbox cannot be read or written.
 pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
     let floor = Floor::new(house, stop);
-    let deliverer = floor.deliverer();
+    let deliverer = floor.deliverer(&house.config.delivery);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..house.config.delivery.workers)
             .map(|_| scope.spawn(|| deliverer.drain()))
@@ -173,15 +201,29 @@ pub fn poll(
     depth: Depth,
     progress: &mut dyn FnMut(&PollRecord),
 ) -> Result<PollRecord, PollError> {
-    Floor::new(house, stop)
+    let polled = Floor::new(house, stop)
         .poller()
-        .poll(resource_id, depth, progress)
+        .poll(resource_id, depth, progress);
+    show_next_polls(house, Rows::Beside(resource_id))?;
+    polled
+}
+
+/// Shows when resources will be polled next, in place of an agent.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub fn show_next_polls(house: &House<'_>, rows: Rows) -> Result<(), StoreError> {
+    let now = house.clock.now();
+    let mut timetable = Timetable::new(now);
+    timetable.take_in(&house.config.polling, now, |put| house.store.planned(rows, put))?;
+    house.store.show_next_polls(&timetable.moved())
 }
 
 impl<'a> Floor<'a> {
     fn new(house: &'a House<'a>, stop: &'a AtomicBool) -> Floor<'a> {
         Floor {
             house,
+            live: Live::new(house.config),
             grants: Grants::new(house.store, house.client, house.clock),
             polls: Claims::default(),
             deliveries: Claims::default(),
@@ -191,23 +233,24 @@ impl<'a> Floor<'a> {
     }
 
     fn poller(&self) -> Poller<'_> {
+        let config = self.live.current();
         Poller {
             store: self.house.store,
             client: self.house.client,
             grants: &self.grants,
             clock: self.house.clock,
-            batch: self.house.config.delivery.batch,
-            max_events: self.house.config.outbox.max_events,
+            batch: config.delivery.batch,
+            max_events: config.outbox.max_events,
             stop: self.stop,
         }
     }
 
-    fn deliverer(&self) -> Deliverer<'_> {
+    fn deliverer<'d>(&'d self, settings: &'d Delivery) -> Deliverer<'d> {
         Deliverer {
             store: self.house.store,
             sender: self.house.sender,
             clock: self.house.clock,
-            settings: &self.house.config.delivery,
+            settings,
             graph_base: self.house.client.base(),
             claims: &self.deliveries,
             stop: self.stop,
@@ -224,13 +267,33 @@ impl<'a> Floor<'a> {
         self.polls.ring();
     }
 
+    /// The scheduler's thread: reads the configuration again, keeps the timetable, and says when there is something to
+    /// poll.
+    fn keep_time(&self, scheduler: &Scheduler<'_>, mut reloader: Option<Reloader<'_>>) {
+        let mut told = None;
+        while !self.stopping() {
+            let reloaded = reloader.as_mut().map_or(Ok(()), Reloader::look);
+            let looked = reloaded.and_then(|()| scheduler.look());
+            let error = looked.as_ref().err().map(ToString::to_string);
+            if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
+                log::error!("could not keep the timetable error={error:?}");
+            }
+            told = error;
+            // Where it is not known, the workers find out.
+            if looked.unwrap_or(true) {
+                self.polls.ring();
+            }
+            scheduler.wait();
+        }
+    }
+
     /// One polling worker: takes the next resource that somebody waits for, or that is due.
-    fn poll_until_stopped(&self) {
+    fn poll_until_stopped(&self, scheduler: &Scheduler<'_>) {
         while !self.stopping() {
             let heard = self.polls.rings();
-            match self.poll_next() {
+            match self.poll_next(scheduler) {
                 Ok(true) => {}
-                Ok(false) => self.polls.wait(heard, LOOK),
+                Ok(false) => self.polls.wait(heard, LONG_LOOK),
                 Err(error) => {
                     // The poll may not even have begun: it would be due again at once.
                     log::error!("polling stalled error={:?}", error.to_string());
@@ -241,17 +304,29 @@ impl<'a> Floor<'a> {
     }
 
     /// Polls the next resource; returns whether there was one.
-    fn poll_next(&self) -> Result<bool, StoreError> {
-        let now = self.house.clock.now();
-        let claim = self
-            .polls
-            .claim(|in_hand| self.next_poll(now, |id| in_hand.holds(id)))?;
+    fn poll_next(&self, scheduler: &Scheduler<'_>) -> Result<bool, StoreError> {
+        let claim = self.polls.claim(|in_hand| {
+            let job = scheduler.next(|id| in_hand.holds(id))?;
+            Ok::<_, StoreError>(job.map(|job| Found {
+                key: job.resource_id,
+                group: 0,
+                work: job,
+            }))
+        })?;
         let Some(claim) = claim else { return Ok(false) };
-        let depth = claim.work.map_or(Depth::Changes, |request| request.depth);
+        let polled = self.poll_for(claim.work);
+        // Taken back first: whatever failed, it must be found due again.
+        scheduler.done(claim.work)?;
+        polled.map(|()| true)
+    }
+
+    /// Polls what `job` says, and answers whoever waits for it.
+    fn poll_for(&self, job: Job) -> Result<(), StoreError> {
+        let depth = job.request.map_or(Depth::Changes, |request| request.depth);
         let polled = self
             .poller()
-            .poll(claim.key(), depth, &mut |_| self.deliveries.ring());
-        if let Some(request) = claim.work {
+            .poll(job.resource_id, depth, &mut |_| self.deliveries.ring());
+        if let Some(request) = job.request {
             let answer = match &polled {
                 Ok(record) => json!({"record": record}),
                 Err(error) => json!({"error": error.to_string(), "hint": error.hint()}),
@@ -260,39 +335,17 @@ impl<'a> Floor<'a> {
         }
         match polled {
             Err(PollError::Store(error)) => Err(error),
-            _ => Ok(true),
+            _ => Ok(()),
         }
     }
 
-    fn next_poll(
-        &self,
-        now: Timestamp,
-        in_hand: impl Fn(i64) -> bool,
-    ) -> Result<Option<Found<Option<Request>>>, StoreError> {
-        let asked = self
-            .house
-            .store
-            .waiting_requests()?
-            .into_iter()
-            .find(|ask| !in_hand(ask.resource_id));
-        if let Some(request) = asked {
-            return Ok(Some(Found {
-                key: request.resource_id,
-                group: 0,
-                work: Some(request),
-            }));
+    /// One delivering worker, with the settings that hold, until it is asked to stop.
+    fn deliver_until_stopped(&self) {
+        while !self.stopping() {
+            let config = self.live.current();
+            self.deliverer(&config.delivery)
+                .work(&|| !self.live.holds(&config));
         }
-        let due = self
-            .house
-            .store
-            .due_resources(now)?
-            .into_iter()
-            .find(|id| !in_hand(*id));
-        Ok(due.map(|key| Found {
-            key,
-            group: 0,
-            work: None,
-        }))
     }
 
     fn poll_for_report(
@@ -312,12 +365,12 @@ impl<'a> Floor<'a> {
     }
 
     /// Keeps house until the agent is asked to stop.
-    fn keep_house(&self) {
-        let mut housekeeper = Housekeeper::new(self.house, self.stop);
+    fn keep_house(&self, scheduler: &Scheduler<'_>) {
+        let mut housekeeper = Housekeeper::new(self.house, &self.live, self.stop);
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
             if housekeeper.look() {
-                self.polls.ring();
+                scheduler.ring();
             }
         }
     }

@@ -102,6 +102,16 @@ pub(super) enum Command {
   deltapost --config ./deltapost.toml check")]
     Check,
 
+    /// Show when each resource is polled next, and where its schedule comes from.
+    ///
+    /// Times are those of the schedule's zone and UTC; what daylight saving shifts is marked. With `--cron` it shows a
+    /// schedule that is not configured yet.
+    #[command(after_help = "Examples:
+  deltapost schedule --count 3
+  deltapost schedule --cron '30 2 * * *' --timezone Europe/Berlin --from 2026-03-28
+  deltapost schedule --json | jq -r '.schedules[] | .instance + \" \" + .runs[0].utc'")]
+    Schedule(ScheduleArgs),
+
     /// Create, change, show and remove instances.
     #[command(subcommand)]
     Instance(InstanceCommand),
@@ -235,6 +245,30 @@ pub(super) struct DemoArgs {
     /// Deliver to this URL instead of the demonstration's own receiver.
     #[arg(long, value_name = "URL")]
     pub(super) callback: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ScheduleArgs {
+    /// How many runs of each.
+    #[arg(long, value_name = "N", default_value = "5", value_parser = count)]
+    pub(super) count: usize,
+
+    /// Show the runs after this time instead of now. Without an offset it is one of the schedule's zone.
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: Option<String>,
+
+    /// Show this schedule instead of those that are configured.
+    #[arg(long, value_name = "EXPR")]
+    pub(super) cron: Option<String>,
+
+    /// The zone that it is read in [default: UTC].
+    #[arg(long, value_name = "ZONE", requires = "cron")]
+    pub(super) timezone: Option<String>,
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=1_000).contains(count));
+    count.ok_or_else(|| "expected a number from 1 to 1000".to_owned())
 }
 
 #[derive(Debug, ClapArgs)]

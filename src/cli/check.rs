@@ -18,6 +18,7 @@ use crate::core::elements;
 use crate::core::model::{GrantState, Instance};
 use crate::core::shown::shown;
 use crate::store::{DATABASE, Look, Store, StoreError};
+use crate::zones::{InUse, Zones};
 
 /// Looks at everything.
 pub(super) fn check(args: &Args) -> Result<Reply, Failure> {
@@ -34,7 +35,12 @@ pub(super) fn check(args: &Args) -> Result<Reply, Failure> {
     let reply = if args.json {
         let problems = failure.iter().flat_map(|failure| &failure.problems);
         let problems = problems.map(|problem| json!({"problem": problem.message, "hint": problem.hint}));
-        Reply::json(&json!({"problems": problems.collect::<Vec<_>>()}))
+        let in_use = Zones::of_system().in_use();
+        let timezones = json!({
+            "directory": in_use.directory, "version": in_use.version, "builtIn": in_use.built_in,
+            "outdated": in_use.is_outdated(),
+        });
+        Reply::json(&json!({"problems": problems.collect::<Vec<_>>(), "timezones": timezones}))
     } else if failure.is_none() {
         Reply::text(words)
     } else {
@@ -131,11 +137,39 @@ fn look_inside(opened: &Opened, found: &mut Vec<Failure>) -> Result<String, Fail
             )
         }));
     }
+    if let Some((error, at)) = store.settings_error()? {
+        let hint =
+            "the file is as it should be by now: the agent reads it again within seconds, or on SIGHUP";
+        let message = format!("the agent has gone on with its old settings since {at}: {error}");
+        found.push(Failure::failed(message, Some(hint.to_owned())));
+    }
     Ok(format!(
-        "all is well: {} in `{}`\n",
+        "all is well: {} in `{}`\n{}",
         counted(instances.len() as u64, "instance"),
-        store.path().display()
+        store.path().display(),
+        zones(&Zones::of_system().in_use())
     ))
+}
+
+/// Which time zone database is in use, and whether another would be better.
+fn zones(in_use: &InUse) -> String {
+    let version = in_use.version.as_deref();
+    let version = version.map_or_else(
+        || "of unknown version".to_owned(),
+        |version| format!("version {version}"),
+    );
+    let built_in = in_use.built_in;
+    let place = match &in_use.directory {
+        None => "built in, since this system has none".to_owned(),
+        Some(directory) => format!("of this system, in `{}`", directory.display()),
+    };
+    let warning = match in_use.is_outdated() {
+        true => {
+            format!("warning: version {built_in}, which is built in, is newer: update the system's tzdata\n")
+        }
+        false => String::new(),
+    };
+    format!("time zones: {place}, {version}\n{warning}")
 }
 
 fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failure>) {

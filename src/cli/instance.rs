@@ -10,9 +10,10 @@ use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
 use crate::commands::{Deletion, House, Outcome};
 use crate::core::elements;
-use crate::core::model::{GrantState, Instance, Interval, shown_url, time_text};
+use crate::core::model::{GrantState, Instance, shown_url, time_text};
+use crate::core::plan::Cadence;
 use crate::core::shown::shown;
-use crate::store::{Look, ResourceRow};
+use crate::store::{Look, ResourceRow, Rows, StoreError};
 
 /// Runs one command of the group.
 pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failure> {
@@ -92,14 +93,32 @@ fn next(house: &House<'_>, instance: &Instance) -> Option<String> {
             "next: turn events on: `deltapost instance update {id} --set event.notification.enabled=true`\n"
         )
     } else {
-        match settings.interval {
-            Interval::Every(every) => format!(
-                "next: `deltapost run` polls it every {} minutes; `deltapost poll {id}` does so now\n",
-                every.as_secs() / 60
-            ),
-            Interval::Never => format!("next: it is polled on request only: `deltapost poll {id}`\n"),
-        }
+        polled(house, id).ok()?
     })
+}
+
+/// What is said of when the instance with that id is polled.
+fn polled(house: &House<'_>, id: i64) -> Result<String, StoreError> {
+    let mut plans = Vec::new();
+    if let Some((resource, _)) = house.store.resources_of(id)?.first() {
+        house.store.planned(Rows::Beside(*resource), |row| {
+            plans.push(house.config.polling.plan(&row.subject).cadence);
+        })?;
+    }
+    plans.dedup();
+    let when = match &plans[..] {
+        [Cadence::Every(every)] => format!("polls it every {} minutes", every.as_secs() / 60),
+        [cron @ Cadence::Cron { .. }] => format!("polls it by {cron}"),
+        [Cadence::Never] => {
+            return Ok(format!(
+                "next: it is polled on request only: `deltapost poll {id}`\n"
+            ));
+        }
+        _ => "polls it as `deltapost schedule` shows".to_owned(),
+    };
+    Ok(format!(
+        "next: `deltapost run` {when}; `deltapost poll {id}` does so now\n"
+    ))
 }
 
 fn list(args: &Args) -> Result<Reply, Failure> {

@@ -20,6 +20,7 @@ mod polled;
 mod progress;
 mod reply;
 mod run;
+mod schedule;
 mod signals;
 mod table;
 
@@ -36,6 +37,7 @@ pub fn run(args: &Args) -> Reply {
         Command::Run => run::run(args),
         Command::Once => poll::once(args),
         Command::Check => check::check(args),
+        Command::Schedule(wanted) => schedule::schedule(args, wanted),
         Command::Instance(command) => instance::run(args, command),
         Command::Poll(wanted) => poll::poll(args, wanted),
         Command::Login { instance } => login::login(args, instance),

@@ -142,7 +142,7 @@ pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
 fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
     let store = &agent.opened.store;
     let delivered_before = counted(agent.opened, OutboxState::Delivered)?;
-    let resources = store.polled_resources()?;
+    let resources = agent.opened.house().polled_resources()?;
     let answers = agent.poll(&resources, Depth::Changes)?;
     let mut polls = Vec::new();
     for (id, answer) in resources.into_iter().zip(answers) {

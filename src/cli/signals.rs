@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
-use signal_hook::iterator::Signals;
 
 use super::failure::Failure;
 
@@ -27,18 +25,14 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
-/// Lets SIGHUP, which would end the process, pass with a word in the log.
+/// A flag that SIGHUP sets, each time.
 ///
 /// # Errors
 /// When the system refuses.
-pub(super) fn survive_hangup() -> Result<(), Failure> {
-    let mut hangups = Signals::new([SIGHUP]).map_err(refused)?;
-    thread::spawn(move || {
-        for _ in hangups.forever() {
-            log::warn!("SIGHUP ignored: this version reads its configuration at its start only; restart it");
-        }
-    });
-    Ok(())
+pub(super) fn hangup_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let hangup = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&hangup)).map_err(refused)?;
+    Ok(hangup)
 }
 
 fn refused(error: std::io::Error) -> Failure {

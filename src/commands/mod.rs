@@ -12,13 +12,14 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, REFRESH_TOKEN, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{GrantState, Instance, OutboxState};
+use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::{GrantError, Grants};
 use crate::graph::auth::AuthError;
 use crate::graph::client::Client;
-use crate::store::{NewInstance, Selection, Store, StoreError};
+use crate::store::{NewInstance, Rows, Selection, Store, StoreError};
+use crate::zones::Zones;
 
 pub use outbox::{OutboxError, Retried, Which};
 
@@ -127,8 +128,8 @@ impl House<'_> {
     /// # Errors
     /// All problems of the document together; a refused sign-in, which leaves nothing behind.
     pub fn create_instance(&self, document: &str) -> Result<Outcome, CommandError> {
-        let (document, new) =
-            elements::parse_new(document, self.client.base()).map_err(CommandError::Invalid)?;
+        let (document, new) = elements::parse_new(document, self.client.base(), unknown_zones)
+            .map_err(CommandError::Invalid)?;
         self.create(&document, &new)
     }
 
@@ -145,8 +146,8 @@ impl House<'_> {
             .map(|name| self.store.find_instance(name));
         match existing {
             None | Some(Err(StoreError::NoSuchInstance(_))) => {
-                let new =
-                    elements::check_new(&document, self.client.base()).map_err(CommandError::Invalid)?;
+                let checked = elements::check_new(&document, self.client.base());
+                let new = with_zones(checked, &document.configuration)?;
                 self.create(&document, &new)
             }
             Some(Err(error)) => Err(error.into()),
@@ -238,6 +239,21 @@ impl House<'_> {
         Ok((instance, answer))
     }
 
+    /// The resources that are polled at all, by id: those of enabled instances that want events, unless the configuration
+    /// file disables them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn polled_resources(&self) -> Result<Vec<i64>, StoreError> {
+        let mut polled = Vec::new();
+        self.store.planned(Rows::All, |row| {
+            if row.polled && self.config.polling.plan(&row.subject).disabled_by.is_none() {
+                polled.push(row.id);
+            }
+        })?;
+        Ok(polled)
+    }
+
     /// The instance as `instance show` and GET show it, without its token.
     pub fn shown(&self, instance: &Instance) -> Value {
         elements::render(instance)
@@ -262,7 +278,7 @@ impl House<'_> {
             self.clock.now(),
         )?;
         let instance = self.store.instance(id)?;
-        let mut notes = notes(document);
+        let mut notes = notes(document, &new.settings);
         if instance.grant_state == GrantState::LoginRequired {
             notes.push(format!("nobody has signed in yet: `deltapost login {id}`"));
         }
@@ -279,14 +295,14 @@ impl House<'_> {
         after: Instance,
         document: &Document,
     ) -> Result<Outcome, CommandError> {
-        let settings = elements::settings(after.element, &after.configuration, self.client.base())
-            .map_err(CommandError::Invalid)?;
+        let checked = elements::settings(after.element, &after.configuration, self.client.base());
+        let settings = with_zones(checked, &after.configuration)?;
         let mut problems = elements::check_code(document, &settings);
         problems.extend(other_element(before, document));
         if !problems.is_empty() {
             return Err(CommandError::Invalid(problems));
         }
-        let mut notes = notes(document);
+        let mut notes = notes(document, &settings);
         // A grant that is of no use any more is replaced by a code; one that is in use is not put at risk.
         let wanting =
             before.grant_state == GrantState::LoginRequired || self.store.shows_another_drive(before.id)?;
@@ -319,7 +335,7 @@ impl House<'_> {
                 .store
                 .update_instance(&after, &settings, grant.as_ref(), now)?;
             if grant.is_none() && app_corrected {
-                self.store.try_grant_again(before.id, now)?;
+                self.store.try_grant_again(before.id)?;
             }
             Ok(written)
         };
@@ -336,12 +352,39 @@ impl House<'_> {
     }
 }
 
-fn notes(document: &Document) -> Vec<String> {
+/// What was `checked`, unless `configuration` names a zone that there is not; all problems together.
+fn with_zones<T>(checked: Result<T, Vec<Problem>>, configuration: &Configuration) -> Result<T, CommandError> {
+    let mut problems = unknown_zones(configuration);
+    match checked {
+        Ok(checked) if problems.is_empty() => return Ok(checked),
+        Ok(_) => {}
+        Err(others) => problems.splice(0..0, others).for_each(drop),
+    }
+    Err(CommandError::Invalid(problems))
+}
+
+fn unknown_zones(configuration: &Configuration) -> Vec<Problem> {
+    let databases = Zones::of_system();
+    let unknown = elements::zones(configuration)
+        .into_iter()
+        .filter_map(|(key, name)| {
+            let error = databases.find(&name).err()?;
+            let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+            Some(Problem {
+                key,
+                message: format!("{error}{hint}"),
+            })
+        });
+    unknown.collect()
+}
+
+fn notes(document: &Document, settings: &Settings) -> Vec<String> {
     let ignored = document
         .ignored
         .iter()
         .map(|key| format!("`{key}` means nothing here and is ignored"));
-    document.notes.iter().cloned().chain(ignored).collect()
+    let own = document.notes.iter().cloned().chain(elements::notes(settings));
+    own.chain(ignored).collect()
 }
 
 /// An instance's element is what it was created with.

@@ -4,6 +4,8 @@
 mod problem;
 mod reader;
 #[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
 mod tests;
 mod value;
 
@@ -12,10 +14,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use problem::{ConfigError, ConfigProblem, Fault};
-use reader::Reader;
+use toml::de::DeValue;
 
 use crate::core::address;
+use crate::core::plan::{Rule, Rules, Whose};
+use crate::core::schedule;
+pub use problem::{ConfigError, ConfigProblem, Fault};
+use reader::Reader;
 
 /// The commented file that `init` writes. Its settings, uncommented, are the defaults.
 pub const TEMPLATE: &str = include_str!("../../packaging/deltapost.toml");
@@ -30,6 +35,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The group whose members may read the database.
     pub group: Option<String>,
+    /// `[schedule]` and `[[poll]]`: when resources are polled.
+    pub polling: Rules,
     pub schedule: Schedule,
     pub delivery: Delivery,
     pub outbox: Outbox,
@@ -38,7 +45,7 @@ pub struct Config {
     pub network: Network,
 }
 
-/// `[schedule]`: how polls are spread.
+/// `[schedule]`, as far as it is not about when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// Polls at the same time, 1 to 64.
@@ -134,6 +141,12 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("/var/lib/deltapost"),
             group: None,
+            polling: Rules {
+                polls: Vec::new(),
+                cron: schedule::Schedule::parse("*/15 * * * *").expect("it is in the language"),
+                timezone: "UTC".to_owned(),
+                jitter: Duration::from_secs(30),
+            },
             schedule: Schedule { workers: 4 },
             delivery: Delivery {
                 ordering: Ordering::Instance,
@@ -184,6 +197,25 @@ impl Config {
         }
     }
 
+    /// The configuration that the file at `path` holds by now, in the place of `self`, which it held before.
+    ///
+    /// # Errors
+    /// As `load`; and [`ConfigError::Lost`] when the file is gone or empty, unless all is by default anyway.
+    pub fn load_again(&self, path: &Path) -> Result<Config, ConfigError> {
+        let lost = |missing| match *self == Config::default() {
+            true => Ok(Config::default()),
+            false => Err(ConfigError::Lost {
+                path: path.to_owned(),
+                missing,
+            }),
+        };
+        match read_text(path) {
+            Ok(text) if text.trim().is_empty() => lost(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => lost(true),
+            _ => Config::load(path, true),
+        }
+    }
+
     /// The configuration that `text` describes; what it leaves out has its default.
     ///
     /// # Errors
@@ -223,6 +255,14 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("data_dir", value::directory, &mut config.data_dir);
     reader.one("group", value::group, &mut config.group);
 
+    let polling = &mut config.polling;
+    reader.one("schedule.cron", value::cron, &mut polling.cron);
+    reader.one("schedule.timezone", value::timezone, &mut polling.timezone);
+    let jitter = value::duration("0s", "1h");
+    reader.one("schedule.jitter", jitter, &mut polling.jitter);
+    for (index, line) in reader.tables("poll", &POLL).into_iter().enumerate() {
+        polling.polls.push(read_rule(reader, index, line));
+    }
     let workers = value::count(1..=64);
     reader.one("schedule.workers", &workers, &mut config.schedule.workers);
 
@@ -277,6 +317,36 @@ fn read_settings(reader: &mut Reader, config: &mut Config) {
 
     reader.one("network.proxy", value::proxy, &mut config.network.proxy);
     reader.one("network.ca_file", value::file, &mut config.network.ca_file);
+}
+
+/// The keys of `[[poll]]`.
+const POLL: [&str; 5] = [
+    "poll.instance",
+    "poll.resource",
+    "poll.cron",
+    "poll.timezone",
+    "poll.enabled",
+];
+
+fn read_rule(reader: &mut Reader, index: usize, line: usize) -> Rule {
+    let mut rule = Rule {
+        line,
+        instance: Whose::Everybodys,
+        resource: None,
+        cron: None,
+        timezone: None,
+        enabled: None,
+    };
+    let cron = |value: &DeValue| value::cron(value).map(Some);
+    let timezone = |value: &DeValue| value::timezone(value).map(Some);
+    let enabled = |value: &DeValue| value::boolean(value).map(Some);
+    reader.one_in(index, "poll.instance", value::whose, &mut rule.instance);
+    reader.one_in(index, "poll.resource", value::resource, &mut rule.resource);
+    reader.one_in(index, "poll.cron", cron, &mut rule.cron);
+    reader.one_in(index, "poll.timezone", timezone, &mut rule.timezone);
+    reader.one_in(index, "poll.enabled", enabled, &mut rule.enabled);
+    reader.demand_one_of(index, "poll", &["cron", "timezone", "enabled"]);
+    rule
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

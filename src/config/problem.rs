@@ -10,6 +10,9 @@ pub enum ConfigError {
     /// The file is missing though it was named, or it cannot be read as text.
     #[error("could not read the configuration file `{}`: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    /// The file that the settings in use came from is gone or empty. Whoever empties a file does not mean the defaults.
+    #[error("the configuration file `{}` is {}", path.display(), if *missing { "gone" } else { "empty" })]
+    Lost { path: PathBuf, missing: bool },
     /// What the file says is not a configuration. At least one problem; shown one a line, `path:line:column: …`.
     #[error("{}", each_in(path, problems))]
     Invalid {
@@ -27,6 +30,9 @@ impl ConfigError {
             }
             ConfigError::Unreadable { .. } => {
                 "the file must be UTF-8 text that the user who runs deltapost may read"
+            }
+            ConfigError::Lost { .. } => {
+                "put it back; `deltapost init` writes a commented one where there is none"
             }
             ConfigError::Invalid { .. } => "correct these lines; a key that is left out has its default",
         }
@@ -63,6 +69,8 @@ pub enum Fault {
     NotYet,
     /// The key is right and the value is not. Both are phrases, `received` with its own backticks.
     Value { expected: String, received: String },
+    /// The same, in the words of what reads such values.
+    Words(String),
 }
 
 impl fmt::Display for ConfigProblem {
@@ -78,7 +86,7 @@ impl fmt::Display for ConfigProblem {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Syntax(message) => f.write_str(message),
+            Fault::Syntax(message) | Fault::Words(message) => f.write_str(message),
             Fault::UnknownKey { meant: None } => f.write_str("unknown key"),
             Fault::UnknownKey { meant: Some(meant) } => write!(f, "unknown key, did you mean `{meant}`?"),
             Fault::NotYet => f.write_str("not supported by this version yet"),

@@ -12,13 +12,7 @@ use crate::core::nearest::nearest;
 use crate::core::shown::shown;
 
 /// Keys that are documented and do nothing yet. Refused by name: a setting that is silently ignored is worse.
-const NOT_YET: &[&str] = &[
-    "listen",
-    "schedule.cron",
-    "schedule.timezone",
-    "schedule.jitter",
-    "poll",
-];
+const NOT_YET: &[&str] = &["listen"];
 
 /// Reads values out of `text` and collects what is wrong with them.
 pub(super) struct Reader<'text> {
@@ -26,6 +20,8 @@ pub(super) struct Reader<'text> {
     document: DeTable<'text>,
     /// The keys that were asked for, named with their table, and these tables.
     known: Vec<&'static str>,
+    /// Those of the tables that stand any number of times, as `[[poll]]` does.
+    repeated: Vec<&'static str>,
     syntax: Vec<ConfigProblem>,
     values: Vec<ConfigProblem>,
 }
@@ -42,6 +38,7 @@ impl<'text> Reader<'text> {
             syntax: syntax.collect(),
             document: document.into_inner(),
             known: Vec::new(),
+            repeated: Vec::new(),
             values: Vec::new(),
         }
     }
@@ -55,15 +52,49 @@ impl<'text> Reader<'text> {
         slot: &mut T,
     ) {
         self.know(key);
-        let Some(value) = find(&self.document, key) else {
+        if let Some(value) = find(&self.document, key) {
+            let problem = read_into(self.text, key, value, read, slot);
+            self.values.extend(problem);
+        }
+    }
+
+    /// The lines of the tables `[[table]]`, whose `keys` are then read by `one_in`. They are known where there is none, too.
+    pub(super) fn tables(&mut self, table: &'static str, keys: &[&'static str]) -> Vec<usize> {
+        self.repeated.push(table);
+        keys.iter().for_each(|key| self.know(key));
+        let lines = tables(&self.document, table).map(|entry| place(self.text, entry.span()).0);
+        lines.collect()
+    }
+
+    /// Reads the value of `key`, as `one` does, in the table at `index` of its `[[table]]`s.
+    pub(super) fn one_in<T>(
+        &mut self,
+        index: usize,
+        key: &'static str,
+        read: impl Fn(&DeValue) -> Result<T, Wrong>,
+        slot: &mut T,
+    ) {
+        let (table, name) = split(key);
+        let entry = tables(&self.document, table).nth(index);
+        let value = entry.and_then(|entry| entry.get_ref().as_table()?.get(name));
+        if let Some(value) = value {
+            let problem = read_into(self.text, key, value, read, slot);
+            self.values.extend(problem);
+        }
+    }
+
+    /// Refuses the table at `index` of the `[[table]]`s when it has none of `names`.
+    pub(super) fn demand_one_of(&mut self, index: usize, table: &'static str, names: &[&str]) {
+        let entry = tables(&self.document, table).nth(index);
+        let Some(entry) = entry.filter(|entry| {
+            let keys = entry.get_ref().as_table();
+            keys.is_some_and(|keys| names.iter().all(|name| !keys.contains_key(*name)))
+        }) else {
             return;
         };
-        match read(value.get_ref()) {
-            Ok(read) => *slot = read,
-            Err(wrong) => self
-                .values
-                .push(wrong_value(self.text, value, key.to_owned(), wrong)),
-        }
+        let fault = Fault::Words(format!("says nothing; expected one of {}", names.join(", ")));
+        self.values
+            .push(problem(self.text, entry.span(), table.to_owned(), fault));
     }
 
     /// Reads the list at `key`, with as many elements as `lengths` allows, each by `read`, as `one` does.
@@ -125,10 +156,11 @@ impl<'text> Reader<'text> {
 
     fn know(&mut self, key: &'static str) {
         let (table, _) = split(key);
-        if !table.is_empty() && !self.known.contains(&table) {
-            self.known.push(table);
+        for known in [table, key] {
+            if !known.is_empty() && !self.known.contains(&known) {
+                self.known.push(known);
+            }
         }
-        self.known.push(key);
     }
 
     fn refuse_unknown(&self, table: &str, entries: &DeTable, problems: &mut Vec<ConfigProblem>) {
@@ -138,11 +170,22 @@ impl<'text> Reader<'text> {
                 _ => format!("{table}.{}", name.get_ref()),
             };
             let is_table = self.known.iter().any(|known| split(known).0 == key);
+            let is_repeated = self.repeated.contains(&key.as_str());
             let fault = match value.get_ref() {
-                DeValue::Table(entries) if is_table => {
+                DeValue::Table(entries) if is_table && !is_repeated => {
                     self.refuse_unknown(&key, entries, problems);
                     continue;
                 }
+                DeValue::Array(entries) if is_repeated && entries.iter().all(is_a_table) => {
+                    for entries in entries.iter().filter_map(|entry| entry.get_ref().as_table()) {
+                        self.refuse_unknown(&key, entries, problems);
+                    }
+                    continue;
+                }
+                _ if is_repeated => Fault::Value {
+                    expected: format!("tables, each under [[{key}]]"),
+                    received: spelled(self.text, value),
+                },
                 _ if is_table => Fault::Value {
                     expected: format!("a table, as under [{key}]"),
                     received: spelled(self.text, value),
@@ -183,11 +226,44 @@ fn find<'doc, 'text>(document: &'doc DeTable<'text>, key: &str) -> Option<&'doc 
     }
 }
 
+/// The tables that stand under `[[table]]`.
+fn tables<'doc, 'text>(
+    document: &'doc DeTable<'text>,
+    table: &str,
+) -> impl Iterator<Item = &'doc Spanned<DeValue<'text>>> {
+    let entries = document.get(table).and_then(|value| value.get_ref().as_array());
+    let entries = entries.into_iter().flat_map(|entries| entries.iter());
+    entries.filter(|entry| is_a_table(entry))
+}
+
+fn is_a_table(value: &Spanned<DeValue>) -> bool {
+    matches!(value.get_ref(), DeValue::Table(_))
+}
+
+/// Reads `value` into `slot`, or returns what is wrong with it.
+fn read_into<T>(
+    text: &str,
+    key: &str,
+    value: &Spanned<DeValue>,
+    read: impl Fn(&DeValue) -> Result<T, Wrong>,
+    slot: &mut T,
+) -> Option<ConfigProblem> {
+    match read(value.get_ref()) {
+        Ok(read) => {
+            *slot = read;
+            None
+        }
+        Err(wrong) => Some(wrong_value(text, value, key.to_owned(), wrong)),
+    }
+}
+
 fn wrong_value(text: &str, value: &Spanned<DeValue>, key: String, wrong: Wrong) -> ConfigProblem {
-    let received = wrong.received.unwrap_or_else(|| spelled(text, value));
-    let fault = Fault::Value {
-        expected: wrong.expected,
-        received,
+    let fault = match wrong.words {
+        Some(words) => Fault::Words(words),
+        None => Fault::Value {
+            expected: wrong.expected,
+            received: wrong.received.unwrap_or_else(|| spelled(text, value)),
+        },
     };
     problem(text, value.span(), key, fault)
 }
@@ -201,12 +277,19 @@ fn spelled(text: &str, value: &Spanned<DeValue>) -> String {
 }
 
 fn problem(text: &str, span: Range<usize>, key: String, fault: Fault) -> ConfigProblem {
-    let before = text.get(..span.start).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let (line, column) = place(text, span);
     ConfigProblem {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
+        line,
+        column,
         key,
         fault,
     }
+}
+
+/// The line and the column where `span` begins.
+fn place(text: &str, span: Range<usize>) -> (usize, usize) {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
 }

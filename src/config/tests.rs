@@ -3,7 +3,7 @@
 use super::*;
 
 #[track_caller]
-fn check(text: &str, expect: &[&str]) {
+pub(super) fn check(text: &str, expect: &[&str]) {
     let problems = Config::parse(text).map_or_else(|problems| problems, |_| Vec::new());
     let told: Vec<String> = problems.iter().map(ConfigProblem::to_string).collect();
     assert_eq!(told, expect, "of {text:?}");
@@ -38,6 +38,17 @@ fn the_template_says_the_defaults_and_leaves_no_key_out() {
     read_settings(&mut reader, &mut Config::default());
     let document: toml::Table = uncommented.parse().unwrap();
     for key in reader.known() {
+        if let Some(key) = key.strip_prefix("poll.") {
+            // What is an example and no default stands behind `# `.
+            let example = format!("\n# {key} = ");
+            assert!(
+                TEMPLATE.contains(&example),
+                "`[[poll]] {key}` is missing in packaging/deltapost.toml"
+            );
+            continue;
+        } else if *key == "poll" {
+            continue;
+        }
         let mut parts = key.split('.');
         let first = document.get(parts.next().unwrap());
         let value = parts.fold(first, |value, part| value?.get(part));
@@ -50,7 +61,21 @@ fn every_key_reaches_its_field() {
     let text = r#"
         data_dir = "/srv/post"
         group = "ops"
-        schedule.workers = 0x40
+        [schedule]
+        cron = "@daily"
+        timezone = "Asia/Kathmandu"
+        jitter = "0s"
+        workers = 0x40
+        [[poll]]
+        instance = "Finance"
+        resource = "events"
+        cron = "*/5 7-19 * * 1-5"
+        timezone = "Europe/Berlin"
+        enabled = false
+        [[poll]]
+        instance = "tag:emea"
+        resource = "*"
+        enabled = true
         [delivery]
         ordering = "none"
         workers = 1
@@ -81,6 +106,29 @@ fn every_key_reaches_its_field() {
     let expect = Config {
         data_dir: PathBuf::from("/srv/post"),
         group: Some("ops".to_owned()),
+        polling: Rules {
+            polls: vec![
+                Rule {
+                    line: 9,
+                    instance: Whose::Named("Finance".to_owned()),
+                    resource: Some("events".to_owned()),
+                    cron: Some("*/5 7-19 * * Mon-Fri".parse().unwrap()),
+                    timezone: Some("Europe/Berlin".to_owned()),
+                    enabled: Some(false),
+                },
+                Rule {
+                    line: 15,
+                    instance: Whose::Tagged("emea".to_owned()),
+                    resource: None,
+                    cron: None,
+                    timezone: None,
+                    enabled: Some(true),
+                },
+            ],
+            cron: "0 0 * * *".parse().unwrap(),
+            timezone: "Asia/Kathmandu".to_owned(),
+            jitter: Duration::ZERO,
+        },
         schedule: Schedule { workers: 64 },
         delivery: Delivery {
             ordering: Ordering::None,
@@ -156,14 +204,12 @@ fn an_unknown_key_names_the_key_that_was_meant() {
 #[test]
 fn a_key_of_a_later_version_is_refused_by_name() {
     check(
-        "[listen]\n[schedule]\ncron = \"@daily\"\n[[poll]]\n[network]\nproxy = \"x\"\nca_file = \"x\"\n",
+        "[listen]\n[network]\nproxy = \"x\"\nca_file = \"x\"\n",
         &[
             "1:2: listen: not supported by this version yet",
-            "3:1: schedule.cron: not supported by this version yet",
-            "4:3: poll: not supported by this version yet",
-            "6:9: network.proxy: expected the http URL of a proxy, or \"\" for none, got one that is not shown here, since it may \
+            "3:9: network.proxy: expected the http URL of a proxy, or \"\" for none, got one that is not shown here, since it may \
              hold a secret",
-            "7:11: network.ca_file: expected an absolute path, or \"\" for none, got `\"x\"`",
+            "4:11: network.ca_file: expected an absolute path, or \"\" for none, got `\"x\"`",
         ],
     );
 }

@@ -8,6 +8,9 @@ use toml::de::DeValue;
 use url::{Host, Url};
 
 use crate::core::address::Network;
+use crate::core::plan::Whose;
+use crate::core::schedule::Schedule;
+use crate::zones::Zones;
 
 /// Why a value was not taken.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(super) struct Wrong {
     pub(super) expected: String,
     /// What to show in place of the value, when that may hold a secret.
     pub(super) received: Option<String>,
+    /// All that is to be said, where the value's own reader says it better.
+    pub(super) words: Option<String>,
 }
 
 impl Wrong {
@@ -22,8 +27,56 @@ impl Wrong {
         Wrong {
             expected: expected.into(),
             received: None,
+            words: None,
         }
     }
+
+    /// What a value's own reader says of it, and its hint.
+    fn words(error: &impl ToString, hint: Option<String>) -> Wrong {
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        Wrong {
+            words: Some(error.to_string() + &hint),
+            ..Wrong::expected("")
+        }
+    }
+}
+
+/// A crontab expression.
+pub(super) fn cron(value: &DeValue) -> Result<Schedule, Wrong> {
+    let text = value
+        .as_str()
+        .ok_or_else(|| Wrong::expected("a cron expression such as \"*/15 * * * *\""))?;
+    Schedule::parse(text).map_err(|error| Wrong::words(&error, error.hint()))
+}
+
+/// The name of a zone that there is.
+pub(super) fn timezone(value: &DeValue) -> Result<String, Wrong> {
+    let name = value
+        .as_str()
+        .ok_or_else(|| Wrong::expected("an IANA time zone such as \"Europe/Berlin\""))?;
+    let found = Zones::of_system().find(name);
+    found.map_err(|error| Wrong::words(&error, error.hint()))?;
+    Ok(name.to_owned())
+}
+
+/// Whose resources a `[[poll]]` is about.
+pub(super) fn whose(value: &DeValue) -> Result<Whose, Wrong> {
+    let named = value.as_str().filter(|text| !text.is_empty() && *text != "tag:");
+    named
+        .map(Whose::from_text)
+        .ok_or_else(|| Wrong::expected("the name or id of an instance, \"tag:NAME\" or \"*\""))
+}
+
+/// The name of a resource; `"*"` is every one.
+pub(super) fn resource(value: &DeValue) -> Result<Option<String>, Wrong> {
+    let named = value.as_str().filter(|text| !text.is_empty());
+    let named = named.ok_or_else(|| Wrong::expected("the name of a resource, or \"*\""))?;
+    Ok((named != "*").then(|| named.to_owned()))
+}
+
+/// True or false.
+pub(super) fn boolean(value: &DeValue) -> Result<bool, Wrong> {
+    value.as_bool().ok_or_else(|| Wrong::expected("true or false"))
 }
 
 /// A whole number in `range`.
@@ -254,6 +307,7 @@ pub(super) fn base_url(value: &DeValue) -> Result<String, Wrong> {
             received: text
                 .filter(|text| text.contains(['@', '?', '#']))
                 .map(|_| "one that is not shown here, since it may hold a secret".to_owned()),
+            words: None,
         }),
     }
 }

@@ -15,6 +15,8 @@ pub mod glob;
 pub mod model;
 pub mod nearest;
 pub mod payload;
+pub mod plan;
 pub mod retry;
+pub mod schedule;
 pub mod shown;
 pub mod sign;

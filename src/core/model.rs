@@ -206,6 +206,10 @@ pub struct ResourceSettings {
     pub baseline: BaselineMode,
     /// `$top` of each page, when given.
     pub page_size: Option<u32>,
+    /// A cron expression, as `schedule::Schedule` writes it, instead of the instance's.
+    pub schedule: Option<String>,
+    /// The zone that its schedule is read in, instead of the instance's.
+    pub timezone: Option<String>,
 }
 
 /// How often an instance's resources are polled.
@@ -244,7 +248,12 @@ pub struct Settings {
     pub headers: Vec<(String, Secret)>,
     pub format: Format,
     pub filter: Filter,
-    pub interval: Interval,
+    /// `event.poller.schedule`, as `schedule::Schedule` writes it. It goes before the interval.
+    pub schedule: Option<String>,
+    /// `event.poller.timezone`. Whether there is such a zone is not known here.
+    pub timezone: Option<String>,
+    /// `event.poller.refresh_interval`.
+    pub interval: Option<Interval>,
     pub resources: Vec<ResourceSettings>,
 }
 

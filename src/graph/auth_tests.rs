@@ -353,7 +353,9 @@ fn an_app_is_read_from_the_settings_that_name_one() {
         headers: Vec::new(),
         format: crate::core::model::Format::Elements,
         filter: Default::default(),
-        interval: crate::core::model::Interval::Never,
+        schedule: None,
+        timezone: None,
+        interval: None,
         resources: Vec::new(),
     };
     assert!(App::of(&settings).is_none());

@@ -7,15 +7,13 @@ use super::PollError;
 use super::reading::Run;
 use crate::core::backoff;
 use crate::core::model::{Phase, Secret};
-use crate::grants::GrantError;
-use crate::graph::auth::AuthError;
 use crate::graph::client::{Fetched, GraphError};
 use crate::store::{Resource, Throttling};
 
 impl Run<'_> {
     /// The page behind `link`, once more with a renewed token when the provider refuses the first.
     pub(super) fn fetch(&self, resource: &Resource, link: &Secret) -> Result<Vec<u8>, PollError> {
-        let throttling = self.keep_quiet(resource.id)?;
+        let throttling = self.keep_quiet()?;
         let fetched = self.request(resource, link);
         match &fetched {
             Ok(fetched) => {
@@ -30,28 +28,19 @@ impl Run<'_> {
                 }
             }
             Err(PollError::Graph(GraphError::Throttled { retry_after, .. })) => {
-                let until = self.poller.grants.leave_alone(self.instance.id, *retry_after)?;
-                self.poller.store.make_up(resource.id, until)?;
+                self.poller.grants.leave_alone(self.instance.id, *retry_after)?;
             }
-            Err(PollError::Grant(GrantError::Auth(AuthError::Throttled { .. }))) => {
-                // The renewal has kept the pause.
-                if let Some(until) = self.poller.store.throttling(self.instance.id)?.until {
-                    self.poller.store.make_up(resource.id, until)?;
-                }
-            }
+            // Where it was the token endpoint, the renewal has kept the pause.
             Err(_) => {}
         }
         Ok(fetched?.body)
     }
 
     /// Refuses to go on while the provider wants to be left alone; the poll is made up for then.
-    pub(super) fn keep_quiet(&self, resource_id: i64) -> Result<Throttling, PollError> {
+    pub(super) fn keep_quiet(&self) -> Result<Throttling, PollError> {
         let throttling = self.poller.store.throttling(self.instance.id)?;
         match throttling.until.filter(|until| *until > self.poller.clock.now()) {
-            Some(until) => {
-                self.poller.store.make_up(resource_id, until)?;
-                Err(PollError::Throttled { until })
-            }
+            Some(until) => Err(PollError::Throttled { until }),
             None => Ok(throttling),
         }
     }

@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     /// Goes back to the start of the feed where `depth` asks for that. Not before something can be requested: the
     /// place where the resource stands is not given up for nothing.
     fn begin(&self, resource: &Resource, depth: Depth) -> Result<(), PollError> {
-        self.keep_quiet(resource.id)?;
+        self.keep_quiet()?;
         let accepted = depth == Depth::AcceptedResync;
         let restart = match (depth, resource.baseline) {
             // What keeps no record of what exists has nothing to compare: going back to now would lose what came since.

@@ -141,18 +141,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn resume(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+    pub fn resume(&self, instance_id: i64) -> Result<(), StoreError> {
         self.write(|connection| {
             connection.execute(
                 "UPDATE instance SET paused_by = NULL, paused_since = NULL WHERE id = ?1",
                 [instance_id],
-            )?;
-            connection.execute(
-                "UPDATE resource SET next_poll_at = ?2
-                  WHERE instance_id = ?1 AND next_poll_at > ?2
-                    AND 'paused' = (SELECT outcome FROM poll WHERE resource_id = resource.id
-                                     ORDER BY id DESC LIMIT 1)",
-                (instance_id, time_text(now)),
             )?;
             Ok(())
         })

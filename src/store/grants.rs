@@ -104,13 +104,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn try_grant_again(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+    pub fn try_grant_again(&self, instance_id: i64) -> Result<(), StoreError> {
         self.write(|connection| {
             connection.execute(
                 "UPDATE instance SET grant_state = 'ok', grant_error = NULL WHERE id = ?1",
                 [instance_id],
             )?;
-            poll_at_once(connection, instance_id, now)
+            poll_at_once(connection, instance_id)
         })
     }
 
@@ -170,20 +170,6 @@ impl Store {
         })
     }
 
-    /// Has the poll that a pause has cut short made up for at its end, where it would be due later than that.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn make_up(&self, resource_id: i64, at: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE resource SET next_poll_at = ?2 WHERE id = ?1 AND next_poll_at > ?2",
-                (resource_id, time_text(at)),
-            )?;
-            Ok(())
-        })
-    }
-
     /// Notes that the provider answers this account again.
     ///
     /// # Errors
@@ -236,7 +222,7 @@ impl Store {
             "UPDATE resource SET held = NULL WHERE instance_id = ?1 AND held = 'drive'",
             [instance_id],
         )?;
-        poll_at_once(connection, instance_id, now)
+        poll_at_once(connection, instance_id)
     }
 
     pub(super) fn put_grant(
@@ -270,10 +256,11 @@ impl Store {
     }
 }
 
-fn poll_at_once(connection: &Connection, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+/// Makes the instance's polls owed that have begun before: what has kept them from their ends may be mended.
+fn poll_at_once(connection: &Connection, instance_id: i64) -> Result<(), StoreError> {
     connection.execute(
-        "UPDATE resource SET next_poll_at = ?2 WHERE instance_id = ?1 AND interval_seconds IS NOT NULL",
-        (instance_id, time_text(now)),
+        "UPDATE resource SET unfinished = 1 WHERE instance_id = ?1 AND last_poll_at IS NOT NULL",
+        [instance_id],
     )?;
     Ok(())
 }

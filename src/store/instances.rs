@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::grants::{ACCESS_TOKEN, Grant, REFRESH_TOKEN};
 use super::secrets::{place, secrets_of};
-use super::{Store, StoreError, endpoints, known, resources};
+use super::{Store, StoreError, endpoints, known, plan, resources};
 use crate::core::elements;
 use crate::core::model::{
     Configuration, ElementKey, GrantState, Instance, Settings, time_from_text, time_text,
@@ -40,8 +40,9 @@ impl Store {
             let (shown, secrets) = elements::split(new.configuration);
             connection.execute(
                 "INSERT INTO instance
-                        (name, element_key, tags, events_enabled, configuration, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+                        (name, element_key, tags, events_enabled, configuration, created_at, updated_at, schedule,
+                         timezone, interval_seconds)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)",
                 (
                     new.name,
                     new.element.as_str(),
@@ -49,6 +50,9 @@ impl Store {
                     new.settings.events_enabled,
                     json(&shown),
                     time_text(now),
+                    &new.settings.schedule,
+                    &new.settings.timezone,
+                    plan::interval_seconds(new.settings.interval),
                 ),
             )?;
             let id = connection.last_insert_rowid();
@@ -78,7 +82,8 @@ impl Store {
             let (shown, secrets) = elements::split(&instance.configuration);
             let changed = connection.execute(
                 "UPDATE instance
-                    SET name = ?2, tags = ?3, events_enabled = ?4, configuration = ?5, updated_at = ?6
+                    SET name = ?2, tags = ?3, events_enabled = ?4, configuration = ?5, updated_at = ?6, schedule = ?7,
+                        timezone = ?8, interval_seconds = ?9
                   WHERE id = ?1",
                 (
                     instance.id,
@@ -87,6 +92,9 @@ impl Store {
                     settings.events_enabled,
                     json(&shown),
                     time_text(now),
+                    &settings.schedule,
+                    &settings.timezone,
+                    plan::interval_seconds(settings.interval),
                 ),
             )?;
             if changed == 0 {
@@ -139,6 +147,16 @@ impl Store {
     /// When the database cannot be read.
     pub fn instances(&self) -> Result<Vec<Instance>, StoreError> {
         self.read(|connection| self.instances_where(connection, "?1", true))
+    }
+
+    /// How many instances there are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn instance_count(&self) -> Result<i64, StoreError> {
+        self.read(|connection| {
+            Ok(connection.query_row("SELECT count(*) FROM instance", [], |row| row.get(0))?)
+        })
     }
 
     /// Pauses or resumes polling of an instance.

@@ -13,6 +13,7 @@ mod items;
 mod lock;
 mod migrate;
 mod outbox;
+mod plan;
 mod redeliver;
 mod renewals;
 mod replay;
@@ -42,6 +43,7 @@ pub use grants::{Grant, Throttling};
 pub use instances::NewInstance;
 pub use lock::AgentLock;
 pub use outbox::PageStep;
+pub use plan::{Planned, Rows};
 pub use redeliver::{Head, Selection, Tallied};
 pub use replay::Replayed;
 pub use report::{AttemptRow, EndpointRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
@@ -236,14 +238,21 @@ impl Store {
         Ok(result)
     }
 
+    /// A number that is another one when anybody has written to the database meanwhile, this process included. Asking for it
+    /// reads no page.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn data_version(&self) -> Result<i64, StoreError> {
+        self.read(|connection| Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?))
+    }
+
     /// Whether anybody has written to the database since this was last asked.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn written_since_asked(&self) -> Result<bool, StoreError> {
-        let version = self.read(|connection| {
-            Ok(connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?)
-        })?;
+        let version = self.data_version()?;
         Ok(self.seen_version.swap(version, Ordering::Relaxed) != version)
     }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::comparison::Hold;
 use super::{Store, StoreError, known};
 use crate::core::model::{
-    BaselineMode, Interval, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
+    BaselineMode, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
 };
 
 /// Polls that are kept of each resource.
@@ -21,7 +21,6 @@ pub struct Resource {
     pub url: String,
     pub baseline: BaselineMode,
     pub page_size: Option<u32>,
-    pub interval_seconds: Option<i64>,
     pub phase: Phase,
     /// What is read now is learnt without being announced.
     pub silent: bool,
@@ -110,82 +109,21 @@ impl Store {
         })
     }
 
-    /// The resources whose instances are polled at all, by id.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn polled_resources(&self) -> Result<Vec<i64>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT r.id FROM resource r JOIN instance i ON i.id = r.instance_id
-                  WHERE i.enabled AND i.events_enabled AND i.deleting_since IS NULL ORDER BY r.id",
-            )?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// The resources that are due at `now`, the longest overdue first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn due_resources(&self, now: Timestamp) -> Result<Vec<i64>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT r.id FROM resource r JOIN instance i ON i.id = r.instance_id
-                  WHERE r.next_poll_at <= ?1
-                    AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL
-                    AND i.grant_state = 'ok' AND r.held IS NULL AND i.paused_by IS NULL
-                    AND (i.throttled_until IS NULL OR i.throttled_until <= ?1)
-                  ORDER BY r.next_poll_at",
-            )?;
-            let rows = statement.query_map([time_text(now)], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// Notes that a poll begins, and when the next one is due after it. It is the first thing that a poll does, so that
-    /// whatever it meets, it is not due again at once.
+    /// Notes that a poll begins. It is the first thing that a poll does: until it has ended, it is one to be made again.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn begin_poll(&self, resource_id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.write(|connection| {
-            let interval: Option<i64> = connection
-                .prepare_cached("SELECT interval_seconds FROM resource WHERE id = ?1")?
-                .query_row([resource_id], |row| row.get(0))
-                .optional()?
-                .flatten();
-            let next = interval.map(|seconds| {
-                let next = now.saturating_add(jiff::SignedDuration::from_secs(seconds));
-                time_text(next.unwrap_or(Timestamp::MAX))
-            });
             connection
-                .prepare_cached("UPDATE resource SET last_poll_at = ?2, next_poll_at = ?3 WHERE id = ?1")?
-                .execute((resource_id, time_text(now), next))?;
+                .prepare_cached("UPDATE resource SET last_poll_at = ?2, unfinished = 1 WHERE id = ?1")?
+                .execute((resource_id, time_text(now)))?;
             Ok(())
         })
     }
 
-    /// Makes due again, at the agent's start, what a crash or a stop has interrupted: polls that began and are not in
-    /// the history as ended.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn resume_interrupted_polls(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.write(|connection| {
-            Ok(connection.execute(
-                "UPDATE resource SET next_poll_at = ?1
-                  WHERE interval_seconds IS NOT NULL AND last_poll_at IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM poll p
-                                     WHERE p.resource_id = resource.id AND p.started_at = resource.last_poll_at
-                                       AND p.outcome <> 'stopped')",
-                [time_text(now)],
-            )?)
-        })
-    }
-
-    /// Keeps what a poll came to, in the history and in the resource's row.
+    /// Keeps what a poll came to, in the history and in the resource's row. One that is `unfinished` is made again as soon
+    /// as it may, besides those of the schedule.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -194,6 +132,7 @@ impl Store {
         resource_id: i64,
         started_at: Timestamp,
         record: &PollRecord,
+        unfinished: bool,
     ) -> Result<(), StoreError> {
         let outcome = match record {
             PollRecord { error: Some(_), .. } => "failed",
@@ -227,6 +166,10 @@ impl Store {
                 "DELETE FROM poll WHERE resource_id = ?1 AND id <=
                    (SELECT id FROM poll WHERE resource_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
                 (resource_id, KEPT_POLLS),
+            )?;
+            connection.execute(
+                "UPDATE resource SET unfinished = ?2 WHERE id = ?1",
+                (resource_id, unfinished),
             )?;
             match outcome {
                 "failed" => connection.execute(
@@ -267,7 +210,6 @@ impl Store {
                 BaselineMode::from_text,
             )?,
             page_size: row.get("page_size")?,
-            interval_seconds: row.get("interval_seconds")?,
             phase: known("phase", &row.get::<_, String>("phase")?, Phase::from_text)?,
             silent: row.get("silent")?,
             generation: row.get("generation")?,
@@ -336,31 +278,20 @@ pub(super) fn reconcile(
             })
         })?
         .collect::<Result<_, _>>()?;
-    let interval = match settings.interval {
-        Interval::Every(every) => Some(every.as_secs().cast_signed()),
-        Interval::Never => None,
-    };
     for wanted in &settings.resources {
         let silent = wanted.baseline != BaselineMode::Emit;
         let same = known.iter().position(|standing| standing.name == wanted.name);
         if let Some(standing) = same.map(|position| known.swap_remove(position)) {
             let id = standing.id;
-            // The next poll moves with a changed interval; an unchanged one keeps its time.
             connection.execute(
-                "UPDATE resource
-                    SET url = ?2, baseline = ?3, page_size = ?4,
-                        next_poll_at = CASE WHEN interval_seconds IS ?5 THEN next_poll_at
-                                            WHEN ?5 IS NULL THEN NULL
-                                            ELSE ?6 END,
-                        interval_seconds = ?5
-                  WHERE id = ?1",
+                "UPDATE resource SET url = ?2, baseline = ?3, page_size = ?4, schedule = ?5, timezone = ?6 WHERE id = ?1",
                 (
                     id,
                     &wanted.url,
                     wanted.baseline.as_str(),
                     wanted.page_size,
-                    interval,
-                    time_text(now),
+                    &wanted.schedule,
+                    &wanted.timezone,
                 ),
             )?;
             if let Some(reason) = standing.reason_to_learn_anew(wanted) {
@@ -378,18 +309,18 @@ pub(super) fn reconcile(
         }
         connection.execute(
             "INSERT INTO resource
-                    (instance_id, name, url, baseline, page_size, interval_seconds, silent, started_at, next_poll_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    (instance_id, name, url, baseline, page_size, schedule, timezone, silent, started_at, next_poll_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
             (
                 instance_id,
                 &wanted.name,
                 &wanted.url,
                 wanted.baseline.as_str(),
                 wanted.page_size,
-                interval,
+                &wanted.schedule,
+                &wanted.timezone,
                 silent,
                 time_text(now),
-                interval.map(|_| time_text(now)),
             ),
         )?;
     }

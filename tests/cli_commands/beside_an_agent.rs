@@ -43,7 +43,7 @@ fn a_hangup_does_not_end_an_agent() {
     let home = Home::initialised("");
     let mut agent = agent(&home);
     agent.signal("HUP");
-    agent.wait_for_line("WARN  SIGHUP ignored");
+    agent.wait_for_line("reading the configuration again");
     agent.signal("TERM");
     assert_eq!(agent.wait().code(), Some(0));
 }

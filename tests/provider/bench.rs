@@ -13,7 +13,7 @@ use deltapost::graph::client::{Client, GraphConfig, TIMEOUTS};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Drive, Endpoint, OneDrive};
 use deltapost::sim::receiver::{Received, Receiver};
-use deltapost::store::{Depth, Key, Look, PollRecord, Sharing, Store};
+use deltapost::store::{Depth, Key, Look, PollRecord, Rows, Sharing, Store};
 use deltapost::wire::Timeouts;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -166,6 +166,19 @@ impl Bench {
             rusqlite::types::Value::Null => String::new(),
             other => format!("{other:?}"),
         }
+    }
+
+    /// The resources that are due by now.
+    pub(crate) fn due(&self) -> Vec<i64> {
+        agent::show_next_polls(&self.house(), Rows::All).unwrap();
+        let mut due = Vec::new();
+        let planned = self.store.planned(Rows::All, |row| {
+            if row.next_poll_at.is_some_and(|at| at <= self.clock.now()) {
+                due.push(row.id);
+            }
+        });
+        planned.unwrap();
+        due
     }
 
     /// Changes rows by hand.

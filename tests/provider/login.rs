@@ -50,7 +50,8 @@ fn a_sign_in_after_a_lost_grant_goes_on_where_polling_stood() {
     let before = bench.cell(place);
     let instance = login(&bench, Some(DeviceAnswer::Approve)).unwrap();
     assert_eq!(instance.grant_state, GrantState::Ok);
-    assert_eq!(bench.store.due_resources(bench.clock.now()).unwrap(), [1]);
+    bench.pass(1);
+    assert_eq!(bench.due(), [1]);
     bench.poll(1).unwrap();
     assert_eq!(bench.cell(place), before);
     check_replay(&start, &bench.events(), &bench.drive().tree());

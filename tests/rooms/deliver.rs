@@ -356,7 +356,7 @@ fn what_cannot_be_recorded_yet_is_not_sent_again_meanwhile() {
         stop: &stop,
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| deliverer.work());
+        scope.spawn(|| deliverer.work(&|| false));
         receiver.wait_requests(1, Duration::from_secs(10)).unwrap();
         let again = receiver.wait_requests(2, Duration::from_secs(8));
         other.execute_batch("ROLLBACK").unwrap();

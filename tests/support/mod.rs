@@ -82,7 +82,7 @@ impl Site {
         self.data_dir().join("deltapost.db")
     }
 
-    fn config_file(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         self.dir.path().join("deltapost.toml")
     }
 
@@ -159,7 +159,7 @@ impl Site {
         process::run(&self.config_file(), args, &[], input)
     }
 
-    /// The same in another environment.
+    /// The same, with additions to its environment.
     #[track_caller]
     pub(crate) fn cli_in(&self, environment: &[(&str, &str)], args: &[&str]) -> Ran {
         process::run(&self.config_file(), args, environment, "")
@@ -180,7 +180,13 @@ impl Site {
     /// `deltapost run` in the background, from when it holds the data directory. It is killed when the handle is dropped.
     #[track_caller]
     pub(crate) fn spawn_run(&self) -> Agent {
-        let mut agent = self.spawn(&["run"], &[]);
+        self.spawn_agent(&[])
+    }
+
+    /// The same, with additions to its environment.
+    #[track_caller]
+    pub(crate) fn spawn_agent(&self, environment: &[(&str, &str)]) -> Agent {
+        let mut agent = self.spawn(&["run"], environment);
         let holder = self.data_dir().join("agent.lock");
         eventually("the agent holds the data directory", || {
             assert!(agent.runs(), "{}", agent.log());

@@ -164,11 +164,17 @@ impl Agent {
     /// Asks it to stop, as `systemctl stop` does.
     #[track_caller]
     pub(crate) fn ask_to_stop(&self) {
-        let asked = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.pid()])
+        self.signal("TERM");
+    }
+
+    /// Sends it the signal of that name.
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("sh")
+            .args(["-c", "kill -\"$1\" \"$0\"", &self.pid(), name])
             .status()
             .unwrap();
-        assert!(asked.success());
+        assert!(sent.success());
     }
 
     /// The same, and waits until it has ended. Returns its exit code.

@@ -55,6 +55,10 @@ pub(super) enum Kind {
     Boolean,
     /// Minutes, from 1.
     Minutes,
+    /// A crontab expression.
+    Schedule,
+    /// The name of a time zone; whether there is one is for who has a database of them.
+    Timezone,
     Choice(&'static [&'static str]),
     /// One value works; another is refused with this reason.
     Only(&'static str, &'static str),
@@ -99,14 +103,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ),
     (REFRESH_INTERVAL, Kind::Minutes),
     (RESOURCES, Kind::Resources),
-    (
-        SCHEDULE,
-        Kind::NotYet("use `event.poller.refresh_interval`, in minutes"),
-    ),
-    (
-        TIMEZONE,
-        Kind::NotYet("`event.poller.refresh_interval` needs no time zone"),
-    ),
+    (SCHEDULE, Kind::Schedule),
+    (TIMEZONE, Kind::Timezone),
     (
         URLS,
         Kind::NotYet("name the resources in `event.poller.configuration`"),

@@ -23,4 +23,4 @@ pub use merge::{merge, replace};
 pub use problem::Problem;
 pub use render::render;
 pub use secrets::{join, mask, split, withheld};
-pub use settings::{NewInstance, check_code, check_new, parse_new, settings};
+pub use settings::{NewInstance, check_code, check_new, notes, parse_new, settings, zones};

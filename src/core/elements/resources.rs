@@ -29,7 +29,8 @@ enum Kind {
     UnusedBoolean,
     UnusedNumber,
     UnusedDates,
-    NotYet(&'static str),
+    Schedule,
+    Timezone,
 }
 
 /// The settings of a resource. `filterByUpdateDate`, and zones beside `datesConfiguration`, are spellings in use.
@@ -47,14 +48,8 @@ const SETTINGS: &[(&str, Kind)] = &[
     ("datesConfiguration", Kind::UnusedDates),
     ("updatedDateTimezone", Kind::UnusedText),
     ("createdDateTimezone", Kind::UnusedText),
-    (
-        "schedule",
-        Kind::NotYet("use `event.poller.refresh_interval`, in minutes"),
-    ),
-    (
-        "timezone",
-        Kind::NotYet("`event.poller.refresh_interval` needs no time zone"),
-    ),
+    ("schedule", Kind::Schedule),
+    ("timezone", Kind::Timezone),
 ];
 
 const DATES: &[&str] = &[
@@ -188,7 +183,8 @@ fn canonical_setting(kind: Kind, value: &Value) -> Result<Value, String> {
             None => Err(format!("expected seconds from 0, got {}", described(value))),
         },
         Kind::UnusedDates => dates(value),
-        Kind::NotYet(instead) => Err(format!("not supported by this version; {instead}")),
+        Kind::Schedule => values::text(value).and_then(values::schedule),
+        Kind::Timezone => values::text(value).and_then(values::timezone),
     }
 }
 
@@ -247,11 +243,17 @@ pub(super) fn read(
                     .get("pageSize")
                     .and_then(Value::as_u64)
                     .and_then(|size| u32::try_from(size).ok()),
+                schedule: text(settings, "schedule"),
+                timezone: text(settings, "timezone"),
             }),
             Err(message) => report.problem(&format!("{RESOURCES}.{name}.url"), message),
         }
     }
     read
+}
+
+fn text(settings: &Value, key: &str) -> Option<String> {
+    settings.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 fn default_resource(element: ElementKey) -> ResourceSettings {
@@ -260,6 +262,8 @@ fn default_resource(element: ElementKey) -> ResourceSettings {
         url: graph_path::DRIVE_FEED.to_owned(),
         baseline: BaselineMode::Snapshot,
         page_size: None,
+        schedule: None,
+        timezone: None,
     }
 }
 
@@ -317,6 +321,7 @@ mod tests {
     fn settings_of_ours_are_read_and_those_of_date_polling_are_noted() {
         let (resources, notes) = read_all(json!({
             "finance": {"url": "/drives/1/root/delta", "baseline": "emit", "pageSize": "50", "mode": "delta",
+                        "schedule": "*/5  7-19 * * 1-5", "timezone": "Europe/Berlin",
                         "idField": "id", "filterByUpdateDate": "true", "pollDelay": 5, "datesConfiguration": {}},
             "all": {"url": "/hubs/documents/changes?x=${date}", "timezone": null, "schedule": ""},
         }))
@@ -326,6 +331,8 @@ mod tests {
             url: "/drives/1/root/delta".into(),
             baseline: BaselineMode::Emit,
             page_size: Some(50),
+            schedule: Some("*/5 7-19 * * Mon-Fri".into()),
+            timezone: Some("Europe/Berlin".into()),
         };
         let all = ResourceSettings {
             name: "all".into(),
@@ -348,7 +355,7 @@ mod tests {
             json!({
                 "a": {"url": "/me/drive/root/delta", "pageSize": 0, "baseline": "all", "idfield": "id"},
                 "b": {"mode": "window"},
-                "c": {"url": "/me/drive/root/delta", "schedule": "* * * * *", "datesConfiguration": {"updatedField": "x"}},
+                "c": {"url": "/me/drive/root/delta", "schedule": "0 24 * * *", "timezone": "../etc", "datesConfiguration": {"updatedField": "x"}},
                 "d": 7,
                 "": {"url": "/me/drive/root/delta"},
             }),
@@ -358,7 +365,8 @@ mod tests {
                 "`event.poller.configuration.a.idfield`: unknown setting of a resource; did you mean `idField`?",
                 "`event.poller.configuration.b.mode`: `window` is not supported by this version; use `delta` and a delta feed",
                 "`event.poller.configuration.b`: needs a `url`, such as `/hubs/documents/events`",
-                "`event.poller.configuration.c.schedule`: not supported by this version; use `event.poller.refresh_interval`, in minutes",
+                "`event.poller.configuration.c.schedule`: hour: expected 0 to 23, got `24`; midnight is hour `0`",
+                "`event.poller.configuration.c.timezone`: expected an IANA time zone such as `Europe/Berlin`, got `../etc`",
                 "`event.poller.configuration.c.datesConfiguration`: `updatedField`: unknown key; did you mean `updatedDateField`?",
                 "`event.poller.configuration.d`: expected an object",
                 "`event.poller.configuration`: `` cannot name a resource",

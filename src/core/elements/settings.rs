@@ -11,16 +11,13 @@ use crate::core::model::{
 use super::document::{self, Document};
 use super::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, CODE, EVENTS_ENABLED, FILTER_OBJECTS, FILTER_PATHS, FILTER_TYPES,
-    FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCOPE, SIGNATURE_KEY,
-    SIGNATURE_KEY_PREVIOUS, TENANT,
+    FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCHEDULE, SCOPE,
+    SIGNATURE_KEY, SIGNATURE_KEY_PREVIOUS, TENANT, TIMEZONE,
 };
 use super::problem::{Problem, Report, listed, quoted};
 use super::secrets::{is_masked, withheld};
 use super::values::{FACETS, LONGEST_INTERVAL_MINUTES};
 use super::{keys, resources, values};
-
-/// Where nothing else is configured, a resource is polled this often.
-const DEFAULT_INTERVAL_MINUTES: u64 = 15;
 
 /// Authorities that are no tenant: an application without a user cannot sign in there.
 const NO_TENANTS: &[&str] = &["common", "organizations", "consumers"];
@@ -76,6 +73,8 @@ pub fn settings(
             .and_then(|text| Format::from_text(&text))
             .unwrap_or(Format::Elements),
         filter: values.filter(),
+        schedule: values.text(SCHEDULE),
+        timezone: values.text(TIMEZONE),
         interval: values.interval(),
         resources,
     };
@@ -84,15 +83,39 @@ pub fn settings(
     report.result(settings)
 }
 
+/// The names of zones in `configuration`, each with the key that has it. Whether there are such zones is for who has a
+/// database of them.
+pub fn zones(configuration: &Configuration) -> Vec<(String, String)> {
+    let named = |key: String, value: Option<&Value>| Some((key, value?.as_str()?.to_owned()));
+    let of_instance = named(TIMEZONE.to_owned(), configuration.get(TIMEZONE));
+    let resources = configuration.get(RESOURCES).and_then(Value::as_object);
+    let of_resources = resources.into_iter().flatten().filter_map(|(name, settings)| {
+        named(format!("{RESOURCES}.{name}.timezone"), settings.get("timezone"))
+    });
+    of_instance.into_iter().chain(of_resources).collect()
+}
+
+/// What the author should know about keys of `settings` that are valid and do not work together.
+pub fn notes(settings: &Settings) -> Vec<String> {
+    let both = settings.schedule.is_some() && settings.interval.is_some();
+    let note = format!("`{REFRESH_INTERVAL}` is not used while `{SCHEDULE}` is set");
+    both.then_some(note).into_iter().collect()
+}
+
 /// Reads the document of an instance that is to be created.
 ///
 /// # Errors
-/// Everything that is wrong in it or missing, together: what is missing is told beside what cannot be read, unless that
-/// may be it.
-pub fn parse_new(text: &str, graph_base: &str) -> Result<(Document, NewInstance), Vec<Problem>> {
+/// Everything that is wrong in it or missing, together, and what `unknown_zones` finds: what is missing is told beside what
+/// cannot be read, unless that may be it.
+pub fn parse_new(
+    text: &str,
+    graph_base: &str,
+    unknown_zones: impl FnOnce(&Configuration) -> Vec<Problem>,
+) -> Result<(Document, NewInstance), Vec<Problem>> {
     let (document, mut problems) = document::read(text).map_err(|problem| vec![problem])?;
+    let unknown = unknown_zones(&document.configuration);
     let missing = match check_new(&document, graph_base) {
-        Ok(new) if problems.is_empty() => return Ok((document, new)),
+        Ok(new) if problems.is_empty() && unknown.is_empty() => return Ok((document, new)),
         Ok(_) => Vec::new(),
         Err(missing) => missing,
     };
@@ -111,7 +134,7 @@ pub fn parse_new(text: &str, graph_base: &str) -> Result<(Document, NewInstance)
                 || (found.key == CODE && ways_in.contains(&told.key.as_str()))
         })
     };
-    let missing: Vec<Problem> = missing.into_iter().filter(is_new).collect();
+    let missing: Vec<Problem> = missing.into_iter().chain(unknown).filter(is_new).collect();
     problems.extend(missing);
     Err(problems)
 }
@@ -323,15 +346,11 @@ impl Values {
         }
     }
 
-    fn interval(&self) -> Interval {
-        let minutes = self
-            .0
-            .get(REFRESH_INTERVAL)
-            .and_then(Value::as_u64)
-            .unwrap_or(DEFAULT_INTERVAL_MINUTES);
-        if minutes > LONGEST_INTERVAL_MINUTES {
-            return Interval::Never;
-        }
-        Interval::Every(Duration::from_secs(60 * minutes))
+    fn interval(&self) -> Option<Interval> {
+        let minutes = self.0.get(REFRESH_INTERVAL)?.as_u64()?;
+        Some(match minutes > LONGEST_INTERVAL_MINUTES {
+            true => Interval::Never,
+            false => Interval::Every(Duration::from_secs(60 * minutes)),
+        })
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::core::model::{EventType, MASK};
+use crate::core::schedule::{self, Schedule};
 
 use super::keys::{self, Kind};
 use super::problem::{Report, described, escaped, listed, quoted};
@@ -42,6 +43,8 @@ pub(super) fn canonical(key: &str, kind: Kind, value: &Value, report: &mut Repor
         Kind::Tenant => text(value).and_then(tenant),
         Kind::Boolean => boolean(value),
         Kind::Minutes => minutes(value),
+        Kind::Schedule => text(value).and_then(schedule),
+        Kind::Timezone => text(value).and_then(timezone),
         Kind::Choice(known) => choice(value, known),
         Kind::Only(known, reason) => only(value, known, reason),
         Kind::RedirectUrl => text(value).and_then(redirect_url),
@@ -181,6 +184,30 @@ pub(super) fn boolean(value: &Value) -> Result<Value, String> {
         Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
         _ => Err(format!("expected true or false, got {}", described(value))),
     }
+}
+
+/// A crontab expression, in the one spelling that `Schedule` has for it.
+pub(super) fn schedule(text: &str) -> Result<Value, String> {
+    refuse_placeholder(text)?;
+    match Schedule::parse(text) {
+        Ok(schedule) => Ok(Value::from(schedule.to_string())),
+        Err(error) => Err(match error.hint() {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        }),
+    }
+}
+
+/// What can be the name of a zone. It becomes a path below the zones' directory, so it is held to what they look like.
+pub(super) fn timezone(text: &str) -> Result<Value, String> {
+    refuse_placeholder(text)?;
+    if !schedule::is_zone_name(text) {
+        return Err(format!(
+            "expected an IANA time zone such as `Europe/Berlin`, got {}",
+            quoted(text)
+        ));
+    }
+    Ok(Value::from(text))
 }
 
 fn minutes(value: &Value) -> Result<Value, String> {

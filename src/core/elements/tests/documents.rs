@@ -53,7 +53,7 @@ fn what_is_missing_is_told_together_with_what_is_wrong() {
             vec!["element", "providerData"],
         ),
     ] {
-        let told = parse_new(&text.to_string(), BASE).unwrap_err();
+        let told = parse_new(&text.to_string(), BASE, |_| Vec::new()).unwrap_err();
         let mut told: Vec<&str> = told.iter().map(|problem| problem.key.as_str()).collect();
         let mut expect = expect;
         told.sort_unstable();
@@ -90,7 +90,7 @@ fn the_documented_instance_works_verbatim() {
     );
     assert_eq!(
         new.settings.interval,
-        Interval::Every(std::time::Duration::from_secs(900))
+        Some(Interval::Every(std::time::Duration::from_secs(900)))
     );
     assert_eq!(new.settings.resources.len(), 1);
     assert_eq!(new.settings.resources[0].name, "events");
@@ -216,7 +216,8 @@ fn all_problems_of_a_configuration_are_told_together() {
         "event.vendor.type": "webhooks",
         "event.poller.refresh_interval": 0,
         "event.notification.format": "cloudevent",
-        "event.poller.schedule": "*/5 * * * *",
+        "event.poller.schedule": "0 24 * * *",
+        "event.poller.timezone": "../UTC",
         "event.poller.urls": "events",
         "event.filter.types": ["MOVED"],
         "event.filter.objects": 7,
@@ -238,7 +239,8 @@ fn all_problems_of_a_configuration_are_told_together() {
             "`event.poller.refresh_interval`: expected minutes from 1, got `0`",
             "`event.notification.format`: expected one of `elements`, `cloudevents`, `cloudevents-batch`, got \
              `cloudevent`",
-            "`event.poller.schedule`: not supported by this version; use `event.poller.refresh_interval`, in minutes",
+            "`event.poller.schedule`: hour: expected 0 to 23, got `24`; midnight is hour `0`",
+            "`event.poller.timezone`: expected an IANA time zone such as `Europe/Berlin`, got `../UTC`",
             "`event.poller.urls`: not supported by this version; name the resources in `event.poller.configuration`",
             "`event.filter.types`: expected `CREATED`, `UPDATED`, `DELETED`, got `MOVED`",
             "`event.filter.objects`: expected a list of texts, got `7`",

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{BASE, SEED, parsed, read};
-use crate::core::elements::{Document, check_new, join, mask, merge, render, replace, split, withheld};
+use crate::core::elements::{
+    Document, check_new, join, mask, merge, notes, render, replace, split, withheld, zones,
+};
 use crate::core::model::{Configuration, ElementKey, GrantState, Instance, Interval, Secret, time_from_text};
 
 fn configuration(value: Value) -> Configuration {
@@ -34,15 +36,52 @@ fn check_not_created(document: Value, expect: &[&str]) {
 }
 
 #[test]
-fn an_empty_configuration_polls_the_drive_every_15_minutes_and_sends_nothing() {
+fn an_empty_configuration_polls_the_drive_by_the_default_schedule_and_sends_nothing() {
     let settings = read(json!({})).unwrap();
     assert!(!settings.events_enabled);
-    assert_eq!(
-        settings.interval,
-        Interval::Every(std::time::Duration::from_secs(15 * 60))
-    );
+    assert_eq!((settings.interval, settings.schedule), (None, None));
     assert_eq!(settings.resources[0].url, "/me/drive/root/delta");
     assert_eq!(settings.filter, Default::default());
+}
+
+#[test]
+fn a_schedule_is_kept_in_one_spelling_and_its_zones_are_named() {
+    let given = json!({
+        "event.poller.schedule": "*/5  7-19 * * 1-5", "event.poller.timezone": "Europe/Berlin",
+        "event.poller.configuration": {
+            "a": {"url": "/me/drive/root/delta", "timezone": "Asia/Kathmandu"},
+            "b": {"url": "/me/drive/root/delta", "schedule": "@daily"},
+        },
+    });
+    let document = change(given.clone());
+    let settings = read(given).unwrap();
+    assert_eq!(settings.schedule.as_deref(), Some("*/5 7-19 * * Mon-Fri"));
+    assert_eq!(settings.timezone.as_deref(), Some("Europe/Berlin"));
+    assert_eq!(settings.resources[1].schedule.as_deref(), Some("0 0 * * *"));
+    assert_eq!(
+        zones(&document.configuration),
+        [
+            ("event.poller.timezone".to_owned(), "Europe/Berlin".to_owned()),
+            (
+                "event.poller.configuration.a.timezone".to_owned(),
+                "Asia/Kathmandu".to_owned()
+            ),
+        ]
+    );
+}
+
+#[test]
+fn an_interval_beside_a_schedule_is_noted() {
+    for (given, expect) in [
+        (json!({"event.poller.refresh_interval": 15}), 0),
+        (json!({"event.poller.schedule": "@daily"}), 0),
+        (
+            json!({"event.poller.refresh_interval": 15, "event.poller.schedule": "@daily"}),
+            1,
+        ),
+    ] {
+        assert_eq!(notes(&read(given).unwrap()).len(), expect);
+    }
 }
 
 #[test]
@@ -59,7 +98,7 @@ fn above_31_days_an_interval_is_none_and_a_note_says_so() {
             change(given.clone()).notes.len(),
             usize::from(interval == Interval::Never)
         );
-        assert_eq!(read(given).unwrap().interval, interval);
+        assert_eq!(read(given).unwrap().interval, Some(interval));
     }
 }
 

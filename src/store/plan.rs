@@ -1,0 +1,189 @@
+//! What decides when each resource is polled, and what is shown of the decision. It decides nothing: `core::plan` and
+//! `core::schedule` do.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use super::{Store, StoreError, known};
+use crate::core::model::{Interval, time_from_text, time_text};
+use crate::core::plan::{Keys, Subject};
+
+/// Rows that one transaction writes.
+const AT_ONCE: usize = 1_000;
+
+/// Which resources are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    All,
+    /// Those of the instance that has the resource with that id.
+    Beside(i64),
+    /// The resource with that id.
+    One(i64),
+}
+
+/// A resource with what has happened to it, as far as its next poll depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    pub id: i64,
+    pub subject: Subject,
+    /// Its instance is enabled, wants events, and is not being deleted.
+    pub polled: bool,
+    /// Its instance need not sign in again.
+    pub signed_in: bool,
+    /// A person must decide first.
+    pub held: bool,
+    /// Its instance waits for room in the outbox.
+    pub paused: bool,
+    /// When its last poll began.
+    pub last_poll_at: Option<Timestamp>,
+    /// That poll did not come to its end, and is to be made again.
+    pub unfinished: bool,
+    /// The provider asked to be left alone until then.
+    pub throttled_until: Option<Timestamp>,
+    /// What is shown as planned.
+    pub next_poll_at: Option<Timestamp>,
+}
+
+const PLANNED: &str = "SELECT r.id, r.instance_id, r.name, r.schedule, r.timezone, r.last_poll_at, r.unfinished,
+        r.next_poll_at, i.name AS instance, i.tags, i.schedule AS instance_schedule, i.timezone AS instance_timezone,
+        i.interval_seconds, i.throttled_until,
+        i.enabled AND i.events_enabled AND i.deleting_since IS NULL AS polled,
+        i.grant_state = 'ok' AS signed_in, r.held IS NOT NULL AS held, i.paused_by IS NOT NULL AS paused
+   FROM resource r JOIN instance i ON i.id = r.instance_id";
+
+impl Store {
+    /// Hands `each` the resources that are asked for, by instance and id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn planned(&self, rows: Rows, mut each: impl FnMut(Planned)) -> Result<(), StoreError> {
+        let (condition, id) = match rows {
+            Rows::All => ("?1 IS NULL", None),
+            Rows::Beside(id) => (
+                "r.instance_id = (SELECT instance_id FROM resource WHERE id = ?1)",
+                Some(id),
+            ),
+            Rows::One(id) => ("r.id = ?1", Some(id)),
+        };
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "{PLANNED} WHERE {condition} ORDER BY r.instance_id, r.id"
+            ))?;
+            let mut rows = statement.query([id])?;
+            while let Some(row) = rows.next()? {
+                each(planned(row)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// A number that grows with each change of what `planned` gives, as far as people make it: polls change the rest.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn plan_version(&self) -> Result<i64, StoreError> {
+        self.read(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT plan_version FROM meta")?
+                .query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Shows when resources are polled next, by their ids.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn show_next_polls(&self, next: &[(i64, Option<Timestamp>)]) -> Result<(), StoreError> {
+        for some in next.chunks(AT_ONCE) {
+            self.write(|connection| {
+                let mut statement =
+                    connection.prepare_cached("UPDATE resource SET next_poll_at = ?2 WHERE id = ?1")?;
+                for (id, at) in some {
+                    statement.execute((id, at.map(time_text)))?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Keeps why the running agent goes on with other settings than the configuration file's; `None`: it does not.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn note_settings_error(&self, error: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE meta SET settings_error = ?1, settings_error_at = ?2",
+                (error, error.map(|_| time_text(now))),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Why the agent goes on with other settings than the configuration file's, and since when, if it does.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn settings_error(&self) -> Result<Option<(String, String)>, StoreError> {
+        self.read(|connection| {
+            let (error, at): (Option<String>, Option<String>) =
+                connection.query_row("SELECT settings_error, settings_error_at FROM meta", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            Ok(error.zip(at))
+        })
+    }
+}
+
+/// How an interval is kept: 0 where an instance is polled on request only.
+pub(super) fn interval_seconds(interval: Option<Interval>) -> Option<i64> {
+    interval.map(|interval| match interval {
+        Interval::Every(every) => every.as_secs().cast_signed(),
+        Interval::Never => 0,
+    })
+}
+
+fn interval(seconds: Option<i64>) -> Option<Interval> {
+    seconds.map(|seconds| match u64::try_from(seconds) {
+        Ok(seconds) if seconds > 0 => Interval::Every(Duration::from_secs(seconds)),
+        _ => Interval::Never,
+    })
+}
+
+fn planned(row: &Row<'_>) -> Result<Planned, StoreError> {
+    let time = |column: &'static str| -> Result<Option<Timestamp>, StoreError> {
+        let text: Option<String> = row.get(column)?;
+        text.map(|text| known(column, &text, time_from_text)).transpose()
+    };
+    Ok(Planned {
+        id: row.get("id")?,
+        subject: Subject {
+            instance_id: row.get("instance_id")?,
+            instance: row.get("instance")?,
+            tags: known("tags", &row.get::<_, String>("tags")?, |text| {
+                serde_json::from_str(text).ok()
+            })?,
+            resource: row.get("name")?,
+            own: Keys {
+                schedule: row.get("schedule")?,
+                timezone: row.get("timezone")?,
+            },
+            of_instance: Keys {
+                schedule: row.get("instance_schedule")?,
+                timezone: row.get("instance_timezone")?,
+            },
+            interval: interval(row.get("interval_seconds")?),
+        },
+        polled: row.get("polled")?,
+        signed_in: row.get("signed_in")?,
+        held: row.get("held")?,
+        paused: row.get("paused")?,
+        last_poll_at: time("last_poll_at")?,
+        unfinished: row.get("unfinished")?,
+        throttled_until: time("throttled_until")?,
+        next_poll_at: time("next_poll_at")?,
+    })
+}
