@@ -1,12 +1,14 @@
 //! `run`: the agent in the foreground.
 
+use std::time::Duration;
+
 use super::args::Args;
 use super::failure::Failure;
 use super::house::{self, Opened};
 use super::reply::Reply;
 use super::signals;
 use crate::agent::{self, ConfigFile};
-use crate::store::Look;
+use crate::store::{AgentLock, Look, StoreError};
 
 /// Runs the agent until a signal ends it.
 pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
@@ -17,7 +19,7 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         wanted: signals::hangup_flag()?,
     };
     let opened = Opened::open(args, Look::Whole)?;
-    let _lock = opened.take_lock()?;
+    let _lock = lock(&opened)?;
     log::info!(
         "deltapost {} started data_dir={:?} instances={} pid={}",
         env!("CARGO_PKG_VERSION"),
@@ -28,4 +30,20 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
     agent::run(&opened.house(), Some(file), &stop)?;
     log::info!("stopped");
     Ok(Reply::default())
+}
+
+/// How often and how long apart the lock is asked for.
+const TRIES: u32 = 20;
+const APART: Duration = Duration::from_millis(100);
+
+/// Takes the agent's lock. A command that makes sure whether an agent runs holds it for a moment, and a short one works
+/// under it: neither should keep the agent from its start.
+fn lock(opened: &Opened) -> Result<AgentLock, StoreError> {
+    for _ in 1..TRIES {
+        match opened.take_lock() {
+            Err(StoreError::Locked { .. }) => opened.house().clock.sleep(APART),
+            other => return other,
+        }
+    }
+    opened.take_lock()
 }
