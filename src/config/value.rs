@@ -79,21 +79,11 @@ pub(super) fn boolean(value: &DeValue) -> Result<bool, Wrong> {
     value.as_bool().ok_or_else(|| Wrong::expected("true or false"))
 }
 
-/// A whole number in `range`.
+/// A whole number in `range`, for what is counted in memory.
 pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&DeValue) -> Result<usize, Wrong> {
-    move |value| {
-        value
-            .as_integer()
-            .and_then(|number| usize::from_str_radix(number.as_str(), number.radix()).ok())
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| {
-                Wrong::expected(format!(
-                    "a whole number from {} to {}",
-                    range.start(),
-                    range.end()
-                ))
-            })
-    }
+    let read = number(*range.start() as u64..=*range.end() as u64);
+    // What is in the range fits what the range is made of.
+    move |value| read(value).map(|number| number as usize)
 }
 
 /// A whole number in `range`, for what may be more than fits a `usize`.
