@@ -166,7 +166,13 @@ impl Poller<'_> {
                 instance: instance.name.clone(),
                 problem: problems.first().map_or_else(String::new, ToString::to_string),
             })?;
-        let mut run = Run::new(*self, instance, settings, record, progress);
+        let wanted = settings
+            .resources
+            .iter()
+            .find(|wanted| wanted.name == resource.name);
+        // One that the configuration names no longer is about to be forgotten.
+        let feed = wanted.ok_or(StoreError::Superseded)?.feed.clone();
+        let mut run = Run::new(*self, instance, settings, feed, record, progress);
         let name = resource.name.clone();
         let outcome = run.read_set(resource, depth);
         self.note_clock_skew(&run.instance)?;

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::core::cycle::Cycle;
 use crate::core::detect::{self, Detected, Rules};
 use crate::core::drive;
+use crate::core::feed::Feed;
 use crate::core::model::{
     BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings, time_text,
 };
@@ -25,6 +26,8 @@ pub(super) struct Run<'a> {
     pub(super) poller: Poller<'a>,
     pub(super) instance: Instance,
     pub(super) settings: Settings,
+    /// What the resource reads.
+    pub(super) feed: Feed,
     pub(super) record: &'a mut PollRecord,
     cycle: Cycle,
     restarts: u32,
@@ -44,6 +47,7 @@ impl<'a> Run<'a> {
         poller: Poller<'a>,
         instance: Instance,
         settings: Settings,
+        feed: Feed,
         record: &'a mut PollRecord,
         progress: &'a mut dyn FnMut(&PollRecord),
     ) -> Run<'a> {
@@ -51,6 +55,7 @@ impl<'a> Run<'a> {
             poller,
             instance,
             settings,
+            feed,
             record,
             cycle: Cycle::default(),
             restarts: 0,
@@ -129,14 +134,20 @@ impl<'a> Run<'a> {
         let hinted = location.is_some();
         let link = match resource.cursor.clone().or(location) {
             Some(link) => link,
-            None => link::first_link(base, &resource.url, resource.baseline, resource.page_size)?,
+            None => link::first_link(
+                base,
+                &resource.url,
+                &self.feed,
+                resource.baseline,
+                resource.page_size,
+            )?,
         };
         let body = match self.fetch(resource, &link) {
             Ok(body) => body,
             Err(error) => return self.recover(resource, hinted, error),
         };
         killpoint::reached("fetched");
-        let page = match page::parse(&body, base) {
+        let page = match page::parse(&body, base, &self.feed) {
             Ok(page) => page,
             Err(error) => return self.recover(resource, hinted, error.into()),
         };
@@ -179,7 +190,10 @@ impl<'a> Run<'a> {
                 refused @ GraphError::Refused {
                     status: 400 | 405, ..
                 },
-            ) if resource.cursor.is_none() && link::is_of_a_folder(&resource.url) => {
+            ) if resource.cursor.is_none()
+                && self.feed == Feed::Drive
+                && link::is_of_a_folder(&resource.url) =>
+            {
                 Err(PollError::NoFolderFeed(refused))
             }
             other => Err(other),

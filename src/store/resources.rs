@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::comparison::Hold;
 use super::{Store, StoreError, known};
+use crate::core::feed::Mode;
 use crate::core::model::{
     BaselineMode, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
 };
@@ -19,6 +20,7 @@ pub struct Resource {
     pub instance_id: i64,
     pub name: String,
     pub url: String,
+    pub mode: Mode,
     pub baseline: BaselineMode,
     pub page_size: Option<u32>,
     pub phase: Phase,
@@ -204,6 +206,7 @@ impl Store {
             instance_id: row.get("instance_id")?,
             name: row.get("name")?,
             url: row.get("url")?,
+            mode: known("mode", &row.get::<_, String>("mode")?, Mode::from_text)?,
             baseline: known(
                 "baseline",
                 &row.get::<_, String>("baseline")?,
@@ -238,6 +241,7 @@ struct Standing {
     id: i64,
     name: String,
     url: String,
+    mode: String,
     baseline: String,
     phase: String,
 }
@@ -249,6 +253,8 @@ impl Standing {
         let counts = self.phase == Phase::Baseline.as_str() || self.baseline == BaselineMode::Latest.as_str();
         if self.url != wanted.url {
             Some("url")
+        } else if self.mode != wanted.feed.mode().as_str() {
+            Some("mode")
         } else if counts && self.baseline != wanted.baseline.as_str() {
             Some("baseline")
         } else {
@@ -267,12 +273,13 @@ pub(super) fn reconcile(
 ) -> Result<Vec<String>, StoreError> {
     let mut notes = Vec::new();
     let mut known: Vec<Standing> = connection
-        .prepare_cached("SELECT id, name, url, baseline, phase FROM resource WHERE instance_id = ?1")?
+        .prepare_cached("SELECT id, name, url, mode, baseline, phase FROM resource WHERE instance_id = ?1")?
         .query_map([instance_id], |row| {
             Ok(Standing {
                 id: row.get("id")?,
                 name: row.get("name")?,
                 url: row.get("url")?,
+                mode: row.get("mode")?,
                 baseline: row.get("baseline")?,
                 phase: row.get("phase")?,
             })
@@ -284,7 +291,8 @@ pub(super) fn reconcile(
         if let Some(standing) = same.map(|position| known.swap_remove(position)) {
             let id = standing.id;
             connection.execute(
-                "UPDATE resource SET url = ?2, baseline = ?3, page_size = ?4, schedule = ?5, timezone = ?6 WHERE id = ?1",
+                "UPDATE resource SET url = ?2, baseline = ?3, page_size = ?4, schedule = ?5, timezone = ?6, mode = ?7
+                  WHERE id = ?1",
                 (
                     id,
                     &wanted.url,
@@ -292,6 +300,7 @@ pub(super) fn reconcile(
                     wanted.page_size,
                     &wanted.schedule,
                     &wanted.timezone,
+                    wanted.feed.mode().as_str(),
                 ),
             )?;
             if let Some(reason) = standing.reason_to_learn_anew(wanted) {
@@ -299,7 +308,7 @@ pub(super) fn reconcile(
                     "resource `{}` has another {reason} and learns what exists there anew",
                     standing.name
                 ));
-                if reason == "url" && !silent {
+                if reason != "baseline" && !silent {
                     // What lies at the former url is missing at the new one, and not deleted: nothing of it is told.
                     connection.execute("DELETE FROM item WHERE resource_id = ?1", [id])?;
                 }
@@ -309,8 +318,8 @@ pub(super) fn reconcile(
         }
         connection.execute(
             "INSERT INTO resource
-                    (instance_id, name, url, baseline, page_size, schedule, timezone, silent, started_at, next_poll_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+                    (instance_id, name, url, baseline, page_size, schedule, timezone, silent, started_at, next_poll_at, mode)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
             (
                 instance_id,
                 &wanted.name,
@@ -321,6 +330,7 @@ pub(super) fn reconcile(
                 &wanted.timezone,
                 silent,
                 time_text(now),
+                wanted.feed.mode().as_str(),
             ),
         )?;
     }

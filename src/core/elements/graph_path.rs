@@ -3,14 +3,14 @@
 
 use url::Url;
 
+use crate::core::feed;
+
+use super::hubs::{self, ALIASES};
 use super::problem::{listed, quoted};
 use super::values::{authority, refuse_placeholder};
 
 /// The delta feed of the signed-in user's drive.
 pub(super) const DRIVE_FEED: &str = "/me/drive/root/delta";
-
-/// The names under which Cloud Elements knows that feed.
-const ALIASES: &[&str] = &["/hubs/documents/events", "/hubs/documents/changes"];
 
 /// The longest URL that is accepted, in characters.
 const LONGEST: usize = 2048;
@@ -18,8 +18,19 @@ const LONGEST: usize = 2048;
 /// What `$select` may not leave out on a drive's feed: without these, changes are not told apart.
 const NEEDED: &[&str] = &["id", "name", "parentReference", "file", "folder", "deleted"];
 
-/// The query options that pass through to the provider. Paging and tokens are the agent's own.
+/// The query options of a drive's feed that pass through to the provider.
 const OPTIONS: &[&str] = &["$select", "$expand"];
+
+/// The query options that are the agent's own everywhere: paging and tokens.
+const OWN: &[&str] = &[
+    "$top",
+    "$skip",
+    "$skiptoken",
+    "$deltatoken",
+    "token",
+    "$count",
+    "$format",
+];
 
 /// The path below the Graph base that `url` means: an alias resolved, an absolute URL made relative, percent-encoded.
 /// It begins with `/` and ends, before a query, with `/delta`.
@@ -47,6 +58,9 @@ pub(super) fn resolve(url: &str, graph_base: Option<&str>) -> Result<String, Str
     };
     if ALIASES.contains(&path) {
         return Ok(DRIVE_FEED.to_owned());
+    }
+    if hubs::is_one(path) {
+        return Err(hubs::refusal(path));
     }
     check_segments(path)?;
     if !path.ends_with("/delta") {
@@ -163,19 +177,22 @@ fn check_query(path: &str, query: &str) -> Result<(), String> {
         let decoded = percent_decoded(name)
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .unwrap_or_default();
-        if !OPTIONS.contains(&decoded.as_str()) {
+        let of_a_drive = feed::is_of_a_drive(path);
+        if of_a_drive && !OPTIONS.contains(&decoded.as_str()) {
             return Err(format!(
                 "the query option {} is not supported; supported are {} (a page's size is `pageSize`)",
                 quoted(name),
                 listed(OPTIONS.iter().copied()),
             ));
         }
+        if OWN.iter().any(|own| own.eq_ignore_ascii_case(&decoded)) {
+            return Err(format!(
+                "the query option {} is the agent's own (a page's size is `pageSize`)",
+                quoted(name)
+            ));
+        }
         let value = percent_decoded(value).ok_or("its query holds `%` without two hexadecimal digits")?;
-        if decoded == "$select"
-            && path
-                .split('/')
-                .any(|segment| segment == "drive" || segment == "drives")
-        {
+        if decoded == "$select" && of_a_drive {
             let selected = String::from_utf8_lossy(&value);
             let missing = NEEDED
                 .iter()

@@ -4,6 +4,7 @@
 mod document;
 mod graph_path;
 mod headers;
+mod hubs;
 mod json;
 pub mod keys;
 mod markup;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::core::feed::{self, Feed};
 use crate::core::model::{BaselineMode, ElementKey, GrantKind, ResourceSettings};
 
 use super::graph_path;
@@ -233,6 +234,7 @@ pub(super) fn read(
         match resolved {
             Ok(url) => read.push(ResourceSettings {
                 name: name.clone(),
+                feed: feed_of(&url, settings),
                 url,
                 baseline: settings
                     .get("baseline")
@@ -252,6 +254,16 @@ pub(super) fn read(
     read
 }
 
+/// What the resource at `url` reads.
+fn feed_of(url: &str, settings: &Value) -> Feed {
+    if feed::is_of_a_drive(url) {
+        return Feed::Drive;
+    }
+    Feed::Objects {
+        id_field: text(settings, "idField").filter(|path| path != "id"),
+    }
+}
+
 fn text(settings: &Value, key: &str) -> Option<String> {
     settings.get(key).and_then(Value::as_str).map(str::to_owned)
 }
@@ -260,6 +272,7 @@ fn default_resource(element: ElementKey) -> ResourceSettings {
     ResourceSettings {
         name: element.default_resource().to_owned(),
         url: graph_path::DRIVE_FEED.to_owned(),
+        feed: Feed::Drive,
         baseline: BaselineMode::Snapshot,
         page_size: None,
         schedule: None,
@@ -329,6 +342,7 @@ mod tests {
         let finance = ResourceSettings {
             name: "finance".into(),
             url: "/drives/1/root/delta".into(),
+            feed: Feed::Drive,
             baseline: BaselineMode::Emit,
             page_size: Some(50),
             schedule: Some("*/5 7-19 * * Mon-Fri".into()),
