@@ -1,7 +1,16 @@
 //! Other resources than a drive, through the binary: delta feeds of messages, calendars, users, groups and list items, and
 //! collections polled by dates, against the simulated service and a receiver that checks everything.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails should fail the test at once"
+)]
+
 mod support;
 
 #[path = "resources/feeds.rs"]
 mod feeds;
+#[path = "resources/news.rs"]
+mod news;
+#[path = "resources/windows.rs"]
+mod windows;

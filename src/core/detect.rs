@@ -282,7 +282,7 @@ fn keep_if_wanted(change: Change, filter: &Filter, found: &mut Detected) {
 }
 
 /// Whether the instance's filter lets `change` through. A path that is not known matches no glob.
-fn wanted(change: &Change, filter: &Filter) -> bool {
+pub fn wanted(change: &Change, filter: &Filter) -> bool {
     let type_wanted = filter.types.is_empty() || filter.types.contains(&change.event_type);
     let object_wanted = filter.objects.is_empty() || filter.objects.contains(&change.object_type);
     let path_wanted = filter.paths.is_empty()

@@ -1,7 +1,11 @@
 //! What a resource reads: a drive's delta feed, another delta feed of Graph, or a collection by dates. Which of them a path
 //! means, and what it can be asked for, is known here; where a path may lead stands in `elements`.
 
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
 use super::model::spelled;
+use super::window::{DateField, DateFormat, Rules, Template};
 
 spelled! {
     /// How a resource's changes are found (`mode`).
@@ -24,6 +28,40 @@ pub enum Feed {
         /// feed is followed by that.
         id_field: Option<String>,
     },
+    /// A collection without a feed, polled by dates.
+    Window(Box<Window>),
+}
+
+/// How a collection is polled by dates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// `url`, with its dates to be filled in.
+    pub template: Template,
+    /// The IANA zone of `${date}`; UTC where none is given.
+    pub zone: Option<String>,
+    /// `idField`: the dotted path of a record's id.
+    pub id_field: String,
+    pub updated: Option<DateSettings>,
+    pub created: Option<DateSettings>,
+    /// `filterByUpdatedDate`: a record that was not updated since is passed over, should the provider show it.
+    pub filter_by_updated: bool,
+    /// `filterByCurrentDate`: a record dated after now waits.
+    pub filter_by_current: bool,
+    /// `createdCheckTolerance`.
+    pub tolerance: SignedDuration,
+    /// `pollDelay`: how much of the window before each one shows again.
+    pub poll_delay: SignedDuration,
+}
+
+/// A date of a record, as `datesConfiguration` describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DateSettings {
+    /// The dotted path of the field.
+    pub field: String,
+    /// RFC 3339 where none is given.
+    pub format: Option<DateFormat>,
+    /// A Java zone id, for dates that do not tell theirs; UTC where none is given.
+    pub zone: Option<String>,
 }
 
 impl Feed {
@@ -31,7 +69,34 @@ impl Feed {
     pub fn mode(&self) -> Mode {
         match self {
             Feed::Drive | Feed::Objects { .. } => Mode::Delta,
+            Feed::Window(_) => Mode::Window,
         }
+    }
+}
+
+impl Window {
+    /// The rules by which its records are judged, with zones as `zones` has them.
+    ///
+    /// # Errors
+    /// Which zone there is not.
+    pub fn rules(&self, zones: &dyn Fn(&str) -> Option<TimeZone>) -> Result<Rules, String> {
+        let field = |date: &DateSettings| {
+            let name = date.zone.as_deref().unwrap_or("UTC");
+            let zone = zones(name).ok_or_else(|| format!("there is no time zone `{name}`"))?;
+            Ok::<DateField, String>(DateField {
+                path: date.field.clone(),
+                format: date.format.clone(),
+                zone,
+            })
+        };
+        Ok(Rules {
+            id_field: self.id_field.clone(),
+            updated: self.updated.as_ref().map(field).transpose()?,
+            created: self.created.as_ref().map(field).transpose()?,
+            filter_by_updated: self.filter_by_updated,
+            filter_by_current: self.filter_by_current,
+            tolerance: self.tolerance,
+        })
     }
 }
 

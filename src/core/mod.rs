@@ -22,3 +22,4 @@ pub mod retry;
 pub mod schedule;
 pub mod shown;
 pub mod sign;
+pub mod window;

@@ -9,8 +9,8 @@ use crate::core::model::{BaselineMode, Secret};
 use crate::core::shown::shown;
 use crate::graph::client::GraphError;
 
-/// The first request of a resource: `url`, a path below `base` or an absolute URL there, with `$top` for a page size of a
-/// drive's feed (others are asked by a header), and `token=latest`, or what its feed has for that, when nothing older than
+/// The first request of a resource: `url`, a path below `base` or an absolute URL there, with `$top` for a page size
+/// (feeds other than a drive's are asked by a header), and `token=latest`, or what its feed has for that, when nothing older than
 /// now is wanted. What `url` itself says of either stands.
 ///
 /// # Errors
@@ -35,12 +35,13 @@ pub fn first_link(
     link.set_fragment(None);
     let has = |name: &str| link.query_pairs().any(|(key, _)| key.eq_ignore_ascii_case(name));
     let mut queries: Vec<String> = link.query().map(str::to_owned).into_iter().collect();
-    if let Some(size) = page_size.filter(|_| *feed == Feed::Drive && !has("$top")) {
+    if let Some(size) = page_size.filter(|_| !matches!(feed, Feed::Objects { .. }) && !has("$top")) {
         queries.push(format!("$top={size}"));
     }
     let latest = match feed {
         Feed::Drive => Some("token"),
         Feed::Objects { .. } => feed::latest_option(url),
+        Feed::Window(_) => None,
     };
     if let Some(option) = latest.filter(|option| !has(option))
         && baseline == BaselineMode::Latest

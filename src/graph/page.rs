@@ -4,10 +4,13 @@
 mod drive_item;
 mod fields;
 mod object;
+mod records;
 
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+
+pub use records::{Records, records};
 
 use crate::core::feed::Feed;
 use crate::core::model::{Page, PageEnd, Secret};
@@ -94,24 +97,8 @@ struct Envelope<'page> {
 /// # Errors
 /// When any part of the page cannot be relied on: a page is read whole or not at all.
 pub fn parse<'page>(bytes: &'page [u8], base: &str, feed: &Feed) -> Result<Page<'page>, PageError> {
-    let text = std::str::from_utf8(bytes).map_err(|e| match e.error_len() {
-        None => PageError::Truncated { bytes: bytes.len() },
-        Some(_) => PageError::NotUtf8 { at: e.valid_up_to() },
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with('<') {
-        return Err(PageError::Html);
-    }
-    let envelope: Envelope<'page> = serde_json::from_str(text).map_err(|e| not_json(&e, bytes.len()))?;
-    let objects = envelope.value.ok_or_else(|| {
-        let Complaint { code, resync, .. } = Complaint::read(bytes, &[]);
-        if resync {
-            PageError::Stale { code }
-        } else {
-            PageError::NoValue
-        }
-    })?;
-    let end = match (envelope.next, envelope.delta) {
+    let (objects, next, delta) = envelope(bytes)?;
+    let end = match (next, delta) {
         (Some(next), None) => PageEnd::Next(own_link("@odata.nextLink", next, base)?),
         (None, Some(delta)) => PageEnd::Delta(own_link("@odata.deltaLink", delta, base)?),
         (Some(_), Some(_)) => return Err(PageError::BothLinks),
@@ -121,11 +108,34 @@ pub fn parse<'page>(bytes: &'page [u8], base: &str, feed: &Feed) -> Result<Page<
         .into_iter()
         .enumerate()
         .map(|(index, object)| match feed {
-            Feed::Drive => drive_item::read(index, object.get()),
             Feed::Objects { id_field } => object::read(index, object.get(), id_field.as_deref()),
+            _ => drive_item::read(index, object.get()),
         })
         .collect::<Result<_, _>>()?;
     Ok(Page { items, end })
+}
+
+/// The objects of a page, its nextLink and its deltaLink.
+#[expect(clippy::type_complexity, reason = "the three parts of an envelope")]
+fn envelope(bytes: &[u8]) -> Result<(Vec<&RawValue>, Option<String>, Option<String>), PageError> {
+    let text = std::str::from_utf8(bytes).map_err(|e| match e.error_len() {
+        None => PageError::Truncated { bytes: bytes.len() },
+        Some(_) => PageError::NotUtf8 { at: e.valid_up_to() },
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with('<') {
+        return Err(PageError::Html);
+    }
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|e| not_json(&e, bytes.len()))?;
+    let objects = envelope.value.ok_or_else(|| {
+        let Complaint { code, resync, .. } = Complaint::read(bytes, &[]);
+        if resync {
+            PageError::Stale { code }
+        } else {
+            PageError::NoValue
+        }
+    })?;
+    Ok((objects, envelope.next, envelope.delta))
 }
 
 /// The parser's words for a fault of shape may quote the value, which may be a link: only their place is told.

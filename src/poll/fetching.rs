@@ -53,10 +53,11 @@ impl Run<'_> {
 
     fn request(&self, resource: &Resource, link: &Secret) -> Result<Fetched, PollError> {
         let (client, clock) = (self.poller.client, self.poller.clock);
-        let of_a_drive = self.feed == Feed::Drive;
         let wishes = Wishes {
-            exclude_parent: of_a_drive && resource.phase == Phase::Following,
-            page_size: resource.page_size.filter(|_| !of_a_drive),
+            exclude_parent: self.feed == Feed::Drive && resource.phase == Phase::Following,
+            page_size: resource
+                .page_size
+                .filter(|_| matches!(self.feed, Feed::Objects { .. })),
         };
         let token = self.token(None)?;
         match client.fetch(link, &token, wishes, clock) {

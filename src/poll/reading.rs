@@ -20,6 +20,7 @@ use crate::graph::link;
 use crate::graph::page::{self, PageError};
 use crate::killpoint;
 use crate::store::{Depth, Hold, PageStep, PollRecord, Resource, Restart};
+use crate::zones::Zones;
 
 /// One poll under way.
 pub(super) struct Run<'a> {
@@ -29,8 +30,8 @@ pub(super) struct Run<'a> {
     /// What the resource reads.
     pub(super) feed: Feed,
     pub(super) record: &'a mut PollRecord,
-    cycle: Cycle,
-    restarts: u32,
+    pub(super) cycle: Cycle,
+    pub(super) restarts: u32,
     /// Sets read to their ends.
     sets: u32,
     /// This set, or one that an earlier poll left behind, says that a folder is gone.
@@ -39,7 +40,9 @@ pub(super) struct Run<'a> {
     /// begins there, too.
     location: Option<Secret>,
     /// Told after each commit, with what the poll has come to so far.
-    progress: &'a mut dyn FnMut(&PollRecord),
+    pub(super) progress: &'a mut dyn FnMut(&PollRecord),
+    /// The zones of dates.
+    pub(super) zones: Zones,
 }
 
 impl<'a> Run<'a> {
@@ -63,6 +66,7 @@ impl<'a> Run<'a> {
             folder_gone: false,
             location: None,
             progress,
+            zones: Zones::of_system(),
         }
     }
 
@@ -95,7 +99,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the outbox has no room for more of this instance. The poll ends here then; the provider keeps the rest.
-    fn is_full(&mut self) -> Result<bool, PollError> {
+    pub(super) fn is_full(&mut self) -> Result<bool, PollError> {
         let Poller {
             store,
             clock,
@@ -363,7 +367,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn announce(&self, resource: &Resource, changes: &[Change], now: Timestamp) -> Vec<Notification> {
+    pub(super) fn announce(
+        &self,
+        resource: &Resource,
+        changes: &[Change],
+        now: Timestamp,
+    ) -> Vec<Notification> {
         let origin = Origin {
             instance_id: self.instance.id,
             instance_name: &self.instance.name,

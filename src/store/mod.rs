@@ -22,6 +22,7 @@ mod requests;
 mod resources;
 mod secrets;
 mod sweep;
+mod windows;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -51,6 +52,7 @@ pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
 pub use secrets::Key;
 pub use sweep::Doomed;
+pub use windows::{SeenRecord, WindowStep};
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";

@@ -39,6 +39,10 @@ pub struct Resource {
     pub root_id: Option<String>,
     /// What waits for a person.
     pub held: Option<Hold>,
+    /// By dates: what was updated before is not asked for any more; `None` before the first window has been read.
+    pub window_from: Option<Timestamp>,
+    /// By dates: where the window ends that is being read.
+    pub window_to: Option<Timestamp>,
     pub failures: i64,
 }
 
@@ -52,6 +56,9 @@ pub struct PollRecord {
     pub events: u64,
     pub unchanged: u64,
     pub filtered: u64,
+    /// Records that could not be judged.
+    #[serde(default)]
+    pub faults: u64,
     /// Why it did not come to its end.
     pub error: Option<String>,
     /// What should be known of it although it is no failure: a stale token, a gap.
@@ -148,8 +155,8 @@ impl Store {
         self.write(|connection| {
             connection.execute(
                 "INSERT INTO poll (resource_id, started_at, duration_ms, outcome, pages, items, events, unchanged,
-                                   filtered, error, note)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                   filtered, error, note, faults)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                 (
                     resource_id,
                     time_text(started_at),
@@ -162,6 +169,7 @@ impl Store {
                     record.filtered.cast_signed(),
                     &record.error,
                     &record.note,
+                    record.faults.cast_signed(),
                 ),
             )?;
             connection.execute(
@@ -201,6 +209,10 @@ impl Store {
     fn read_resource(&self, row: &Row<'_>) -> Result<Resource, StoreError> {
         let id: i64 = row.get("id")?;
         let sealed: Option<Vec<u8>> = row.get("cursor")?;
+        let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
+            let text: Option<String> = row.get(column)?;
+            Ok(text.as_deref().and_then(time_from_text))
+        };
         Ok(Resource {
             id,
             instance_id: row.get("instance_id")?,
@@ -221,16 +233,15 @@ impl Store {
                 .transpose()?,
             cursor_seq: row.get("cursor_seq")?,
             started_at: known("started_at", &row.get::<_, String>("started_at")?, time_from_text)?,
-            last_success_at: row
-                .get::<_, Option<String>>("last_success_at")?
-                .as_deref()
-                .and_then(time_from_text),
+            last_success_at: time("last_success_at")?,
             drive_id: row.get("drive_id")?,
             root_id: row.get("root_id")?,
             held: row
                 .get::<_, Option<String>>("held")?
                 .map(|held| known("held", &held, Hold::from_text))
                 .transpose()?,
+            window_from: time("window_from")?,
+            window_to: time("window_to")?,
             failures: row.get("failures")?,
         })
     }
@@ -251,10 +262,10 @@ impl Standing {
     /// counts while that is being learnt, and after `latest`, which never learnt it.
     fn reason_to_learn_anew(&self, wanted: &ResourceSettings) -> Option<&'static str> {
         let counts = self.phase == Phase::Baseline.as_str() || self.baseline == BaselineMode::Latest.as_str();
-        if self.url != wanted.url {
-            Some("url")
-        } else if self.mode != wanted.feed.mode().as_str() {
+        if self.mode != wanted.feed.mode().as_str() {
             Some("mode")
+        } else if self.url != wanted.url {
+            Some("url")
         } else if counts && self.baseline != wanted.baseline.as_str() {
             Some("baseline")
         } else {
@@ -346,11 +357,13 @@ pub(super) fn reconcile(
 /// Forgets where a resource stands and whose drive it was: its url leads elsewhere.
 fn learn_anew(connection: &Connection, resource_id: i64, silent: bool) -> Result<(), StoreError> {
     void_the_set(connection, resource_id)?;
+    connection.execute("DELETE FROM seen_record WHERE resource_id = ?1", [resource_id])?;
     connection.execute(
         "UPDATE resource
             SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
                 next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL,
-                compared_items = NULL, held = NULL
+                compared_items = NULL, held = NULL, window_from = NULL, window_to = NULL, faults = 0,
+                last_fault = NULL, last_fault_at = NULL
           WHERE id = ?1",
         (resource_id, silent),
     )?;

@@ -2,32 +2,16 @@
 
 use deltapost::core::model::EventType::{Created, Deleted, Updated};
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, Shape};
-use deltapost::sim::receiver::Received;
 use serde_json::{Value, json};
 
+use crate::news::{news, told};
 use crate::support::Site;
-use crate::support::ledger::check_deliveries;
 
 /// A box with an instance `Mail` that polls `resources`.
 fn site(resources: Value) -> Site {
     let site = Site::new(Account::business());
     site.create_instance("Mail", json!({"event.poller.configuration": resources}));
     site
-}
-
-/// Polls and delivers, and returns the events that are new since the last call.
-#[track_caller]
-fn news(site: &Site, seen: &mut usize) -> Vec<Received> {
-    site.once().code(0);
-    check_deliveries(site);
-    let news = site.receiver.events().split_off(*seen);
-    *seen += news.len();
-    news
-}
-
-fn told(events: &[Received]) -> Vec<String> {
-    let line = |event: &Received| format!("{} {} {}", event.event_type, event.object_type, event.object_id);
-    events.iter().map(line).collect()
 }
 
 fn message(subject: &str) -> Value {
@@ -196,7 +180,7 @@ fn a_failing_resource_is_no_others_trouble_and_a_pause_is_everybodys() {
     inbox.put("A", message("new"));
     users.put("1", json!({"displayName": "Megan"}));
     site.drive().create_file(&site.drive().root_id(), "new.docx", 1);
-    site.cloud.fail_next(Endpoint::Delta, Fault::status(404));
+    inbox.refuse(Some(403));
     site.once().code(1);
     let mut told_now = told(&site.receiver.events());
     told_now.sort();
@@ -209,6 +193,7 @@ fn a_failing_resource_is_no_others_trouble_and_a_pause_is_everybodys() {
     );
     let health = site.sql("SELECT resource, health FROM instance_health ORDER BY resource");
     assert_eq!(health, [["events", "ok"], ["inbox", "failing"], ["people", "ok"]]);
+    inbox.refuse(None);
     // The account's pause holds for all of them: what was not under way by then is not asked for.
     site.cloud.fail_next(Endpoint::Delta, Fault::throttle(3600));
     site.once().code(1);

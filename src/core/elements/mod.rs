@@ -7,6 +7,7 @@ mod headers;
 mod hubs;
 mod json;
 pub mod keys;
+mod legacy;
 mod markup;
 mod merge;
 mod problem;

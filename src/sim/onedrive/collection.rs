@@ -43,6 +43,8 @@ struct State {
     /// Counts the expiries of tokens.
     epoch: usize,
     page_size: usize,
+    /// The status that every request is refused with.
+    refuses: Option<u16>,
 }
 
 struct Object {
@@ -122,6 +124,11 @@ impl Collection {
         self.lock().page_size = page_size.max(1);
     }
 
+    /// Refuses every request with that status, until it is taken back.
+    pub fn refuse(&self, status: Option<u16>) {
+        self.lock().refuses = status;
+    }
+
     /// Every link given out until now is stale from now on.
     pub fn expire_tokens(&self) {
         self.lock().epoch += 1;
@@ -139,6 +146,9 @@ impl Collection {
         let state = self.lock();
         let rest = path.strip_prefix(&*self.path)?;
         let url = format!("{origin}{}", request.path());
+        if let Some(status) = state.refuses.filter(|_| matches!(rest, "" | "/delta")) {
+            return Some(Reply::json(status, error_body("accessDenied", "Access denied")));
+        }
         match (rest, fault) {
             ("/delta", Some(Fault::Gone(gone))) => Some(gone_reply(gone.code, None)),
             ("/delta", _) => Some(state.delta(self.shape, &url, &query, fault)),
