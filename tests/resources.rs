@@ -8,6 +8,11 @@
 
 mod support;
 
+#[allow(dead_code, reason = "the bench serves other tests, too")]
+#[path = "provider/bench.rs"]
+mod bench;
+#[path = "resources/exactly_once.rs"]
+mod exactly_once;
 #[path = "resources/feeds.rs"]
 mod feeds;
 #[path = "resources/news.rs"]

@@ -96,9 +96,8 @@ impl Run<'_> {
             None if resource.baseline == BaselineMode::Emit => Timestamp::UNIX_EPOCH,
             None => to,
         };
-        let from = since.saturating_sub(window.poll_delay).unwrap_or(Timestamp::MIN);
         Bounds {
-            from: from.max(Timestamp::UNIX_EPOCH),
+            from: lower(since, window),
             to,
         }
     }
@@ -153,10 +152,7 @@ impl Run<'_> {
         if page.next.is_some() {
             return Ok(false);
         }
-        let next = bounds
-            .to
-            .saturating_sub(window.poll_delay)
-            .unwrap_or(Timestamp::MIN);
+        let next = lower(bounds.to, window);
         self.poller
             .store
             .forget_records(resource.id, next, resource.generation)?;
@@ -331,4 +327,13 @@ impl Run<'_> {
             problem,
         }
     }
+}
+
+/// What was updated from then on is asked for, when all before `since` has been read. A date that tells whole seconds only
+/// lies before instants that it is not older than.
+fn lower(since: Timestamp, window: &Window) -> Timestamp {
+    let from = since
+        .saturating_sub(window.poll_delay)
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    window.floor(from.max(Timestamp::UNIX_EPOCH))
 }

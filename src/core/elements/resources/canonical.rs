@@ -67,7 +67,11 @@ const DATES: &[&str] = &[
     "createdDateField",
     "createdDateFormat",
     "createdDateTimezone",
+    TOLERANCE,
 ];
+
+/// A setting that documents have within `datesConfiguration`, too.
+const TOLERANCE: &str = "createdCheckTolerance";
 
 /// The canonical form of one setting.
 ///
@@ -127,6 +131,12 @@ fn dates(value: &Value) -> Result<Value, String> {
             ));
         }
         if values::is_absent(&value) {
+            continue;
+        }
+        if name == TOLERANCE {
+            let value =
+                setting(Kind::Seconds, &value).map_err(|message| format!("{}: {message}", quoted(&name)))?;
+            dates.insert(name, value);
             continue;
         }
         let Some(text) = value.as_str() else {

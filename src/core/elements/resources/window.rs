@@ -7,9 +7,8 @@ use crate::core::elements::problem::{Report, quoted};
 use crate::core::feed::{DateSettings, Window};
 use crate::core::window::{DateFormat, Template};
 
-/// The longest that a record is taken for new after its creation, where the documents say nothing: clocks of one service
-/// differ by less.
-const DEFAULT_TOLERANCE: i64 = 0;
+/// `createdCheckTolerance` where it is not given, in seconds: what the framework's own documentation names.
+const DEFAULT_TOLERANCE: i64 = 10;
 
 /// How the resource of `settings` at `url` is polled by dates. Problems are told for `key`.
 pub(super) fn read(key: &str, url: &str, settings: &Value, report: &mut Report) -> Option<Window> {
@@ -26,8 +25,12 @@ pub(super) fn read(key: &str, url: &str, settings: &Value, report: &mut Report) 
     if report.problems.len() > before {
         return None;
     }
+    let dates = settings.get("datesConfiguration").unwrap_or(&Value::Null);
     let seconds = |name: &str, default: i64| {
-        let given = settings.get(name).and_then(Value::as_i64);
+        let given = settings
+            .get(name)
+            .or_else(|| dates.get(name))
+            .and_then(Value::as_i64);
         SignedDuration::from_secs(given.unwrap_or(default))
     };
     let flag = |names: &[&str], default: bool| {
