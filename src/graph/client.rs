@@ -147,7 +147,7 @@ impl GraphError {
                 "polling goes on by itself after the pause; poll less often if it recurs"
             }
             GraphError::Refused { status: 403, .. } => {
-                "check the app's permissions (`Files.Read`, or `Files.Read.All` for an application) and its consent"
+                "check the app's permissions (for drives `Files.Read`, or `Files.Read.All` for an application) and its consent"
             }
             GraphError::Refused { status: 404, .. } => {
                 "check the resource's `url`, and that the account has a OneDrive"

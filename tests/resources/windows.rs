@@ -147,6 +147,38 @@ fn a_failure_in_the_middle_of_a_window_neither_loses_nor_repeats() {
 }
 
 #[test]
+fn a_crash_in_the_middle_of_a_window_neither_loses_nor_repeats() {
+    for point in ["fetched:2", "committed:1", "committed:2", "committed:4"] {
+        let (site, mail) = site(json!({"pageSize": 2}));
+        let mut seen = 0;
+        news(&site, &mut seen);
+        let ids: Vec<String> = (0..7).map(|n| format!("M{n}")).collect();
+        ids.iter().for_each(|id| mail.put(id, message(0)));
+        let ended = site.spawn(&["once"], &[("DELTAPOST_KILL_AT", point)]).wait();
+        assert_eq!(ended, None, "{point}: it was killed");
+        let told: Vec<String> = news(&site, &mut seen)
+            .into_iter()
+            .map(|event| event.object_id)
+            .collect();
+        assert_eq!(told, ids, "{point}");
+        assert_eq!(news(&site, &mut seen), []);
+    }
+}
+
+#[test]
+fn a_note_tells_what_the_scope_does_not_reach() {
+    let site = Site::new(Account::business());
+    let resources = json!({"mail": messages(json!({})), "docs": {"url": "/hubs/documents/events"}});
+    let document = site.document("Mail", json!({"event.poller.configuration": resources}));
+    let ran = site.try_create(&document).code(0);
+    assert!(
+        ran.stderr.contains("only files may be read; `mail` needs more"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn a_record_that_cannot_be_judged_is_told_of_and_the_rest_goes_on() {
     let (site, mail) = site(json!({"pageSize": 3}));
     let mut seen = 0;

@@ -150,8 +150,9 @@ fn documented() -> Vec<(&'static str, &'static str, Value)> {
 
 fn read(resource: &str, given: &Value) -> Result<Feed, Vec<String>> {
     let document = json!({"configuration": {"event.poller.configuration": {resource: given}}}).to_string();
-    let told =
-        |problems: Vec<crate::core::elements::Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let told = |problems: Vec<crate::core::elements::Problem>| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
     let document = parse(&document).map_err(told)?;
     let settings = settings(ElementKey::OneDriveV2, &document.configuration, BASE);
     Ok(settings.map_err(told)?.resources.remove(0).feed)
