@@ -26,6 +26,9 @@ const TOLD_FAULTS: u64 = 3;
 /// Bytes of the SHA-256 that tell one state of a record from another.
 const FINGERPRINT: usize = 16;
 
+/// How exactly an answer tells the provider's time: to a second, and the time that it took.
+const MARGIN: SignedDuration = SignedDuration::from_secs(2);
+
 /// What one page of records means.
 #[derive(Default)]
 struct Found {
@@ -44,7 +47,8 @@ struct Bounds {
 }
 
 impl Run<'_> {
-    /// Reads one window to its end; one that an earlier poll left behind is gone on with.
+    /// Reads one window to its end. One that an earlier poll left behind is read to its end first: it says nothing of what
+    /// came after it began.
     pub(super) fn read_window(
         &mut self,
         mut resource: Resource,
@@ -53,13 +57,17 @@ impl Run<'_> {
     ) -> Result<(), PollError> {
         self.begin_window(&resource, depth)?;
         let rules = self.rules_of(window)?;
+        let mut left_behind = self.poller.store.resource(resource.id)?.window_to.is_some();
         loop {
             resource = self.poller.store.resource(resource.id)?;
             if self.poller.stop.load(Ordering::Relaxed) {
                 self.record.stopped = true;
                 return Ok(());
             }
-            if self.is_full()? || self.read_records(&resource, window, &rules)? {
+            if self.is_full()? {
+                return Ok(());
+            }
+            if self.read_records(&resource, window, &rules)? && !std::mem::take(&mut left_behind) {
                 return Ok(());
             }
         }
@@ -86,10 +94,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The window to be read. It ends at the provider's present, since its dates are the provider's; what its answers do
-    /// not tell exactly errs to the earlier side, and the next window shows that part again.
-    fn bounds(&self, resource: &Resource, window: &Window) -> Bounds {
-        let to = resource.window_to.unwrap_or_else(|| self.provider_now());
+    /// The window to be read, when it is `now` to this box. It ends at the provider's present, since its dates are the
+    /// provider's; what answers do not tell exactly errs to the earlier side, and the next window shows that part again.
+    fn bounds(&self, resource: &Resource, window: &Window, now: Timestamp) -> Bounds {
+        let to = resource.window_to.unwrap_or_else(|| self.to_provider(now));
         let to = to.max(resource.window_from.unwrap_or(to));
         let since = match resource.window_from {
             Some(at) => at,
@@ -102,9 +110,9 @@ impl Run<'_> {
         }
     }
 
-    fn provider_now(&self) -> Timestamp {
+    /// What the provider's clock shows when this box's shows `now`, by the last answer.
+    fn to_provider(&self, now: Timestamp) -> Timestamp {
         let ahead = self.poller.client.clock_skew().unwrap_or(SignedDuration::ZERO);
-        let now = self.poller.clock.now();
         now.saturating_sub(ahead).unwrap_or(now)
     }
 
@@ -116,12 +124,16 @@ impl Run<'_> {
         rules: &Rules,
     ) -> Result<bool, PollError> {
         let base = self.poller.client.base();
-        let blind = self.poller.client.clock_skew().is_none();
-        let mut bounds = self.bounds(resource, window);
+        let now = self.poller.clock.now();
+        let mut bounds = self.bounds(resource, window, now);
+        // What is learnt silently must reach back behind where the next window begins, whatever the answer tells of time.
+        let learns = resource.window_from.is_none() && resource.baseline != BaselineMode::Emit;
+        let margin = if learns { MARGIN } else { SignedDuration::ZERO };
         let link = match resource.cursor.clone() {
             Some(link) => link,
             None => {
-                let url = self.expanded(window, bounds.from)?;
+                let from = bounds.from.saturating_sub(margin).unwrap_or(bounds.from);
+                let url = self.expanded(window, from)?;
                 link::first_link(base, &url, &self.feed, resource.baseline, resource.page_size)?
             }
         };
@@ -140,12 +152,15 @@ impl Run<'_> {
             self.poller.store.restart_window(resource)?;
             return Err(PollError::Cycle);
         }
-        if blind && self.poller.client.clock_skew().is_some() && resource.window_to.is_none() {
-            // The request went out before any answer had told the provider's time.
-            if resource.window_from.is_none() && resource.baseline != BaselineMode::Emit {
+        if resource.window_to.is_none() {
+            // The answer tells the provider's time, of which the request knew nothing, or what had held before a clock was
+            // set.
+            let told = self.bounds(resource, window, now);
+            if learns && bounds.to.duration_since(told.to) > margin {
                 return Ok(false);
             }
-            bounds.to = self.bounds(resource, window).to.min(bounds.to);
+            bounds.to = bounds.to.min(told.to);
+            bounds.from = bounds.from.min(told.from);
         }
         self.commit_records(resource, &page, rules, bounds)?;
         killpoint::reached("committed");
@@ -231,9 +246,10 @@ impl Run<'_> {
         bounds: Bounds,
     ) -> Result<Found, PollError> {
         let mut found = Found::default();
+        let now = self.to_provider(self.poller.clock.now());
         let mut taken: Vec<(Judged, &str)> = Vec::new();
         for raw in &page.raw {
-            match window::judge(raw, rules, bounds.from, self.provider_now()) {
+            match window::judge(raw, rules, bounds.from, now) {
                 Ok(Verdict::Taken(judged)) => taken.push((judged, raw)),
                 Ok(Verdict::Ignored) => found.unchanged += 1,
                 Err(fault) => found.faults.push(shown(&fault)),
