@@ -39,8 +39,16 @@ pub(super) fn sharing(config: &Config) -> Sharing {
 /// # Errors
 /// As `Key::load`.
 pub(super) fn load_key(data_dir: &Path) -> Result<Option<Key>, StoreError> {
-    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    Key::load(data_dir, credentials.as_deref())
+    Key::load(data_dir, credentials().as_deref())
+}
+
+/// The file that `load_key` reads, where there is one.
+pub(super) fn key_file(data_dir: &Path) -> Option<PathBuf> {
+    Key::file(data_dir, credentials().as_deref())
+}
+
+fn credentials() -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 /// The ways out: to the provider and to callbacks.
@@ -142,7 +150,7 @@ impl Opened {
 }
 
 /// Tells a database that may not be looked at from one that is missing.
-fn refuse_foreign(data_dir: &Path) -> Result<(), Failure> {
+pub(super) fn refuse_foreign(data_dir: &Path) -> Result<(), Failure> {
     let path = data_dir.join(DATABASE);
     match fs::metadata(&path) {
         Err(source) if source.kind() == ErrorKind::PermissionDenied => {

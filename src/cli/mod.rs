@@ -3,6 +3,7 @@
 
 mod args;
 mod ask;
+mod backup;
 mod check;
 mod demo;
 mod failure;
@@ -41,6 +42,8 @@ pub fn run(args: &Args) -> Reply {
         Command::Instance(command) => instance::run(args, command),
         Command::Poll(wanted) => poll::poll(args, wanted),
         Command::Login { instance } => login::login(args, instance),
+        Command::Backup(wanted) => backup::backup(args, wanted),
+        Command::Restore { file } => backup::restore(args, file),
         Command::Outbox(outbox) => outbox::run(args, outbox),
     };
     done.unwrap_or_else(Reply::from)
