@@ -39,9 +39,14 @@ const APART: Duration = Duration::from_millis(100);
 /// Takes the agent's lock. A command that makes sure whether an agent runs holds it for a moment, and a short one works
 /// under it: neither should keep the agent from its start.
 fn lock(opened: &Opened) -> Result<AgentLock, StoreError> {
-    for _ in 1..TRIES {
+    for tried in 1..TRIES {
         match opened.take_lock() {
-            Err(StoreError::Locked { .. }) => opened.house().clock.sleep(APART),
+            Err(StoreError::Locked { pid, .. }) => {
+                if tried == 1 {
+                    log::info!("waiting for the data directory pid={}", pid.unwrap_or_default());
+                }
+                opened.house().clock.sleep(APART);
+            }
             other => return other,
         }
     }

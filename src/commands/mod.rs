@@ -18,10 +18,13 @@ use crate::deliver;
 use crate::grants::{GrantError, Grants};
 use crate::graph::auth::AuthError;
 use crate::graph::client::Client;
-use crate::store::{NewInstance, Rows, Selection, Store, StoreError};
+use crate::store::{Grant, NewInstance, Rows, Selection, Store, StoreError};
 use crate::zones::Zones;
 
 pub use outbox::{OutboxError, Retried, Which};
+
+/// How often a change is made anew of what others have changed meanwhile.
+const TRIES: u32 = 10;
 
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -152,18 +155,15 @@ impl House<'_> {
             }
             Some(Err(error)) => Err(error.into()),
             Some(Ok(instance)) => {
-                let configuration =
-                    elements::replace(&instance.configuration, &document).map_err(CommandError::Invalid)?;
-                let tags = document.tags.clone().unwrap_or_default();
-                self.change(
-                    &instance,
-                    Instance {
-                        configuration,
-                        tags,
+                let replaced = |instance: &Instance| {
+                    Ok(Instance {
+                        configuration: elements::replace(&instance.configuration, &document)
+                            .map_err(CommandError::Invalid)?,
+                        tags: document.tags.clone().unwrap_or_default(),
                         ..instance.clone()
-                    },
-                    &document,
-                )
+                    })
+                };
+                self.change(instance, &replaced, &document)
             }
         }
     }
@@ -179,15 +179,16 @@ impl House<'_> {
     ) -> Result<Outcome, CommandError> {
         let instance = self.store.find_instance(id_or_name)?;
         let document = elements::set(assignments).map_err(CommandError::Invalid)?;
-        let configuration =
-            elements::merge(&instance.configuration, &document).map_err(CommandError::Invalid)?;
-        let changed = Instance {
-            name: document.name.clone().unwrap_or_else(|| instance.name.clone()),
-            tags: document.tags.clone().unwrap_or_else(|| instance.tags.clone()),
-            configuration,
-            ..instance.clone()
+        let merged = |instance: &Instance| {
+            Ok(Instance {
+                name: document.name.clone().unwrap_or_else(|| instance.name.clone()),
+                tags: document.tags.clone().unwrap_or_else(|| instance.tags.clone()),
+                configuration: elements::merge(&instance.configuration, &document)
+                    .map_err(CommandError::Invalid)?,
+                ..instance.clone()
+            })
         };
-        self.change(&instance, changed, &document)
+        self.change(instance, &merged, &document)
     }
 
     /// Removes an instance: at once where nothing of it is pending or `discard` says so, else when that is delivered.
@@ -289,11 +290,32 @@ impl House<'_> {
         })
     }
 
+    /// Changes an instance by `edit`, which is made of what somebody else has left where two change it at once.
     fn change(
+        &self,
+        mut before: Instance,
+        edit: &dyn Fn(&Instance) -> Result<Instance, CommandError>,
+        document: &Document,
+    ) -> Result<Outcome, CommandError> {
+        // A code is good for one sign-in: what it brought is kept for the next try.
+        let mut granted = None;
+        for _ in 1..TRIES {
+            match self.try_change(&before, edit(&before)?, document, &mut granted) {
+                Err(CommandError::Store(StoreError::Superseded)) => {
+                    before = self.store.instance(before.id)?
+                }
+                other => return other,
+            }
+        }
+        self.try_change(&before, edit(&before)?, document, &mut granted)
+    }
+
+    fn try_change(
         &self,
         before: &Instance,
         after: Instance,
         document: &Document,
+        granted: &mut Option<Grant>,
     ) -> Result<Outcome, CommandError> {
         let checked = elements::settings(after.element, &after.configuration, self.client.base());
         let settings = with_zones(checked, &after.configuration)?;
@@ -324,22 +346,22 @@ impl House<'_> {
                 notes,
             });
         }
-        let write = || -> Result<Vec<String>, CommandError> {
-            let grant = if code.is_some() || token_changed {
-                Some(self.grant_of(&settings, code)?)
-            } else {
-                None
-            };
+        let signs_in = code.is_some() || token_changed;
+        let mut write = || -> Result<Vec<String>, CommandError> {
+            if signs_in && granted.is_none() {
+                *granted = Some(self.grant_of(&settings, code)?);
+            }
+            let grant = granted.as_ref().filter(|_| signs_in);
             let now = self.clock.now();
             let written = self
                 .store
-                .update_instance(&after, &settings, grant.as_ref(), now)?;
+                .update_instance(before, &after, &settings, grant, now)?;
             if grant.is_none() && app_corrected {
                 self.store.try_grant_again(before.id)?;
             }
             Ok(written)
         };
-        notes.extend(if code.is_some() || token_changed || other_app(before, &after) {
+        notes.extend(if signs_in || other_app(before, &after) {
             Grants::for_command(self.store, self.client, self.clock).alone(before, write)?
         } else {
             write()?

@@ -1,5 +1,6 @@
 //! What can go wrong with the database, told apart as far as a caller or an operator can act on it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
@@ -164,6 +165,10 @@ impl StoreError {
                 "choose another name, or use `instance apply` to change it".to_owned()
             }
             StoreError::NoSuchInstance(_) => "`deltapost instance list` shows them".to_owned(),
+            StoreError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                "run as the user who owns the data directory; `deltapost init`, run by root, gives that user its files back"
+                    .to_owned()
+            }
             StoreError::File { .. }
             | StoreError::Superseded
             | StoreError::Unreadable { .. }

@@ -49,6 +49,13 @@ impl Site {
     /// The same, with more lines for its configuration file: whole sections other than `[microsoft]`.
     #[track_caller]
     pub(crate) fn configured(account: Account, sections: &str) -> Site {
+        let site = Site::bare(account, sections);
+        site.cli(&["init"]).code(0);
+        site
+    }
+
+    /// The same before `init`.
+    pub(crate) fn bare(account: Account, sections: &str) -> Site {
         let site = Site {
             cloud: OneDrive::start(account).unwrap(),
             receiver: Receiver::start(Some(KEY.to_owned())).unwrap(),
@@ -56,7 +63,6 @@ impl Site {
             agents: AtomicUsize::new(0),
         };
         site.configure(sections);
-        site.cli(&["init"]).code(0);
         site
     }
 
