@@ -1,10 +1,5 @@
 //! Commands that several people, or a person and a timer, give at the same moment: each is done, none undoes another.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a fixture that fails should fail the test at once"
-)]
-
 #[path = "support/mod.rs"]
 mod support;
 

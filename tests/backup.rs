@@ -6,6 +6,8 @@
     reason = "a fixture that fails should fail the test at once"
 )]
 
+#[path = "backup/beyond.rs"]
+mod beyond;
 #[path = "backup/full_speed.rs"]
 mod full_speed;
 #[path = "backup/restore.rs"]
