@@ -142,8 +142,12 @@ fn an_upgrade_that_is_killed_has_not_begun_and_the_next_start_makes_it() {
 fn a_newer_database_is_refused_and_the_copy_from_before_leads_back() {
     let site = Site::new(Account::business());
     let other = moved_in(kept().last().unwrap(), &site);
-    // What a newer version would have done: kept a copy, and gone on.
+    // What a newer version would have done: kept a copy of this one, and gone on.
     let former = other.path("data/deltapost.db.before-upgrade");
+    other.cli(&["outbox"]).code(0);
+    if former.exists() {
+        fs::remove_file(&former).unwrap();
+    }
     other.cli(&["backup", former.to_str().unwrap()]).code(0);
     let connection = rusqlite::Connection::open(other.path("data/deltapost.db")).unwrap();
     connection.pragma_update(None, "user_version", 999).unwrap();
