@@ -24,6 +24,7 @@ mod resources;
 mod restore;
 mod secrets;
 mod sweep;
+mod windows;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -55,6 +56,7 @@ pub use resources::{PollRecord, Resource};
 pub use restore::{Candidate, Replaced};
 pub use secrets::{KEY_FILE, Key};
 pub use sweep::Doomed;
+pub use windows::{SeenRecord, WindowStep};
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";

@@ -69,6 +69,8 @@ pub(super) enum Kind {
     Globs,
     Headers,
     Resources,
+    /// The format before that, converted to it.
+    Urls,
     /// Part of the contract, not of this version: refused with what to use instead.
     NotYet(&'static str),
 }
@@ -105,10 +107,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     (RESOURCES, Kind::Resources),
     (SCHEDULE, Kind::Schedule),
     (TIMEZONE, Kind::Timezone),
-    (
-        URLS,
-        Kind::NotYet("name the resources in `event.poller.configuration`"),
-    ),
+    (URLS, Kind::Urls),
     ("event.notification.basic.username", Kind::NotYet(BASIC)),
     ("event.notification.basic.password", Kind::NotYet(BASIC)),
 ];

@@ -4,8 +4,10 @@
 mod document;
 mod graph_path;
 mod headers;
+mod hubs;
 mod json;
 pub mod keys;
+mod legacy;
 mod markup;
 mod merge;
 mod problem;
