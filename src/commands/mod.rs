@@ -2,98 +2,27 @@
 //! half-done: the provider is asked first, and then one transaction writes all. Signing in stands in `login`, what it
 //! does with the outbox in `outbox`.
 
+mod error;
 mod login;
 mod outbox;
 
 use serde_json::Value;
 
 use crate::callback::{Answer, Sender};
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, SystemClock};
 use crate::config::Config;
 use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, REFRESH_TOKEN, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Settings};
+use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Secret, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
-use crate::grants::{GrantError, Grants};
-use crate::graph::auth::AuthError;
+use crate::grants::Grants;
 use crate::graph::client::Client;
 use crate::store::{NewInstance, Rows, Selection, Store, StoreError};
 use crate::zones::Zones;
 
+pub use error::{CommandError, Fault};
 pub use outbox::{OutboxError, Retried, Which};
-
-/// Why a command did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The document or the assignments are not valid; every problem of them.
-    #[error("the instance is not valid:\n{}", listed(.0))]
-    Invalid(Vec<Problem>),
-    #[error("could not sign in: {0}")]
-    SignIn(#[from] AuthError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Grant(#[from] GrantError),
-    /// The instance signs in in another way, or lacks what a sign-in needs.
-    #[error("could not sign in to instance `{instance}`: {reason}")]
-    NoSignIn {
-        instance: String,
-        reason: &'static str,
-        hint: &'static str,
-    },
-    /// The person at the terminal has broken off.
-    #[error("the sign-in was stopped by a signal; nothing was changed")]
-    Stopped,
-    /// What is asked of the outbox cannot be done.
-    #[error(transparent)]
-    Outbox(#[from] OutboxError),
-    /// Nothing can be sent to the instance's endpoint.
-    #[error("could not ping instance `{instance}`: {reason}")]
-    NoEndpoint { instance: String, reason: String },
-    /// Polling an instance that does not want events.
-    #[error("events are off for instance `{0}`, so there is nothing to poll")]
-    EventsOff(String),
-    /// No resource of that name.
-    #[error("instance `{instance}` has no resource `{resource}`; it has {known}")]
-    NoSuchResource {
-        instance: String,
-        resource: String,
-        known: String,
-    },
-}
-
-impl CommandError {
-    /// The next thing to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            CommandError::Invalid(_) => Some("correct all of these; nothing was changed".to_owned()),
-            CommandError::SignIn(error) => Some(error.hint().to_owned()),
-            CommandError::Store(error) => error.hint(),
-            CommandError::Grant(error) => error.hint(),
-            CommandError::NoSignIn { hint, .. } => Some((*hint).to_owned()),
-            CommandError::Stopped => None,
-            CommandError::Outbox(error) => error.hint(),
-            CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
-            CommandError::EventsOff(name) => Some(format!(
-                "turn them on: `deltapost instance update '{name}' --set event.notification.enabled=true`"
-            )),
-            CommandError::NoSuchResource { .. } => None,
-        }
-    }
-
-    /// Whether the input was at fault, not the world.
-    pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            CommandError::Invalid(_)
-                | CommandError::Outbox(_)
-                | CommandError::EventsOff(_)
-                | CommandError::NoSuchResource { .. }
-                | CommandError::NoSignIn { .. }
-        )
-    }
-}
 
 /// What became of an instance, and what its operator should know about it.
 #[derive(Clone, Debug)]
@@ -110,6 +39,29 @@ pub enum Deletion {
     Removed,
     /// It is removed when its pending notifications are delivered.
     Draining,
+}
+
+/// A house that is owned, so that it can be shared by threads.
+#[derive(Debug)]
+pub struct Premises {
+    pub config: Config,
+    pub store: Store,
+    pub client: Client,
+    pub sender: Sender,
+    pub clock: SystemClock,
+}
+
+impl Premises {
+    /// The house, for one command.
+    pub fn house(&self) -> House<'_> {
+        House {
+            config: &self.config,
+            store: &self.store,
+            client: &self.client,
+            sender: &self.sender,
+            clock: &self.clock,
+        }
+    }
 }
 
 /// The opened house: what every command works with.
@@ -237,6 +189,14 @@ impl House<'_> {
                 }
             })?;
         Ok((instance, answer))
+    }
+
+    /// The instance whose own token that is.
+    ///
+    /// # Errors
+    /// `NoSuchInstance`.
+    pub fn instance_with_token(&self, token: &Secret) -> Result<Instance, CommandError> {
+        Ok(self.store.instance_with_token(token)?)
     }
 
     /// The resources that are polled at all, by id: those of enabled instances that want events, unless the configuration
@@ -405,12 +365,4 @@ fn other_app(before: &Instance, after: &Instance) -> bool {
         [API_KEY, API_SECRET, TENANT, SCOPE, GRANT].map(|key| instance.configuration.get(key).cloned())
     };
     app(before) != app(after)
-}
-
-fn listed(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("  {problem}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }

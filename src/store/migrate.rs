@@ -13,7 +13,10 @@ use crate::core::model::time_text;
 const APPLICATION_ID: i64 = 0x6470_7374;
 
 /// The steps, oldest first. A shipped file never changes; a test holds each one's hash.
-const STEPS: &[&str] = &[include_str!("../../schema/0001_initial.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../schema/0001_initial.sql"),
+    include_str!("../../schema/0002_instance_token.sql"),
+];
 
 /// What is sealed in `meta.key_check`.
 const KEY_CHECK: &[u8] = b"deltapost";
@@ -102,7 +105,10 @@ mod tests {
 
     #[test]
     fn a_shipped_schema_file_never_changes() {
-        let shipped = ["4bac3e99c7a3159971dbc3b3dce4a69b5df2aa2e9debe1b746e0edfba6e596ff"];
+        let shipped = [
+            "4bac3e99c7a3159971dbc3b3dce4a69b5df2aa2e9debe1b746e0edfba6e596ff",
+            "717556e56a54f540c1802790377e2de7c65db8a175d710764efdbdd6ec878918",
+        ];
         let now: Vec<String> = STEPS
             .iter()
             .map(|step| {

@@ -22,6 +22,7 @@ mod requests;
 mod resources;
 mod secrets;
 mod sweep;
+mod tokens;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -54,6 +55,9 @@ pub use sweep::Doomed;
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";
+
+/// The name of the file with the API's token within the data directory.
+pub const TOKEN_FILE: &str = "api.token";
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);

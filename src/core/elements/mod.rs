@@ -1,6 +1,7 @@
 //! Instance documents in Cloud Elements' shape: read with all their problems at once, merged with what is stored,
 //! understood as `Settings`, and shown again without their secrets. No storing, sealing or exchanging happens here.
 
+pub mod catalogue;
 mod document;
 mod graph_path;
 mod headers;
