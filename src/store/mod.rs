@@ -2,14 +2,18 @@
 //! SQL. It decides nothing: what changed and when to retry is told to it.
 
 mod alerts;
+mod analytics;
 mod bounds;
 mod comparison;
+mod counters;
 mod deliveries;
 mod endpoints;
 mod error;
+mod gauges;
 mod grants;
 mod instances;
 mod items;
+mod listing;
 mod lock;
 mod migrate;
 mod outbox;
@@ -36,12 +40,16 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
+pub use analytics::MinuteCount;
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
+pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
 pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
+pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};
 pub use grants::{Grant, Throttling};
 pub use instances::NewInstance;
+pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
 pub use lock::AgentLock;
 pub use outbox::PageStep;
 pub use plan::{Planned, Rows};
@@ -113,6 +121,7 @@ pub struct Store {
     seen_version: AtomicI64,
     /// The last write was refused for want of space.
     refused: AtomicBool,
+    counters: Counters,
 }
 
 impl Store {
@@ -185,6 +194,7 @@ impl Store {
             reader: Mutex::new(reader),
             seen_version: AtomicI64::new(0),
             refused: AtomicBool::new(false),
+            counters: Counters::default(),
         })
     }
 
@@ -204,6 +214,11 @@ impl Store {
     /// The database's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What this process has recorded so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The key that seals this database's secrets.

@@ -62,6 +62,18 @@ pub struct PollRecord {
     pub paused: bool,
 }
 
+impl PollRecord {
+    /// What it came to, as the history names it.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            PollRecord { error: Some(_), .. } => "failed",
+            PollRecord { stopped: true, .. } => "stopped",
+            PollRecord { paused: true, .. } => "paused",
+            _ => "done",
+        }
+    }
+}
+
 impl Store {
     /// The resource with that id.
     ///
@@ -134,12 +146,6 @@ impl Store {
         record: &PollRecord,
         unfinished: bool,
     ) -> Result<(), StoreError> {
-        let outcome = match record {
-            PollRecord { error: Some(_), .. } => "failed",
-            PollRecord { stopped: true, .. } => "stopped",
-            PollRecord { paused: true, .. } => "paused",
-            _ => "done",
-        };
         let ended_at = started_at
             .saturating_add(jiff::SignedDuration::from_millis(record.duration_ms))
             .unwrap_or(Timestamp::MAX);
@@ -152,7 +158,7 @@ impl Store {
                     resource_id,
                     time_text(started_at),
                     record.duration_ms,
-                    outcome,
+                    record.outcome(),
                     record.pages.cast_signed(),
                     record.items.cast_signed(),
                     record.events.cast_signed(),
@@ -171,7 +177,7 @@ impl Store {
                 "UPDATE resource SET unfinished = ?2 WHERE id = ?1",
                 (resource_id, unfinished),
             )?;
-            match outcome {
+            match record.outcome() {
                 "failed" => connection.execute(
                     "UPDATE resource SET failures = failures + 1, last_error = ?2 WHERE id = ?1",
                     (resource_id, &record.error),
@@ -183,7 +189,9 @@ impl Store {
                 _ => 0,
             };
             Ok(())
-        })
+        })?;
+        self.counters().count_poll(record);
+        Ok(())
     }
 
     /// Seals a link for its resource's row.
