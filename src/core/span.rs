@@ -3,7 +3,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::model::{spelled, time_text};
+use super::model::{spelled, time_from_text, time_text};
+
+/// Reads a time: RFC 3339 with its offset, or a date, which is its midnight in UTC.
+pub fn instant(text: &str) -> Option<Timestamp> {
+    match text.len() {
+        10 => time_from_text(&format!("{text}T00:00:00Z")),
+        _ => time_from_text(text),
+    }
+}
 
 spelled! {
     /// How long a piece is.
@@ -115,7 +123,6 @@ impl Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::time_from_text;
 
     fn at(text: &str) -> Timestamp {
         time_from_text(text).unwrap()

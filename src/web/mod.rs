@@ -6,6 +6,10 @@
 mod api;
 mod auth;
 mod call;
+mod health;
+mod metrics;
+mod openapi;
+mod paging;
 mod reply;
 mod route;
 
@@ -25,7 +29,14 @@ use reply::Refusal;
 use route::{Found, Table, Who};
 
 /// Every table of routes. Where two paths fit a request, the one with the literal word goes before a parameter.
-const TABLES: &[Table] = &[api::elements::TABLE];
+const TABLES: &[Table] = &[
+    api::elements::TABLE,
+    api::events::TABLE,
+    api::deliveries::TABLE,
+    health::TABLE,
+    metrics::TABLE,
+    openapi::TABLE,
+];
 
 /// How long the last requests may take after the agent has ended: it has given its own ten seconds by then.
 const PATIENCE: Duration = Duration::from_secs(2);
