@@ -4,8 +4,10 @@
 use std::env;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::geteuid;
 
@@ -13,7 +15,7 @@ use super::args::{Args, DEFAULT_CONFIG};
 use super::failure::Failure;
 use crate::callback::Sender;
 use crate::clock::SystemClock;
-use crate::commands::House;
+use crate::commands::Premises;
 use crate::config::Config;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
 use crate::store::{AgentLock, DATABASE, Key, Look, Sharing, Store, StoreError};
@@ -85,13 +87,15 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
 }
 
 /// Everything that commands work with, opened.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) config: Config,
-    pub(super) store: Store,
-    client: Client,
-    sender: Sender,
-    clock: SystemClock,
+#[derive(Clone, Debug)]
+pub(super) struct Opened(pub(super) Arc<Premises>);
+
+impl Deref for Opened {
+    type Target = Premises;
+
+    fn deref(&self) -> &Premises {
+        &self.0
+    }
 }
 
 impl Opened {
@@ -113,24 +117,13 @@ impl Opened {
         let key = load_key(&config.data_dir)?;
         let store = Store::open(&config.data_dir, sharing(&config), key, look)?;
         let (client, sender) = ways_out(&config)?;
-        Ok(Opened {
+        Ok(Opened(Arc::new(Premises {
             config,
             store,
             client,
             sender,
             clock: SystemClock,
-        })
-    }
-
-    /// The house, for one command.
-    pub(super) fn house(&self) -> House<'_> {
-        House {
-            config: &self.config,
-            store: &self.store,
-            client: &self.client,
-            sender: &self.sender,
-            clock: &self.clock,
-        }
+        })))
     }
 
     /// Takes the agent's lock. Its file, when root makes it, goes to the directory's owner, who would be locked out.

@@ -17,10 +17,7 @@ use super::reply::Reply;
 use super::table::pairs;
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::store::{DATABASE, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store, StoreError};
-
-/// The API token's name within the data directory.
-pub(super) const TOKEN_FILE: &str = "api.token";
+use crate::store::{DATABASE, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store, StoreError, TOKEN_FILE};
 
 /// What may stand in a directory that becomes a data directory, beside our own files: a file system has it at its root.
 const NOT_OURS: &str = "lost+found";

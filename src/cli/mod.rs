@@ -24,9 +24,10 @@ mod run;
 mod schedule;
 mod signals;
 mod table;
+mod token;
 
-use args::Command;
 pub use args::{Args, parse};
+use args::{Command, TokenCommand};
 pub use reply::Reply;
 
 /// Runs the command that `args` name, to its end.
@@ -45,6 +46,7 @@ pub fn run(args: &Args) -> Reply {
         Command::Backup(wanted) => backup::backup(args, wanted),
         Command::Restore { file } => backup::restore(args, file),
         Command::Outbox(outbox) => outbox::run(args, outbox),
+        Command::Token(TokenCommand::Rotate) => token::rotate(args),
     };
     done.unwrap_or_else(Reply::from)
 }

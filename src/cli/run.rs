@@ -9,6 +9,7 @@ use super::reply::Reply;
 use super::signals;
 use crate::agent::{self, ConfigFile};
 use crate::store::{AgentLock, Look, StoreError};
+use crate::web;
 
 /// Runs the agent until a signal ends it.
 pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
@@ -27,7 +28,11 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         opened.store.instance_count()?,
         std::process::id()
     );
+    let listening = web::listen(&opened.0, &stop)?;
     agent::run(&opened.house(), Some(file), &stop)?;
+    if let Some(listening) = listening {
+        listening.stop();
+    }
     log::info!("stopped");
     Ok(Reply::default())
 }

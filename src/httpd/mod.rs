@@ -105,6 +105,7 @@ impl Server {
             shared,
             address: self.address,
             accepting: Some(accepting),
+            abandoned: false,
         })
     }
 }
@@ -114,6 +115,8 @@ pub struct Running {
     shared: Arc<Shared>,
     address: SocketAddr,
     accepting: Option<JoinHandle<()>>,
+    /// Nobody waits for the last requests any more.
+    abandoned: bool,
 }
 
 impl Running {
@@ -125,10 +128,25 @@ impl Running {
     /// Stops accepting, closes idle connections and hanging ones, and returns when the requests in flight are
     /// answered. It waits for handlers as long as they take.
     pub fn stop(self) {}
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    /// The same, but waits for `patience` at most. Returns whether all requests have been answered; what goes on does so
+    /// on threads of its own, until the process ends.
+    pub fn stop_within(mut self, patience: Duration) -> bool {
+        self.end();
+        let state = self.shared.lock();
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(state, patience, |state| !state.open.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        let all_answered = !waited.1.timed_out();
+        drop(waited);
+        self.abandoned = !all_answered;
+        all_answered
+    }
+
+    /// Stops accepting and closes what is idle.
+    fn end(&mut self) {
         {
             let mut state = self.shared.lock();
             state.stopping = true;
@@ -141,8 +159,14 @@ impl Drop for Running {
         {
             log::error!("the accepting thread panicked");
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
         let mut state = self.shared.lock();
-        while !state.open.is_empty() {
+        while !state.open.is_empty() && !self.abandoned {
             state = self
                 .shared
                 .changed

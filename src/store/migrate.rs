@@ -18,6 +18,7 @@ const APPLICATION_ID: i64 = 0x6470_7374;
 pub(super) const STEPS: &[&str] = &[
     include_str!("../../schema/0001_initial.sql"),
     include_str!("../../schema/0002_windows.sql"),
+    include_str!("../../schema/0003_instance_token.sql"),
 ];
 
 /// What is sealed in `meta.key_check`.
@@ -208,6 +209,7 @@ mod tests {
         let shipped = [
             "4bac3e99c7a3159971dbc3b3dce4a69b5df2aa2e9debe1b746e0edfba6e596ff",
             "daead99eaf7641e32a6094b603ced16c9196cc88ce7f7efaf3b40c3f6d116094",
+            "717556e56a54f540c1802790377e2de7c65db8a175d710764efdbdd6ec878918",
         ];
         let now: Vec<String> = STEPS
             .iter()

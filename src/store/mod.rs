@@ -2,15 +2,19 @@
 //! SQL. It decides nothing: what changed and when to retry is told to it.
 
 mod alerts;
+mod analytics;
 mod backup;
 mod bounds;
 mod comparison;
+mod counters;
 mod deliveries;
 mod endpoints;
 mod error;
+mod gauges;
 mod grants;
 mod instances;
 mod items;
+mod listing;
 mod lock;
 mod migrate;
 mod outbox;
@@ -24,6 +28,7 @@ mod resources;
 mod restore;
 mod secrets;
 mod sweep;
+mod tokens;
 mod windows;
 
 use std::fs;
@@ -38,13 +43,17 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
+pub use analytics::MinuteCount;
 pub use backup::{BEFORE_UPGRADE, Contents, back_up_key, key_beside};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
+pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
 pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
+pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};
 pub use grants::{Grant, Throttling};
 pub use instances::NewInstance;
+pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
 pub use lock::{AgentLock, DirectoryLock};
 pub use outbox::PageStep;
 pub use plan::{Planned, Rows};
@@ -60,6 +69,9 @@ pub use windows::{SeenRecord, WindowStep};
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";
+
+/// The name of the file with the API's token within the data directory.
+pub const TOKEN_FILE: &str = "api.token";
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
@@ -118,6 +130,7 @@ pub struct Store {
     /// The last write was refused for want of space.
     refused: AtomicBool,
     _in_use: DirectoryLock,
+    counters: Counters,
 }
 
 impl Store {
@@ -198,6 +211,7 @@ impl Store {
             seen_version: AtomicI64::new(0),
             refused: AtomicBool::new(false),
             _in_use: in_use,
+            counters: Counters::default(),
         })
     }
 
@@ -231,6 +245,11 @@ impl Store {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What this process has recorded so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The key that seals this database's secrets.
