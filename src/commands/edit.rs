@@ -62,13 +62,17 @@ impl House<'_> {
         Ok(self.store.instance_with_token(token)?)
     }
 
-    /// The instance as `shown` shows it, with its own token.
+    /// The instance as `shown` shows it, with its own token; without the key that opens it, with none.
     ///
     /// # Errors
-    /// When the token cannot be opened or made: the key is missing.
+    /// When the database cannot be read, or written where it has no token yet.
     pub fn shown_with_token(&self, instance: &Instance) -> Result<Value, CommandError> {
         let mut shown = self.shown(instance);
-        shown["token"] = self.store.instance_token(instance.id)?.expose().into();
+        shown["token"] = match self.store.instance_token(instance.id) {
+            Ok(token) => token.expose().into(),
+            Err(StoreError::NoKey) => Value::Null,
+            Err(error) => return Err(error.into()),
+        };
         Ok(shown)
     }
 

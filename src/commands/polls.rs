@@ -30,36 +30,48 @@ pub struct PollAnswer {
 }
 
 impl House<'_> {
+    /// The resources of an instance that are polled on request, or the one that is `named`; all by id and name.
+    ///
+    /// # Errors
+    /// `EventsOff`, `NoSuchResource`; when the database cannot be read.
+    pub fn resources_to_poll(
+        &self,
+        instance: &Instance,
+        named: Option<&str>,
+    ) -> Result<Vec<(i64, String)>, CommandError> {
+        let settings = elements::settings(instance.element, &instance.configuration, self.client.base());
+        // A configuration that is not valid is told by the poll.
+        if settings.is_ok_and(|settings| !settings.events_enabled) {
+            return Err(CommandError::EventsOff(instance.name.clone()));
+        }
+        let mut resources = self.store.resources_of(instance.id)?;
+        let Some(named) = named else { return Ok(resources) };
+        let known: Vec<String> = resources
+            .iter()
+            .map(|(_, name)| format!("`{}`", shown(name)))
+            .collect();
+        resources.retain(|(_, name)| name == named);
+        if resources.is_empty() {
+            return Err(CommandError::NoSuchResource {
+                instance: instance.name.clone(),
+                resource: shown(named),
+                known: known.join(", "),
+            });
+        }
+        Ok(resources)
+    }
+
     /// Asks the agent to poll all resources of an instance, or the one that is `named`.
     ///
     /// # Errors
-    /// `EventsOff`, `NoSuchResource`; when the database cannot be written.
+    /// As `resources_to_poll`; when the database cannot be written.
     pub fn ask_for_polls(
         &self,
         instance: &Instance,
         named: Option<&str>,
         depth: Depth,
     ) -> Result<Vec<Asked>, CommandError> {
-        let settings = elements::settings(instance.element, &instance.configuration, self.client.base())
-            .map_err(CommandError::Invalid)?;
-        if !settings.events_enabled {
-            return Err(CommandError::EventsOff(instance.name.clone()));
-        }
-        let mut resources = self.store.resources_of(instance.id)?;
-        if let Some(named) = named {
-            let known: Vec<_> = resources
-                .iter()
-                .map(|(_, name)| format!("`{}`", shown(name)))
-                .collect();
-            resources.retain(|(_, name)| name == named);
-            if resources.is_empty() {
-                return Err(CommandError::NoSuchResource {
-                    instance: instance.name.clone(),
-                    resource: shown(named),
-                    known: known.join(", "),
-                });
-            }
-        }
+        let resources = self.resources_to_poll(instance, named)?;
         let now = self.clock.now();
         self.store
             .forget_answers(now.saturating_sub(KEPT).unwrap_or(now))?;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, SystemClock};
 use crate::commands::Premises;
 use crate::core::shown::shown;
 use crate::httpd::{Limits, Reply, Request, Running, Server};
@@ -88,6 +88,8 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
     };
     let refused = |source| WebError::Listen { address, source };
     let server = Server::bind(address, Limits::default()).map_err(refused)?;
+    let server = server
+        .refusing(|status, why| Refusal::new(status, why).reply(&clock::new_event_id(SystemClock.now())));
     let bound = server.local_addr();
     let web = Web {
         gate: Gate::new(&premises.config.data_dir, bound),

@@ -2,8 +2,8 @@
 
 use deltapost::sim::onedrive::Account;
 
-use crate::support::Site;
 use crate::support::api::Api;
+use crate::support::{Site, eventually};
 
 const ELEMENTS: &str = "/elements/api-v2/elements";
 
@@ -108,4 +108,77 @@ fn the_catalogue_tells_what_there_is_to_make_instances_of() {
     api.get("/elements/dropbox")
         .refused(404, &["`dropbox`", "`onedrivev2`"]);
     api.get("/nothing").refused(404, &[]);
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_before_anything_begins() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let other = Site::new(Account::business());
+    let text = std::fs::read_to_string(other.config_file()).unwrap();
+    let taken = format!("address = \"{}\"", agent.address());
+    std::fs::write(
+        other.config_file(),
+        text.replace("address = \"127.0.0.1:0\"", &taken),
+    )
+    .unwrap();
+    other
+        .cli(&["run"])
+        .code(1)
+        .says(&["could not listen on `127.0.0.1:", "[listen]"])
+        .one_error_with_a_hint();
+    std::fs::write(other.config_file(), text.replace("127.0.0.1:0", "off")).unwrap();
+    let silent = other.spawn_run();
+    assert!(!silent.log().contains("listening"), "{}", silent.log());
+    assert_eq!(silent.stop(), Some(0));
+}
+
+#[test]
+fn an_address_for_other_machines_must_be_meant_and_check_says_what_it_means() {
+    let site = Site::new(Account::business());
+    let text = std::fs::read_to_string(site.config_file()).unwrap();
+    let exposed = text.replace("127.0.0.1:0", "0.0.0.0:0");
+    std::fs::write(site.config_file(), &exposed).unwrap();
+    site.cli(&["check"])
+        .code(2)
+        .says(&["listen.address", "expose = true"]);
+    std::fs::write(site.config_file(), exposed + "expose = true\n").unwrap();
+    let said = site.cli(&["check"]).code(0);
+    assert!(said.stdout.contains("in plain HTTP"), "{said:?}");
+    let agent = site.spawn_run();
+    let api = Api::of(&site, agent.address());
+    let token = format!("Authorization: Bearer {}", api.token);
+    let get = |host: &str| api.raw("GET", ELEMENTS, &[&format!("Host: {host}"), &token], "");
+    get("192.0.2.7:8649").status(200);
+    get("box.example").refused(421, &["box.example"]);
+}
+
+#[test]
+fn what_is_malformed_is_refused_in_the_same_shape() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let api = Api::of(&site, agent.address());
+    api.raw("POST", ELEMENTS, &["Host: localhost", "Host: localhost"], "")
+        .refused(400, &["Host"]);
+    api.raw(
+        "GET",
+        ELEMENTS,
+        &["Host: localhost", "Transfer-Encoding: chunked"],
+        "",
+    )
+    .refused(501, &["Transfer-Encoding"]);
+}
+
+#[test]
+fn a_changed_address_needs_a_restart_and_it_says_so() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let address = agent.address();
+    let text = std::fs::read_to_string(site.config_file()).unwrap();
+    std::fs::write(site.config_file(), text.replace("127.0.0.1:0", "off")).unwrap();
+    agent.signal("HUP");
+    eventually("the log tells of it", || {
+        agent.log().contains("keys=[\"listen\"]")
+    });
+    Api::of(&site, address).get("/elements").status(200);
 }

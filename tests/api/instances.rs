@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::Api;
 use crate::support::process::Agent;
-use crate::support::{KEY, Site};
+use crate::support::{Site, eventually};
 
 /// A running agent with the instance 1, `Docs`.
 fn site() -> (Site, Agent, Api) {
@@ -213,7 +213,25 @@ fn a_token_is_sealed_at_rest_and_shown_by_the_api_only() {
             );
         }
     }
-    assert_eq!(KEY, "123456");
+}
+
+#[test]
+fn without_the_key_instances_are_still_shown_and_nobody_enters_by_their_tokens() {
+    let (site, agent, api) = site();
+    let token = api.get("/instances/1").status(200).json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(agent.stop(), Some(0));
+    std::fs::remove_file(site.data_dir().join("secret.key")).unwrap();
+    let agent = site.spawn_run();
+    let api = Api::of(&site, agent.address());
+    let shown = api.get("/instances/1").status(200).json();
+    assert_eq!(shown["token"], Value::Null);
+    eventually("the agent has seen that it cannot sign in", || {
+        api.get("/instances/1").status(200).json()["valid"] == false
+    });
+    api.as_instance(&token).get("/instances").refused(500, &["key"]);
 }
 
 #[test]
