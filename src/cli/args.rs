@@ -138,6 +138,19 @@ pub(super) enum Command {
 
     /// Show what was written to the outbox and what became of it; retry, discard and replay it.
     Outbox(OutboxArgs),
+
+    /// The token of the local API and page.
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Replace the API token by a new one. The old one is refused from then on, also by a running agent.
+    #[command(after_help = "Examples:
+  deltapost token rotate
+  cat /var/lib/deltapost/api.token")]
+    Rotate,
 }
 
 #[derive(Debug, Subcommand)]

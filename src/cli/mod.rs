@@ -23,9 +23,10 @@ mod run;
 mod schedule;
 mod signals;
 mod table;
+mod token;
 
-use args::Command;
 pub use args::{Args, parse};
+use args::{Command, TokenCommand};
 pub use reply::Reply;
 
 /// Runs the command that `args` name, to its end.
@@ -42,6 +43,7 @@ pub fn run(args: &Args) -> Reply {
         Command::Poll(wanted) => poll::poll(args, wanted),
         Command::Login { instance } => login::login(args, instance),
         Command::Outbox(outbox) => outbox::run(args, outbox),
+        Command::Token(TokenCommand::Rotate) => token::rotate(args),
     };
     done.unwrap_or_else(Reply::from)
 }

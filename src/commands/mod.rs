@@ -2,9 +2,12 @@
 //! half-done: the provider is asked first, and then one transaction writes all. Signing in stands in `login`, what it
 //! does with the outbox in `outbox`.
 
+mod edit;
 mod error;
 mod login;
 mod outbox;
+mod polls;
+mod sign_in;
 
 use serde_json::Value;
 
@@ -13,7 +16,7 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::config::Config;
 use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, REFRESH_TOKEN, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
-use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Secret, Settings};
+use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::grants::Grants;
@@ -21,8 +24,11 @@ use crate::graph::client::Client;
 use crate::store::{NewInstance, Rows, Selection, Store, StoreError};
 use crate::zones::Zones;
 
+pub use edit::Edit;
 pub use error::{CommandError, Fault};
 pub use outbox::{OutboxError, Retried, Which};
+pub use polls::{Asked, PollAnswer};
+pub use sign_in::{SignIn, Subject, UnboundApp};
 
 /// What became of an instance, and what its operator should know about it.
 #[derive(Clone, Debug)]
@@ -31,6 +37,15 @@ pub struct Outcome {
     /// False where it is as it was.
     pub changed: bool,
     pub notes: Vec<String>,
+}
+
+/// Which authorization codes of a change are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Codes {
+    /// Those for instances that must sign in: a document that is applied again holds one that is spent.
+    WhereWanted,
+    /// Each one.
+    Always,
 }
 
 /// How a deletion ended.
@@ -97,11 +112,7 @@ impl House<'_> {
             .as_deref()
             .map(|name| self.store.find_instance(name));
         match existing {
-            None | Some(Err(StoreError::NoSuchInstance(_))) => {
-                let checked = elements::check_new(&document, self.client.base());
-                let new = with_zones(checked, &document.configuration)?;
-                self.create(&document, &new)
-            }
+            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create_from(&document),
             Some(Err(error)) => Err(error.into()),
             Some(Ok(instance)) => {
                 let configuration =
@@ -115,6 +126,7 @@ impl House<'_> {
                         ..instance.clone()
                     },
                     &document,
+                    Codes::WhereWanted,
                 )
             }
         }
@@ -139,7 +151,7 @@ impl House<'_> {
             configuration,
             ..instance.clone()
         };
-        self.change(&instance, changed, &document)
+        self.change(&instance, changed, &document, Codes::WhereWanted)
     }
 
     /// Removes an instance: at once where nothing of it is pending or `discard` says so, else when that is delivered.
@@ -191,14 +203,6 @@ impl House<'_> {
         Ok((instance, answer))
     }
 
-    /// The instance whose own token that is.
-    ///
-    /// # Errors
-    /// `NoSuchInstance`.
-    pub fn instance_with_token(&self, token: &Secret) -> Result<Instance, CommandError> {
-        Ok(self.store.instance_with_token(token)?)
-    }
-
     /// The resources that are polled at all, by id: those of enabled instances that want events, unless the configuration
     /// file disables them.
     ///
@@ -219,13 +223,22 @@ impl House<'_> {
         elements::render(instance)
     }
 
+    fn create_from(&self, document: &Document) -> Result<Outcome, CommandError> {
+        let checked = elements::check_new(document, self.client.base());
+        self.create(document, &with_zones(checked, &document.configuration)?)
+    }
+
     fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Outcome, CommandError> {
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }
         // The key is looked for before the code is spent: a grant that could not be sealed would be lost.
         self.store.key()?;
-        let grant = self.grant_of(&new.settings, document.code.as_ref())?;
+        let grant = self.grant_of(
+            &new.settings,
+            document.code.as_ref(),
+            document.code_verifier.as_ref(),
+        )?;
         let id = self.store.create_instance(
             &NewInstance {
                 name: &new.name,
@@ -254,6 +267,7 @@ impl House<'_> {
         before: &Instance,
         after: Instance,
         document: &Document,
+        codes: Codes,
     ) -> Result<Outcome, CommandError> {
         let checked = elements::settings(after.element, &after.configuration, self.client.base());
         let settings = with_zones(checked, &after.configuration)?;
@@ -266,10 +280,11 @@ impl House<'_> {
         // A grant that is of no use any more is replaced by a code; one that is in use is not put at risk.
         let wanting =
             before.grant_state == GrantState::LoginRequired || self.store.shows_another_drive(before.id)?;
-        if document.code.is_some() && !wanting {
+        let taken = wanting || codes == Codes::Always;
+        if document.code.is_some() && !taken {
             notes.push("`providerData.code` is ignored: the instance is signed in".to_owned());
         }
-        let code = document.code.as_ref().filter(|_| wanting);
+        let code = document.code.as_ref().filter(|_| taken);
         // It may have been the app that was refused, and not the grant: what there is stays and is tried again.
         let app_corrected = wanting && code.is_none() && other_app(before, &after);
         let token_changed = settings.refresh_token.is_some()
@@ -286,7 +301,7 @@ impl House<'_> {
         }
         let write = || -> Result<Vec<String>, CommandError> {
             let grant = if code.is_some() || token_changed {
-                Some(self.grant_of(&settings, code)?)
+                Some(self.grant_of(&settings, code, document.code_verifier.as_ref())?)
             } else {
                 None
             };

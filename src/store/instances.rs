@@ -187,6 +187,19 @@ impl Store {
         })
     }
 
+    /// The ids of the instances that are being deleted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn leaving_instances(&self) -> Result<Vec<i64>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id FROM instance WHERE deleting_since IS NOT NULL")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The instances being deleted of which nothing is pending.
     ///
     /// # Errors

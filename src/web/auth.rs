@@ -131,10 +131,7 @@ impl Gate {
             )
         })?;
         if !instance.enabled && (route.method, route.path) != RESUMES {
-            return Err(Refusal::new(
-                403,
-                "the instance is disabled: `PUT /instances/enabled` resumes it",
-            ));
+            return Err(Refusal::disabled());
         }
         Ok(instance)
     }

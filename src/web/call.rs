@@ -54,6 +54,16 @@ impl<'c> Call<'c> {
         text.parse().map(Some).map_err(wrong)
     }
 
+    /// The value of the cookie `name`.
+    pub(super) fn cookie(&self, name: &str) -> Option<&'c str> {
+        let headers = self
+            .request
+            .headers()
+            .filter(|(header, _)| header.eq_ignore_ascii_case("Cookie"));
+        let mut pairs = headers.flat_map(|(_, cookies)| cookies.split(';'));
+        pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    }
+
     /// The body as text.
     ///
     /// # Errors

@@ -1,8 +1,6 @@
 //! The local API and page: listens, finds the route of a request, lets in who may enter, and tells errors in one shape.
 //! What is asked for is done by `commands`; how bytes become requests is `httpd`'s.
 
-#![expect(dead_code, reason = "the rows that need the rest of it come next")]
-
 mod api;
 mod auth;
 mod call;
@@ -12,6 +10,7 @@ mod openapi;
 mod paging;
 mod reply;
 mod route;
+mod signing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,10 +26,16 @@ use auth::Gate;
 use call::Call;
 use reply::Refusal;
 use route::{Found, Table, Who};
+use signing::Signing;
 
 /// Every table of routes. Where two paths fit a request, the one with the literal word goes before a parameter.
 const TABLES: &[Table] = &[
     api::elements::TABLE,
+    api::instances::TABLE,
+    api::configuration::TABLE,
+    api::polls::TABLE,
+    api::oauth::TABLE,
+    api::oauth::CALLBACK,
     api::events::TABLE,
     api::deliveries::TABLE,
     health::TABLE,
@@ -87,6 +92,7 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
     let web = Web {
         gate: Gate::new(&premises.config.data_dir, bound),
         premises: Arc::clone(premises),
+        signing: Signing::default(),
         stop: Arc::clone(stop),
     };
     let running = server
@@ -100,6 +106,7 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
 struct Web {
     premises: Arc<Premises>,
     gate: Gate,
+    signing: Signing,
     stop: Arc<AtomicBool>,
 }
 

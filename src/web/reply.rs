@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::commands::{CommandError, Fault};
+use crate::core::elements::Problem;
 use crate::httpd::Reply;
 use crate::store::StoreError;
 
@@ -41,6 +42,19 @@ impl Refusal {
     /// 404.
     pub(super) fn not_found(message: impl Into<String>) -> Refusal {
         Refusal::new(404, message)
+    }
+
+    /// 400: a document with these problems, all of them.
+    pub(super) fn invalid(problems: Vec<Problem>) -> Refusal {
+        Refusal::from(CommandError::Invalid(problems))
+    }
+
+    /// 403: what its own token asks of an instance that is paused.
+    pub(super) fn disabled() -> Refusal {
+        Refusal::new(
+            403,
+            "the instance is disabled: `PUT /instances/enabled` resumes it",
+        )
     }
 
     /// The same with a header.

@@ -140,6 +140,14 @@ fn events_are_those_of_the_instance_that_is_named() {
         (&json!(2), &json!([one(1), one(2)]))
     );
     assert_eq!(analytics[0]["records"], json!([]));
+    place.site.cli(&["instance", "disable", "Other"]).code(0);
+    for path in [
+        "/instances/events",
+        "/instances/events/analytics",
+        "/notifications/subscriptions/deliveries",
+    ] {
+        as_other.get(path).refused(403, &["disabled"]);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 mod document;
+mod entries;
 mod graph_path;
 mod headers;
 mod json;
@@ -19,6 +20,7 @@ mod tests;
 mod values;
 
 pub use document::{Document, parse, set};
+pub use entries::{entries, entry_of};
 pub use keys::SECRET_KEYS;
 pub use merge::{merge, replace};
 pub use problem::Problem;

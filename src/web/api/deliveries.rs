@@ -180,7 +180,7 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
     let asked = read(call)?;
     let hydrate = call.query_as("hydrate", "true or false")?.unwrap_or(true);
     let listing = Listing {
-        instance_id: call.instance.as_ref().map(|instance| instance.id),
+        instance_id: own(call)?,
         id: asked.notification,
         status: Wanted::Deliveries(asked.status.into_iter().collect()),
         endpoint_id: asked.subscription,
@@ -196,6 +196,14 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
     let page = call.house.store.listed(&listing)?;
     let deliveries: Vec<Delivery<'_>> = page.entries.iter().filter_map(Delivery::of).collect();
     Ok(paging::page(&deliveries, page.next))
+}
+
+/// The instance whose token came with the request, where one did.
+fn own(call: &Call<'_>) -> Result<Option<i64>, Refusal> {
+    match &call.instance {
+        Some(instance) if !instance.enabled => Err(Refusal::disabled()),
+        instance => Ok(instance.as_ref().map(|instance| instance.id)),
+    }
 }
 
 /// Sends what is queued again, in its order; the agent begins within a second.

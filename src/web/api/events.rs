@@ -11,7 +11,7 @@ use super::super::call::Call;
 use super::super::paging;
 use super::super::reply::{self, Refusal};
 use super::super::route::{Table, Who, route};
-use super::BASE;
+use super::{BASE, instances};
 use crate::core::history::EventStatus;
 use crate::core::model::time_text;
 use crate::core::shown::shown;
@@ -107,13 +107,9 @@ fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
 /// The instance that the path or the token names; `None` for all of them.
 fn meant(call: &Call<'_>) -> Result<Option<i64>, Refusal> {
     match (call.param("id"), &call.instance) {
-        ("", instance) => Ok(instance.as_ref().map(|instance| instance.id)),
-        (id, _) => {
-            let number = id
-                .parse()
-                .map_err(|_| Refusal::not_found(format!("there is no instance `{}`", shown(id))))?;
-            Ok(Some(call.house.store.instance(number)?.id))
-        }
+        ("", None) => Ok(None),
+        ("", Some(instance)) if !instance.enabled => Err(Refusal::disabled()),
+        _ => Ok(Some(instances::meant(call)?.id)),
     }
 }
 
