@@ -128,6 +128,19 @@ fn events_are_those_of_the_instance_that_is_named() {
         .api
         .get(&format!("/instances/1/events/{theirs}"))
         .refused(404, &[&theirs]);
+    // With an instance's own token, its events alone.
+    let token = place.api.get("/instances/2").status(200).json()["token"].clone();
+    let as_other = place.api.as_instance(token.as_str().unwrap());
+    let own = as_other.get("/instances/events").status(200).json();
+    assert_eq!(each(own.as_array().unwrap(), "/instanceId"), ["2"]);
+    let deliveries = as_other
+        .get("/notifications/subscriptions/deliveries")
+        .status(200)
+        .json();
+    assert_eq!(
+        each(deliveries.as_array().unwrap(), "/notification/eventId"),
+        [theirs.as_str()]
+    );
     let analytics = place
         .api
         .get("/instances/events/analytics/instances")
