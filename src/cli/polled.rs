@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::Args;
-use super::ask::Answer;
 use super::failure::Failure;
 use super::reply::Reply;
 use super::table::counted;
+use crate::commands::PollAnswer;
 use crate::core::shown::shown;
 use crate::deliver::Tally;
 use crate::store::PollRecord;
@@ -87,7 +87,7 @@ fn is_none(count: &u64) -> bool {
 
 impl Polled {
     /// The poll of `resource` of `instance` that was answered so.
-    pub(super) fn of(instance: &str, resource: &str, answer: Answer) -> Polled {
+    pub(super) fn of(instance: &str, resource: &str, answer: PollAnswer) -> Polled {
         let record = answer.record.unwrap_or_default();
         Polled {
             instance: instance.to_owned(),

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::model::spelled;
-use super::window::{DateField, DateFormat, Rules, Template};
+use super::window::{DateField, DateFormat, Rules, Template, ZoneId};
 
 spelled! {
     /// How a resource's changes are found (`mode`).
@@ -87,7 +87,9 @@ impl Window {
     pub fn rules(&self, zones: &dyn Fn(&str) -> Option<TimeZone>) -> Result<Rules, String> {
         let field = |date: &DateSettings| {
             let name = date.zone.as_deref().unwrap_or("UTC");
-            let zone = zones(name).ok_or_else(|| format!("there is no time zone `{name}`"))?;
+            let zone = ZoneId::of(name)
+                .zone(zones)
+                .ok_or_else(|| format!("there is no time zone `{name}`"))?;
             Ok::<DateField, String>(DateField {
                 path: date.field.clone(),
                 format: date.format.clone(),

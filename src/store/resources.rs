@@ -71,6 +71,18 @@ pub struct PollRecord {
     pub paused: bool,
 }
 
+impl PollRecord {
+    /// What it came to, as the history names it.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            PollRecord { error: Some(_), .. } => "failed",
+            PollRecord { stopped: true, .. } => "stopped",
+            PollRecord { paused: true, .. } => "paused",
+            _ => "done",
+        }
+    }
+}
+
 impl Store {
     /// The resource with that id.
     ///
@@ -143,12 +155,6 @@ impl Store {
         record: &PollRecord,
         unfinished: bool,
     ) -> Result<(), StoreError> {
-        let outcome = match record {
-            PollRecord { error: Some(_), .. } => "failed",
-            PollRecord { stopped: true, .. } => "stopped",
-            PollRecord { paused: true, .. } => "paused",
-            _ => "done",
-        };
         let ended_at = started_at
             .saturating_add(jiff::SignedDuration::from_millis(record.duration_ms))
             .unwrap_or(Timestamp::MAX);
@@ -161,7 +167,7 @@ impl Store {
                     resource_id,
                     time_text(started_at),
                     record.duration_ms,
-                    outcome,
+                    record.outcome(),
                     record.pages.cast_signed(),
                     record.items.cast_signed(),
                     record.events.cast_signed(),
@@ -181,7 +187,7 @@ impl Store {
                 "UPDATE resource SET unfinished = ?2 WHERE id = ?1",
                 (resource_id, unfinished),
             )?;
-            match outcome {
+            match record.outcome() {
                 "failed" => connection.execute(
                     "UPDATE resource SET failures = failures + 1, last_error = ?2 WHERE id = ?1",
                     (resource_id, &record.error),
@@ -193,7 +199,9 @@ impl Store {
                 _ => 0,
             };
             Ok(())
-        })
+        })?;
+        self.counters().count_poll(record);
+        Ok(())
     }
 
     /// Seals a link for its resource's row.

@@ -30,6 +30,8 @@ pub struct Document {
     pub tags: Option<Vec<String>>,
     /// `providerData.code`, to be exchanged for tokens.
     pub code: Option<Secret>,
+    /// What the code's own request was bound to (PKCE). No document says it; it is put in by who began that request.
+    pub code_verifier: Option<Secret>,
     /// Keys with a value, in canonical JSON types. `********` stands for the value that is stored.
     pub configuration: Configuration,
     /// Keys given as `""` or `null`, or as something empty: back to their default.
