@@ -96,7 +96,7 @@ impl Run<'_> {
 
     /// The window to be read, when it is `now` to this box. It ends at the provider's present, since its dates are the
     /// provider's; what answers do not tell exactly errs to the earlier side, and the next window shows that part again.
-    fn bounds(&self, resource: &Resource, window: &Window, now: Timestamp) -> Bounds {
+    fn bounds(&self, resource: &Resource, window: &Window, rules: &Rules, now: Timestamp) -> Bounds {
         let to = resource.window_to.unwrap_or_else(|| self.to_provider(now));
         let to = to.max(resource.window_from.unwrap_or(to));
         let since = match resource.window_from {
@@ -105,7 +105,7 @@ impl Run<'_> {
             None => to,
         };
         Bounds {
-            from: lower(since, window),
+            from: rules.floor(behind(since, window)),
             to,
         }
     }
@@ -125,7 +125,7 @@ impl Run<'_> {
     ) -> Result<bool, PollError> {
         let base = self.poller.client.base();
         let now = self.poller.clock.now();
-        let mut bounds = self.bounds(resource, window, now);
+        let mut bounds = self.bounds(resource, window, rules, now);
         // What is learnt silently must reach back behind where the next window begins, whatever the answer tells of time.
         let learns = resource.window_from.is_none() && resource.baseline != BaselineMode::Emit;
         let margin = if learns { MARGIN } else { SignedDuration::ZERO };
@@ -155,7 +155,7 @@ impl Run<'_> {
         if resource.window_to.is_none() {
             // The answer tells the provider's time, of which the request knew nothing, or what had held before a clock was
             // set.
-            let told = self.bounds(resource, window, now);
+            let told = self.bounds(resource, window, rules, now);
             if learns && bounds.to.duration_since(told.to) > margin {
                 return Ok(false);
             }
@@ -167,7 +167,7 @@ impl Run<'_> {
         if page.next.is_some() {
             return Ok(false);
         }
-        let next = lower(bounds.to, window);
+        let next = rules.floor(behind(bounds.to, window));
         self.poller
             .store
             .forget_records(resource.id, next, resource.generation)?;
@@ -256,6 +256,7 @@ impl Run<'_> {
             }
         }
         let ids = taken.iter().map(|(judged, _)| judged.id.as_str());
+        let ordered = rules.keeps_order();
         let mut known = self.poller.store.seen_records(resource.id, ids)?;
         for (judged, raw) in taken {
             let seen = SeenRecord {
@@ -264,8 +265,8 @@ impl Run<'_> {
                 updated: judged.updated,
             };
             let before = known.get(&judged.id);
-            // A replica that lags shows a record as it was before.
-            if before.is_some_and(|before| *before == seen || before.updated > seen.updated) {
+            // Where a later date means a later update, an earlier one comes from a replica that lags.
+            if before.is_some_and(|before| *before == seen || (ordered && before.updated > seen.updated)) {
                 found.unchanged += 1;
                 if seen.updated.is_none() {
                     found.seen.push(seen);
@@ -345,11 +346,8 @@ impl Run<'_> {
     }
 }
 
-/// What was updated from then on is asked for, when all before `since` has been read. A date that tells whole seconds only
-/// lies before instants that it is not older than.
-fn lower(since: Timestamp, window: &Window) -> Timestamp {
-    let from = since
-        .saturating_sub(window.poll_delay)
-        .unwrap_or(Timestamp::UNIX_EPOCH);
-    window.floor(from.max(Timestamp::UNIX_EPOCH))
+/// `since`, less what is asked for again.
+fn behind(since: Timestamp, window: &Window) -> Timestamp {
+    let from = since.saturating_sub(window.poll_delay);
+    from.unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)
 }
