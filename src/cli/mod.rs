@@ -12,12 +12,14 @@ mod input;
 mod instance;
 mod logging;
 mod login;
+mod man;
 mod outbox;
 mod outbox_args;
 mod outbox_redeliver;
 mod poll;
 mod polled;
 mod progress;
+mod repeats;
 mod reply;
 mod run;
 mod schedule;
@@ -42,6 +44,9 @@ pub fn run(args: &Args) -> Reply {
         Command::Poll(wanted) => poll::poll(args, wanted),
         Command::Login { instance } => login::login(args, instance),
         Command::Outbox(outbox) => outbox::run(args, outbox),
+        Command::Completions { shell } => Ok(man::completions(*shell)),
+        Command::Man { page } => Ok(man::page(*page)),
     };
+    logging::end();
     done.unwrap_or_else(Reply::from)
 }
