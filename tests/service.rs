@@ -88,6 +88,11 @@ fn a_socket_that_is_gone_stops_nothing() {
     eventually("it is told once", || {
         agent.log().contains("could not notify systemd error=")
     });
+    agent.signal("HUP");
+    eventually("it goes on", || {
+        agent.log().contains("reading the configuration again")
+    });
+    assert_eq!(agent.log().matches("could not notify systemd").count(), 1);
     assert_eq!(agent.stop(), Some(0));
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock;
 use crate::store::{Standing, Store};
@@ -37,10 +38,15 @@ fn tell(message: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET") else {
         return;
     };
-    if let Err(error) = send(socket.as_bytes(), message) {
+    let sent = send(socket.as_bytes(), message);
+    // Told once, and not with each beat.
+    if let (Err(error), false) = (&sent, FAILS.swap(sent.is_err(), Ordering::Relaxed)) {
         log::warn!("could not notify systemd error={:?}", error.to_string());
     }
 }
+
+/// Whether the last message did not reach systemd.
+static FAILS: AtomicBool = AtomicBool::new(false);
 
 /// A socket with a path, or one of the abstract namespace, which systemd writes with an `@` for its first byte.
 fn send(socket: &[u8], message: &str) -> io::Result<()> {
