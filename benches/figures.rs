@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use deltapost::callback::Sender;
 use deltapost::clock::{Clock, SystemClock};
+use deltapost::core::feed::Feed;
 use deltapost::core::model::{PageEnd, Secret};
 use deltapost::core::sign;
-use deltapost::graph::client::{Client, GraphConfig, TIMEOUTS};
+use deltapost::graph::client::{Client, GraphConfig, TIMEOUTS, Wishes};
 use deltapost::graph::page;
 use deltapost::sim::onedrive::{Account, Drive, Kind};
 use deltapost::sim::receiver::{Answer, Receiver};
@@ -181,8 +182,10 @@ fn fetched_and_parsed() -> f64 {
     let began = SystemClock.now();
     let mut items = 0;
     loop {
-        let fetched = client.fetch(&link, &token, false, &SystemClock).unwrap();
-        let page = page::parse(&fetched.body, client.base()).unwrap();
+        let fetched = client
+            .fetch(&link, &token, Wishes::default(), &SystemClock)
+            .unwrap();
+        let page = page::parse(&fetched.body, client.base(), &Feed::Drive).unwrap();
         items += page.items.len();
         match page.end {
             PageEnd::Next(next) => link = next,

@@ -20,5 +20,6 @@ pub mod killpoint;
 pub mod poll;
 pub mod sim;
 pub mod store;
+pub mod web;
 pub mod wire;
 pub mod zones;

@@ -4,6 +4,7 @@
 
 mod fetching;
 mod reading;
+mod window;
 
 use std::sync::atomic::AtomicBool;
 
@@ -11,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::core::elements;
+use crate::core::feed::Feed;
 use crate::core::model::Instance;
 use crate::core::shown::shown;
 use crate::grants::{GrantError, Grants};
@@ -166,9 +168,18 @@ impl Poller<'_> {
                 instance: instance.name.clone(),
                 problem: problems.first().map_or_else(String::new, ToString::to_string),
             })?;
-        let mut run = Run::new(*self, instance, settings, record, progress);
+        let wanted = settings
+            .resources
+            .iter()
+            .find(|wanted| wanted.name == resource.name);
+        // One that the configuration names no longer is about to be forgotten.
+        let feed = wanted.ok_or(StoreError::Superseded)?.feed.clone();
+        let mut run = Run::new(*self, instance, settings, feed, record, progress);
         let name = resource.name.clone();
-        let outcome = run.read_set(resource, depth);
+        let outcome = match run.feed.clone() {
+            Feed::Window(window) => run.read_window(resource, depth, &window),
+            Feed::Drive | Feed::Objects { .. } => run.read_set(resource, depth),
+        };
         self.note_clock_skew(&run.instance)?;
         log_outcome(&run.instance, &name, run.record, outcome.as_ref().err());
         outcome

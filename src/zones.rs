@@ -59,7 +59,9 @@ impl Zones {
         let usual = DIRECTORIES.iter().map(PathBuf::from);
         let mut directories = named.into_iter().chain(usual);
         Zones {
-            directory: directories.find(|directory| directory.is_dir()),
+            // A package that was removed can leave an empty one behind.
+            directory: directories
+                .find(|directory| fs::read_dir(directory).is_ok_and(|mut zones| zones.next().is_some())),
         }
     }
 

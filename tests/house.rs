@@ -79,7 +79,16 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "poll",
-        &["core", "clock", "store", "graph", "grants", "claims", "killpoint"],
+        &[
+            "core",
+            "clock",
+            "zones",
+            "store",
+            "graph",
+            "grants",
+            "claims",
+            "killpoint",
+        ],
         "the outbox table is the contract between polling and delivery: poll never sees a callback",
     ),
     room(

@@ -12,5 +12,7 @@ mod bounds;
 mod deliver;
 #[path = "rooms/fixture.rs"]
 mod fixture;
+#[path = "rooms/listing.rs"]
+mod listing;
 #[path = "rooms/store.rs"]
 mod store;

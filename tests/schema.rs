@@ -6,7 +6,11 @@ use std::process::Command;
 use rusqlite::Connection;
 
 const README: &str = include_str!("../schema/README.md");
-const SCHEMA: &str = include_str!("../schema/0001_initial.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../schema/0001_initial.sql"),
+    include_str!("../schema/0002_windows.sql"),
+    include_str!("../schema/0003_instance_token.sql"),
+);
 
 /// The README's queries, in order.
 fn queries() -> Vec<&'static str> {

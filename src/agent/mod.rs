@@ -93,7 +93,7 @@ struct Floor<'a> {
 /// crash. The settings are those of the house, and then those that `file` holds, each time it is read again.
 ///
 /// # Errors
-/// When the database cannot be used at all; a failing poll or delivery is no error of the agent.
+/// When the database cannot be used at all, or is no longer where it was; a failing poll or delivery is no error of the agent.
 pub fn run(house: &House<'_>, file: Option<ConfigFile>, stop: &AtomicBool) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
     house.store.note_settings_error(None, house.clock.now())?;
@@ -119,13 +119,15 @@ pub fn run(house: &House<'_>, file: Option<ConfigFile>, stop: &AtomicBool) -> Re
         scope.spawn(|| floor.employed(|| floor.keep_grants()));
         scope.spawn(|| floor.employed(|| alerter.work()));
         systemd::ready();
-        floor.keep_house(&scheduler);
+        let kept = floor.keep_house(&scheduler);
+        stop.store(true, Ordering::Relaxed);
         systemd::stopping();
         scheduler.ring();
         floor.polls.ring();
         floor.deliveries.ring();
         floor.see_out();
-    });
+        kept
+    })?;
     house.store.note_settings_error(None, house.clock.now())
 }
 
@@ -376,14 +378,16 @@ impl<'a> Floor<'a> {
         })
     }
 
-    /// Keeps house until the agent is asked to stop.
-    fn keep_house(&self, scheduler: &Scheduler<'_>) {
+    /// Keeps house until the agent is asked to stop, or has lost its database.
+    fn keep_house(&self, scheduler: &Scheduler<'_>) -> Result<(), StoreError> {
         let mut housekeeper = Housekeeper::new(self.house, &self.live, self.stop);
         let mut pulse = Pulse::default();
         let config = self.house.config;
         let employed = config.schedule.workers + config.delivery.workers + OTHERS;
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
+            // What is written to a file without a name is written for nobody.
+            self.house.store.stands_in_place()?;
             if housekeeper.look() {
                 scheduler.ring();
             }
@@ -392,6 +396,7 @@ impl<'a> Floor<'a> {
             // Lines that were held back as repeats are told in time.
             log::logger().flush();
         }
+        Ok(())
     }
 
     /// Keeps grants alive that no poll uses, until the agent is asked to stop.

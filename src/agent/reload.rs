@@ -141,6 +141,7 @@ fn within_a_run(running: &Config, mut wanted: Config) -> (Config, Vec<&'static s
     keep! {
         "data_dir": data_dir;
         "group": group;
+        "listen": listen;
         "schedule.workers": schedule.workers;
         "delivery.workers": delivery.workers;
         "delivery.timeout": delivery.timeout;

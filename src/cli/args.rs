@@ -137,8 +137,32 @@ pub(super) enum Command {
         instance: String,
     },
 
+    /// Copy the database, consistently, also while the agent runs.
+    ///
+    /// The copy is one SQLite file with mode 0600, and checked before it bears its name. Its secrets are sealed; it is of
+    /// use only with the key, which `--with-key` copies beside it as FILE.key.
+    #[command(after_help = "Examples:
+  deltapost backup /mnt/usb/deltapost-$(date +%F).db --with-key
+  deltapost backup before-the-move.db")]
+    Backup(BackupArgs),
+
+    /// Put a copy in place of the database.
+    ///
+    /// Refuses while an agent runs. Everything in the copy is looked at before it replaces anything, and what it replaces is
+    /// kept in the data directory. The key is the one in use, or FILE.key. On a new box it makes the data directory.
+    #[command(after_help = "Examples:
+  deltapost restore /mnt/usb/deltapost-2026-03-01.db")]
+    Restore {
+        /// The copy, as `backup` made it.
+        file: PathBuf,
+    },
+
     /// Show what was written to the outbox and what became of it; retry, discard and replay it.
     Outbox(OutboxArgs),
+
+    /// The token of the local API and page.
+    #[command(subcommand)]
+    Token(TokenCommand),
 
     /// Print completions for a shell.
     #[command(after_help = "Examples:
@@ -158,6 +182,15 @@ pub(super) enum Command {
         #[arg(default_value = "deltapost")]
         page: Page,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Replace the API token by a new one. The old one is refused from then on, also by a running agent.
+    #[command(after_help = "Examples:
+  deltapost token rotate
+  cat /var/lib/deltapost/api.token")]
+    Rotate,
 }
 
 #[derive(Debug, Subcommand)]
@@ -265,6 +298,16 @@ pub(super) struct DemoArgs {
     /// Deliver to this URL instead of the demonstration's own receiver.
     #[arg(long, value_name = "URL")]
     pub(super) callback: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct BackupArgs {
+    /// The file to make; there must be none of that name.
+    pub(super) file: PathBuf,
+
+    /// Copy the key, too, as FILE.key: both together are as secret as the box.
+    #[arg(long)]
+    pub(super) with_key: bool,
 }
 
 #[derive(Debug, ClapArgs)]

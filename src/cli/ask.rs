@@ -3,13 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::failure::Failure;
 use super::house::Opened;
 use crate::clock::Clock;
-use crate::commands::House;
-use crate::store::{Depth, PollRecord, StoreError};
+use crate::commands::{House, PollAnswer};
+use crate::store::{Depth, StoreError};
 
 /// How often the database is asked for an answer.
 const LOOK: Duration = Duration::from_millis(100);
@@ -19,15 +17,6 @@ const LOOKS_TO_AGENT: u32 = 10;
 
 /// How long deliveries are waited for: those that are due are under way by then.
 const DELIVERY: Duration = Duration::from_secs(60);
-
-/// What the agent writes as the answer to a request.
-#[derive(Debug, Deserialize)]
-pub(super) struct Answer {
-    /// What the poll came to, when it came to its end.
-    pub(super) record: Option<PollRecord>,
-    pub(super) error: Option<String>,
-    pub(super) hint: Option<String>,
-}
 
 /// The agent that holds the lock, as a command sees it.
 #[derive(Debug)]
@@ -41,7 +30,7 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// When the agent ends meanwhile or this command is asked to stop. Requests without an answer are withdrawn.
-    pub(super) fn poll(&self, resources: &[i64], depth: Depth) -> Result<Vec<Answer>, Failure> {
+    pub(super) fn poll(&self, resources: &[i64], depth: Depth) -> Result<Vec<PollAnswer>, Failure> {
         let House { store, clock, .. } = self.opened.house();
         let mut requests = Vec::new();
         for resource in resources {
@@ -50,14 +39,14 @@ impl Agent<'_> {
         let answers = requests
             .iter()
             .map(|(request, resource)| self.answer(*request, *resource));
-        let answers: Result<Vec<Answer>, Failure> = answers.collect();
+        let answers: Result<Vec<PollAnswer>, Failure> = answers.collect();
         for (request, _) in requests {
             store.withdraw_request(request)?;
         }
         answers
     }
 
-    fn answer(&self, request: i64, resource: i64) -> Result<Answer, Failure> {
+    fn answer(&self, request: i64, resource: i64) -> Result<PollAnswer, Failure> {
         let House { store, clock, .. } = self.opened.house();
         let mut looks = 0;
         loop {

@@ -10,14 +10,14 @@ use serde_json::json;
 use super::args::Args;
 use super::failure::Failure;
 use super::house::{self, Opened};
-use super::init::{self, TOKEN_FILE};
+use super::init;
 use super::reply::Reply;
 use super::table::counted;
 use crate::config::Config;
 use crate::core::elements;
 use crate::core::model::{GrantState, Instance};
 use crate::core::shown::shown;
-use crate::store::{DATABASE, Look, Store, StoreError};
+use crate::store::{DATABASE, Look, Store, StoreError, TOKEN_FILE};
 use crate::zones::{InUse, Zones};
 
 /// Looks at everything.
@@ -144,11 +144,23 @@ fn look_inside(opened: &Opened, found: &mut Vec<Failure>) -> Result<String, Fail
         found.push(Failure::failed(message, Some(hint.to_owned())));
     }
     Ok(format!(
-        "all is well: {} in `{}`\n{}",
+        "all is well: {} in `{}`\n{}{}",
         counted(instances.len() as u64, "instance"),
         store.path().display(),
+        exposure(&opened.config),
         zones(&Zones::of_system().in_use())
     ))
+}
+
+/// What it means that others than this box reach the API.
+fn exposure(config: &Config) -> String {
+    match config.listen.exposed() {
+        None => String::new(),
+        Some(address) => format!(
+            "warning: the API and the page listen on {address}, beyond this box, in plain HTTP: whoever reads the API token on \
+             the way can read and change everything; let a proxy with TLS stand before them, or a firewall\n"
+        ),
+    }
 }
 
 /// Which time zone database is in use, and whether another would be better.

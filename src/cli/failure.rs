@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::graph::client;
 use crate::poll::PollError;
 use crate::store::StoreError;
+use crate::web::WebError;
 
 /// The command was right and could not be done.
 const FAILED: u8 = 1;
@@ -109,6 +110,12 @@ impl From<ConfigError> for Failure {
 impl From<client::ConfigError> for Failure {
     fn from(error: client::ConfigError) -> Failure {
         Failure::wrong(error.to_string(), Some(error.hint().to_owned()))
+    }
+}
+
+impl From<WebError> for Failure {
+    fn from(error: WebError) -> Failure {
+        Failure::failed(error.to_string(), Some(error.hint().to_owned()))
     }
 }
 

@@ -4,8 +4,10 @@
 use std::env;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::geteuid;
 
@@ -13,7 +15,7 @@ use super::args::{Args, DEFAULT_CONFIG};
 use super::failure::Failure;
 use crate::callback::Sender;
 use crate::clock::SystemClock;
-use crate::commands::House;
+use crate::commands::Premises;
 use crate::config::Config;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
 use crate::store::{AgentLock, DATABASE, Key, Look, Sharing, Store, StoreError};
@@ -39,8 +41,16 @@ pub(super) fn sharing(config: &Config) -> Sharing {
 /// # Errors
 /// As `Key::load`.
 pub(super) fn load_key(data_dir: &Path) -> Result<Option<Key>, StoreError> {
-    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    Key::load(data_dir, credentials.as_deref())
+    Key::load(data_dir, credentials().as_deref())
+}
+
+/// The file that `load_key` reads, where there is one.
+pub(super) fn key_file(data_dir: &Path) -> Option<PathBuf> {
+    Key::file(data_dir, credentials().as_deref())
+}
+
+fn credentials() -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 /// The ways out: to the provider and to callbacks.
@@ -77,13 +87,15 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
 }
 
 /// Everything that commands work with, opened.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) config: Config,
-    pub(super) store: Store,
-    client: Client,
-    sender: Sender,
-    clock: SystemClock,
+#[derive(Clone, Debug)]
+pub(super) struct Opened(pub(super) Arc<Premises>);
+
+impl Deref for Opened {
+    type Target = Premises;
+
+    fn deref(&self) -> &Premises {
+        &self.0
+    }
 }
 
 impl Opened {
@@ -105,24 +117,13 @@ impl Opened {
         let key = load_key(&config.data_dir)?;
         let store = Store::open(&config.data_dir, sharing(&config), key, look)?;
         let (client, sender) = ways_out(&config)?;
-        Ok(Opened {
+        Ok(Opened(Arc::new(Premises {
             config,
             store,
             client,
             sender,
             clock: SystemClock,
-        })
-    }
-
-    /// The house, for one command.
-    pub(super) fn house(&self) -> House<'_> {
-        House {
-            config: &self.config,
-            store: &self.store,
-            client: &self.client,
-            sender: &self.sender,
-            clock: &self.clock,
-        }
+        })))
     }
 
     /// Takes the agent's lock. Its file, when root makes it, goes to the directory's owner, who would be locked out.
@@ -142,7 +143,7 @@ impl Opened {
 }
 
 /// Tells a database that may not be looked at from one that is missing.
-fn refuse_foreign(data_dir: &Path) -> Result<(), Failure> {
+pub(super) fn refuse_foreign(data_dir: &Path) -> Result<(), Failure> {
     let path = data_dir.join(DATABASE);
     match fs::metadata(&path) {
         Err(source) if source.kind() == ErrorKind::PermissionDenied => {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{Group, Uid, User, geteuid};
 use serde::Serialize;
@@ -16,13 +17,14 @@ use super::reply::Reply;
 use super::table::pairs;
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::store::{DATABASE, Key, Look, Sharing, Store, StoreError};
-
-/// The API token's name within the data directory.
-pub(super) const TOKEN_FILE: &str = "api.token";
+use crate::store::{DATABASE, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store, StoreError, TOKEN_FILE};
 
 /// What may stand in a directory that becomes a data directory, beside our own files: a file system has it at its root.
 const NOT_OURS: &str = "lost+found";
+
+/// How often and how long apart it is looked whether another `init` has done.
+const TRIES: u32 = 50;
+const APART: Duration = Duration::from_millis(100);
 
 /// What there is now, and whether it is new.
 #[derive(Debug, Default, Serialize)]
@@ -63,13 +65,18 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     let sharing = house::sharing(&config);
     let is_new = make_directory(data_dir, sharing).map_err(|failure| name_another(failure, &config_path))?;
     made.note(data_dir, is_new);
+    // Where there is a database already, others may have it open and nothing is made that two could make at once.
+    let new = match data_dir.join(DATABASE).exists() {
+        true => None,
+        false => Some(alone(data_dir)?),
+    };
     let key = make_key(data_dir, &mut made)?;
     let is_new = Store::create(data_dir, sharing, &key, SystemClock.now())?;
     made.note(data_dir.join(DATABASE), is_new);
     sync_directory(data_dir)?;
-    let token = data_dir.join(TOKEN_FILE);
-    let is_new = write_new(&token, 0o600, &format!("{}\n", clock::new_token()))?;
-    made.note(token, is_new);
+    let is_new = make_token(data_dir)?;
+    made.note(data_dir.join(TOKEN_FILE), is_new);
+    drop(new);
     settle(data_dir, sharing, group)?;
     settle_config(&config_path, data_dir).map_err(file("hand over", &config_path))?;
     // Opened once, so that what does not fit is told now and not at the agent's first start.
@@ -82,7 +89,13 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     Ok(Reply::text(made.words() + next))
 }
 
-fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
+/// Makes the API token where there is none. Returns whether it is new.
+pub(super) fn make_token(data_dir: &Path) -> Result<bool, StoreError> {
+    let text = format!("{}\n", clock::new_token());
+    write_new(&data_dir.join(TOKEN_FILE), 0o600, &text)
+}
+
+pub(super) fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::File {
         doing,
@@ -92,17 +105,34 @@ fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
 }
 
 fn write_config(path: &Path) -> Result<bool, Failure> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let written = match directory {
-        Some(directory) => fs::create_dir_all(directory).map_err(file("create", directory)),
-        None => Ok(()),
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     };
-    written
-        .and_then(|()| write_new(path, 0o640, config::TEMPLATE))
-        .map_err(|error| {
-            let hint = "run as root, or name a file of your own: `deltapost --config ./deltapost.toml init`";
-            Failure::failed(error.to_string(), Some(hint.to_owned()))
-        })
+    let write = || {
+        fs::create_dir_all(directory).map_err(file("create", directory))?;
+        // One that is there needs no lock, which a directory of somebody else's could refuse.
+        let _alone = match path.exists() {
+            true => None,
+            false => Some(alone(directory)?),
+        };
+        write_new(path, 0o640, config::TEMPLATE)
+    };
+    write().map_err(|error| {
+        let hint = "run as root, or name a file of your own: `deltapost --config ./deltapost.toml init`";
+        Failure::failed(error.to_string(), Some(hint.to_owned()))
+    })
+}
+
+/// Takes `directory` for this process, when another `init` has made there what it makes.
+fn alone(directory: &Path) -> Result<DirectoryLock, StoreError> {
+    for _ in 1..TRIES {
+        match DirectoryLock::alone(directory) {
+            Err(StoreError::InUse(_)) => SystemClock.sleep(APART),
+            other => return other,
+        }
+    }
+    DirectoryLock::alone(directory)
 }
 
 fn name_another(failure: Failure, config_path: &Path) -> Failure {
@@ -119,14 +149,16 @@ fn name_another(failure: Failure, config_path: &Path) -> Failure {
 }
 
 /// Makes the data directory, or makes sure that it is one: `init` narrows its mode, which would do harm to another.
-fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, Failure> {
+pub(super) fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, Failure> {
     match fs::read_dir(data_dir) {
         Ok(entries) => {
             let names: Vec<_> = entries
                 .filter_map(|entry| Some(entry.ok()?.file_name()))
                 .collect();
             let ours = |name: &str| names.iter().any(|entry| entry == name);
-            if !names.iter().all(|name| name == NOT_OURS) && !ours("secret.key") && !ours(DATABASE) {
+            // The lock is the first thing that `restore` makes.
+            let ours = [KEY_FILE, DATABASE, "agent.lock"].into_iter().any(ours);
+            if !ours && !names.iter().all(|name| name == NOT_OURS) {
                 let hint = "name a new or an empty directory as `data_dir`".to_owned();
                 let message = format!(
                     "`{}` holds other files and no database of deltapost",
@@ -151,7 +183,7 @@ fn make_key(data_dir: &Path, made: &mut Made) -> Result<Key, Failure> {
     if let Some(key) = house::load_key(data_dir)? {
         // One from systemd's credentials is none of our files.
         made.existing
-            .extend(Some(data_dir.join("secret.key")).filter(|path| path.exists()));
+            .extend(Some(data_dir.join(KEY_FILE)).filter(|path| path.exists()));
         return Ok(key);
     }
     if data_dir.join(DATABASE).exists() {
@@ -212,7 +244,7 @@ pub(super) fn group_id(config: &Config) -> Result<Option<u32>, Failure> {
 }
 
 /// Brings modes, owners and groups of what is in the data directory to what the configuration says.
-fn settle(data_dir: &Path, sharing: Sharing, group: Option<u32>) -> Result<(), StoreError> {
+pub(super) fn settle(data_dir: &Path, sharing: Sharing, group: Option<u32>) -> Result<(), StoreError> {
     let shared = [DATABASE, "deltapost.db-wal", "deltapost.db-shm"].map(|name| data_dir.join(name));
     for path in shared.iter().filter(|path| path.exists()) {
         fs::set_permissions(path, fs::Permissions::from_mode(sharing.file_mode()))
@@ -227,7 +259,7 @@ fn settle(data_dir: &Path, sharing: Sharing, group: Option<u32>) -> Result<(), S
             chown(path, None, Some(group)).map_err(file("give to its group", path))?;
         }
     }
-    let own = ["secret.key", TOKEN_FILE].map(|name| data_dir.join(name));
+    let own = [KEY_FILE, TOKEN_FILE].map(|name| data_dir.join(name));
     for path in shared.iter().chain(&own).filter(|path| path.exists()) {
         hand_over(path, data_dir).map_err(file("hand over", path))?;
     }

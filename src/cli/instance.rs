@@ -10,6 +10,7 @@ use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
 use crate::commands::{Deletion, House, Outcome};
 use crate::core::elements;
+use crate::core::feed::Mode;
 use crate::core::model::{GrantState, Instance, shown_url, time_text};
 use crate::core::plan::Cadence;
 use crate::core::shown::shown;
@@ -219,11 +220,30 @@ fn show(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
     let pending = resources.first().map_or(0, |row| row.pending);
     let dead = resources.first().map_or(0, |row| row.dead);
     Ok(Reply::text(format!(
-        "{}\nconfiguration\n{}\n{}\noutbox: {pending} pending, {dead} dead\n",
+        "{}\nconfiguration\n{}\n{}\n{}outbox: {pending} pending, {dead} dead\n",
         named(&fields),
         named(&keys),
-        table(headings, &rows)
+        table(headings, &rows),
+        remarks(&resources)
     )))
+}
+
+/// What should be known of resources that are polled by dates.
+fn remarks(resources: &[ResourceRow]) -> String {
+    let by_dates = resources.iter().filter(|row| row.mode == Mode::Window.as_str());
+    let remark = |row: &ResourceRow| {
+        let name = shown(&row.resource);
+        let blind = format!("`{name}` is polled by dates: deletions cannot be seen there\n");
+        let fault = row.last_fault.as_deref().map(|fault| {
+            let faults = counted(row.faults.unsigned_abs(), "record");
+            format!(
+                "`{name}`: {faults} could not be judged and were not announced; the last: {}\n",
+                shown(fault)
+            )
+        });
+        blind + &fault.unwrap_or_default()
+    };
+    by_dates.map(remark).collect()
 }
 
 fn named(fields: &[(String, String)]) -> String {

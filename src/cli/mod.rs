@@ -3,6 +3,7 @@
 
 mod args;
 mod ask;
+mod backup;
 mod check;
 mod demo;
 mod failure;
@@ -25,9 +26,10 @@ mod run;
 mod schedule;
 mod signals;
 mod table;
+mod token;
 
-use args::Command;
 pub use args::{Args, parse};
+use args::{Command, TokenCommand};
 pub use reply::Reply;
 
 /// Runs the command that `args` name, to its end.
@@ -43,7 +45,10 @@ pub fn run(args: &Args) -> Reply {
         Command::Instance(command) => instance::run(args, command),
         Command::Poll(wanted) => poll::poll(args, wanted),
         Command::Login { instance } => login::login(args, instance),
+        Command::Backup(wanted) => backup::backup(args, wanted),
+        Command::Restore { file } => backup::restore(args, file),
         Command::Outbox(outbox) => outbox::run(args, outbox),
+        Command::Token(TokenCommand::Rotate) => token::rotate(args),
         Command::Completions { shell } => Ok(man::completions(*shell)),
         Command::Man { page } => Ok(man::page(*page)),
     };

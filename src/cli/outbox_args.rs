@@ -5,7 +5,8 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use crate::commands::Which;
-use crate::core::model::{OutboxState, time_from_text};
+use crate::core::model::OutboxState;
+use crate::core::span;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
@@ -191,11 +192,7 @@ impl From<&Replayable> for Which {
 
 /// Reads a time: RFC 3339 with its offset, or a date, which is its midnight in UTC.
 fn time(text: &str) -> Result<Timestamp, String> {
-    let time = match text.len() {
-        10 => time_from_text(&format!("{text}T00:00:00Z")),
-        _ => time_from_text(text),
-    };
-    time.ok_or_else(|| {
+    span::instant(text).ok_or_else(|| {
         "expected a time such as 2026-03-01T09:30:00Z, or a date such as 2026-03-01, which is its midnight in UTC"
             .to_owned()
     })

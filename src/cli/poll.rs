@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::{Args, PollArgs};
-use super::ask::{Agent, Answer};
+use super::ask::Agent;
 use super::failure::Failure;
 use super::house::Opened;
 use super::polled::{Polled, told};
@@ -11,10 +11,8 @@ use super::progress::Progress;
 use super::reply::Reply;
 use super::signals;
 use crate::agent;
-use crate::commands::CommandError;
-use crate::core::elements;
-use crate::core::model::{Instance, OutboxState};
-use crate::core::shown::shown;
+use crate::commands::PollAnswer;
+use crate::core::model::OutboxState;
 use crate::deliver::Tally;
 use crate::poll::PollError;
 use crate::store::{Depth, Look, PollRecord, StoreError};
@@ -24,7 +22,9 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
     let stop = signals::stop_flag()?;
     let opened = Opened::open(args, Look::Brief)?;
     let instance = opened.store.find_instance(&wanted.instance)?;
-    let resources = resources(&opened, &instance, wanted.resource.as_deref())?;
+    let resources = opened
+        .house()
+        .resources_to_poll(&instance, wanted.resource.as_deref())?;
     let depth = match (wanted.resync, wanted.accept, wanted.rebaseline) {
         (true, true, _) => Depth::AcceptedResync,
         (true, false, _) => Depth::Resync,
@@ -54,38 +54,8 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
     Ok(told(args, &polls, None))
 }
 
-/// The instance's resources, or the one that is named; all by id and name.
-fn resources(
-    opened: &Opened,
-    instance: &Instance,
-    named: Option<&str>,
-) -> Result<Vec<(i64, String)>, Failure> {
-    let base = opened.house().client.base().to_owned();
-    let settings = elements::settings(instance.element, &instance.configuration, &base);
-    // A configuration that is not valid is told by the poll.
-    if settings.is_ok_and(|settings| !settings.events_enabled) {
-        return Err(CommandError::EventsOff(instance.name.clone()).into());
-    }
-    let mut resources = opened.store.resources_of(instance.id)?;
-    let Some(named) = named else { return Ok(resources) };
-    let known: Vec<String> = resources
-        .iter()
-        .map(|(_, name)| format!("`{}`", shown(name)))
-        .collect();
-    resources.retain(|(_, name)| name == named);
-    if resources.is_empty() {
-        return Err(CommandError::NoSuchResource {
-            instance: instance.name.clone(),
-            resource: shown(named),
-            known: known.join(", "),
-        }
-        .into());
-    }
-    Ok(resources)
-}
-
 /// Polls in this process. What it had come to when it failed is told, too.
-fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, name: &str, depth: Depth) -> Answer {
+fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, name: &str, depth: Depth) -> PollAnswer {
     let house = opened.house();
     let progress = Progress::new(house.clock);
     let mut so_far = PollRecord::default();
@@ -97,14 +67,14 @@ fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, name: &str, d
 }
 
 /// What is told of a poll in this process; `so_far` is what it had come to when it failed.
-fn answered(polled: Result<PollRecord, PollError>, so_far: PollRecord) -> Answer {
+fn answered(polled: Result<PollRecord, PollError>, so_far: PollRecord) -> PollAnswer {
     match polled {
-        Ok(record) => Answer {
+        Ok(record) => PollAnswer {
             record: Some(record),
             error: None,
             hint: None,
         },
-        Err(error) => Answer {
+        Err(error) => PollAnswer {
             record: Some(so_far),
             error: Some(error.to_string()),
             hint: error.hint(),

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::Args;
-use super::ask::Answer;
 use super::failure::Failure;
 use super::reply::Reply;
 use super::table::counted;
+use crate::commands::PollAnswer;
 use crate::core::shown::shown;
 use crate::deliver::Tally;
 use crate::store::PollRecord;
@@ -35,6 +35,9 @@ struct Record {
     events: u64,
     unchanged: u64,
     filtered: u64,
+    /// Records that could not be judged.
+    #[serde(skip_serializing_if = "is_none")]
+    faults: u64,
     duration_ms: i64,
     /// A stale token, a gap.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +59,7 @@ impl From<PollRecord> for Record {
             events,
             unchanged,
             filtered,
+            faults,
             note,
             stopped,
             paused,
@@ -67,6 +71,7 @@ impl From<PollRecord> for Record {
             events,
             unchanged,
             filtered,
+            faults,
             duration_ms,
             note,
             stopped,
@@ -75,9 +80,14 @@ impl From<PollRecord> for Record {
     }
 }
 
+/// Whether a count is not worth a word.
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Polled {
     /// The poll of `resource` of `instance` that was answered so.
-    pub(super) fn of(instance: &str, resource: &str, answer: Answer) -> Polled {
+    pub(super) fn of(instance: &str, resource: &str, answer: PollAnswer) -> Polled {
         let record = answer.record.unwrap_or_default();
         Polled {
             instance: instance.to_owned(),
@@ -95,6 +105,7 @@ impl Polled {
             events,
             unchanged,
             filtered,
+            faults,
             duration_ms,
             note,
             stopped,
@@ -107,11 +118,15 @@ impl Polled {
             }
             (false, false) => "",
         };
+        let faults = match faults {
+            0 => String::new(),
+            some => format!(", {}", counted(*some, "faulty record")),
+        };
         let note = note
             .as_ref()
             .map_or_else(String::new, |note| format!("; {}", shown(note)));
         format!(
-            "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered) in {:.1} s{end}{note}\n",
+            "{} / {}: {}, {}, {} ({unchanged} unchanged, {filtered} filtered{faults}) in {:.1} s{end}{note}\n",
             shown(&self.instance),
             shown(&self.resource),
             counted(*pages, "page"),

@@ -9,6 +9,7 @@ use super::reply::Reply;
 use super::signals;
 use crate::agent::{self, ConfigFile};
 use crate::store::{AgentLock, Look, StoreError};
+use crate::web;
 
 /// Runs the agent until a signal ends it.
 pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
@@ -27,7 +28,11 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         opened.store.instance_count()?,
         std::process::id()
     );
+    let listening = web::listen(&opened.0, &stop)?;
     agent::run(&opened.house(), Some(file), &stop)?;
+    if let Some(listening) = listening {
+        listening.stop();
+    }
     log::info!("stopped");
     Ok(Reply::default())
 }
@@ -39,9 +44,14 @@ const APART: Duration = Duration::from_millis(100);
 /// Takes the agent's lock. A command that makes sure whether an agent runs holds it for a moment, and a short one works
 /// under it: neither should keep the agent from its start.
 fn lock(opened: &Opened) -> Result<AgentLock, StoreError> {
-    for _ in 1..TRIES {
+    for tried in 1..TRIES {
         match opened.take_lock() {
-            Err(StoreError::Locked { .. }) => opened.house().clock.sleep(APART),
+            Err(StoreError::Locked { pid, .. }) => {
+                if tried == 1 {
+                    log::info!("waiting for the data directory pid={}", pid.unwrap_or_default());
+                }
+                opened.house().clock.sleep(APART);
+            }
             other => return other,
         }
     }

@@ -116,7 +116,12 @@ impl House<'_> {
     }
 
     /// Asks the provider for tokens: for a code, with an imported refresh token, or with the app's own credentials.
-    pub(super) fn grant_of(&self, settings: &Settings, code: Option<&Secret>) -> Result<Grant, AuthError> {
+    pub(super) fn grant_of(
+        &self,
+        settings: &Settings,
+        code: Option<&Secret>,
+        verifier: Option<&Secret>,
+    ) -> Result<Grant, AuthError> {
         // `elements` has seen to it that what a sign-in needs is there.
         let Some(app) = App::of(settings) else {
             return Ok(Grant::default());
@@ -125,7 +130,8 @@ impl House<'_> {
         let tokens = match (settings.grant, code, &settings.refresh_token) {
             (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(&app, self.clock)?,
             (GrantKind::AuthorizationCode, Some(code), _) => {
-                self.client.exchange_code(&app, code, redirect_url, self.clock)?
+                self.client
+                    .exchange_code(&app, code, redirect_url, verifier, self.clock)?
             }
             (GrantKind::AuthorizationCode, None, Some(token)) => {
                 let mut tokens = self.client.refresh(&app, token, self.clock)?;

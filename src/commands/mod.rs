@@ -2,98 +2,33 @@
 //! half-done: the provider is asked first, and then one transaction writes all. Signing in stands in `login`, what it
 //! does with the outbox in `outbox`.
 
+mod edit;
+mod error;
 mod login;
 mod outbox;
+mod polls;
+mod sign_in;
 
 use serde_json::Value;
 
 use crate::callback::{Answer, Sender};
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, SystemClock};
 use crate::config::Config;
-use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, REFRESH_TOKEN, SCOPE, TENANT};
+use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
 use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Settings};
 use crate::core::payload::{self, Origin};
 use crate::deliver;
-use crate::grants::{GrantError, Grants};
-use crate::graph::auth::AuthError;
 use crate::graph::client::Client;
 use crate::store::{NewInstance, Rows, Selection, Store, StoreError};
 use crate::zones::Zones;
 
+use edit::Codes;
+pub use edit::Edit;
+pub use error::{CommandError, Fault};
 pub use outbox::{OutboxError, Retried, Which};
-
-/// Why a command did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The document or the assignments are not valid; every problem of them.
-    #[error("the instance is not valid:\n{}", listed(.0))]
-    Invalid(Vec<Problem>),
-    #[error("could not sign in: {0}")]
-    SignIn(#[from] AuthError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Grant(#[from] GrantError),
-    /// The instance signs in in another way, or lacks what a sign-in needs.
-    #[error("could not sign in to instance `{instance}`: {reason}")]
-    NoSignIn {
-        instance: String,
-        reason: &'static str,
-        hint: &'static str,
-    },
-    /// The person at the terminal has broken off.
-    #[error("the sign-in was stopped by a signal; nothing was changed")]
-    Stopped,
-    /// What is asked of the outbox cannot be done.
-    #[error(transparent)]
-    Outbox(#[from] OutboxError),
-    /// Nothing can be sent to the instance's endpoint.
-    #[error("could not ping instance `{instance}`: {reason}")]
-    NoEndpoint { instance: String, reason: String },
-    /// Polling an instance that does not want events.
-    #[error("events are off for instance `{0}`, so there is nothing to poll")]
-    EventsOff(String),
-    /// No resource of that name.
-    #[error("instance `{instance}` has no resource `{resource}`; it has {known}")]
-    NoSuchResource {
-        instance: String,
-        resource: String,
-        known: String,
-    },
-}
-
-impl CommandError {
-    /// The next thing to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            CommandError::Invalid(_) => Some("correct all of these; nothing was changed".to_owned()),
-            CommandError::SignIn(error) => Some(error.hint().to_owned()),
-            CommandError::Store(error) => error.hint(),
-            CommandError::Grant(error) => error.hint(),
-            CommandError::NoSignIn { hint, .. } => Some((*hint).to_owned()),
-            CommandError::Stopped => None,
-            CommandError::Outbox(error) => error.hint(),
-            CommandError::NoEndpoint { .. } => Some("set it with `deltapost instance update`".to_owned()),
-            CommandError::EventsOff(name) => Some(format!(
-                "turn them on: `deltapost instance update '{name}' --set event.notification.enabled=true`"
-            )),
-            CommandError::NoSuchResource { .. } => None,
-        }
-    }
-
-    /// Whether the input was at fault, not the world.
-    pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            CommandError::Invalid(_)
-                | CommandError::Outbox(_)
-                | CommandError::EventsOff(_)
-                | CommandError::NoSuchResource { .. }
-                | CommandError::NoSignIn { .. }
-        )
-    }
-}
+pub use polls::{Asked, PollAnswer};
+pub use sign_in::{SignIn, Subject, UnboundApp};
 
 /// What became of an instance, and what its operator should know about it.
 #[derive(Clone, Debug)]
@@ -110,6 +45,29 @@ pub enum Deletion {
     Removed,
     /// It is removed when its pending notifications are delivered.
     Draining,
+}
+
+/// A house that is owned, so that it can be shared by threads.
+#[derive(Debug)]
+pub struct Premises {
+    pub config: Config,
+    pub store: Store,
+    pub client: Client,
+    pub sender: Sender,
+    pub clock: SystemClock,
+}
+
+impl Premises {
+    /// The house, for one command.
+    pub fn house(&self) -> House<'_> {
+        House {
+            config: &self.config,
+            store: &self.store,
+            client: &self.client,
+            sender: &self.sender,
+            clock: &self.clock,
+        }
+    }
 }
 
 /// The opened house: what every command works with.
@@ -145,26 +103,9 @@ impl House<'_> {
             .as_deref()
             .map(|name| self.store.find_instance(name));
         match existing {
-            None | Some(Err(StoreError::NoSuchInstance(_))) => {
-                let checked = elements::check_new(&document, self.client.base());
-                let new = with_zones(checked, &document.configuration)?;
-                self.create(&document, &new)
-            }
+            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create_from(&document),
             Some(Err(error)) => Err(error.into()),
-            Some(Ok(instance)) => {
-                let configuration =
-                    elements::replace(&instance.configuration, &document).map_err(CommandError::Invalid)?;
-                let tags = document.tags.clone().unwrap_or_default();
-                self.change(
-                    &instance,
-                    Instance {
-                        configuration,
-                        tags,
-                        ..instance.clone()
-                    },
-                    &document,
-                )
-            }
+            Some(Ok(instance)) => self.edit(instance, &document, Edit::Replace, Codes::WhereWanted),
         }
     }
 
@@ -179,15 +120,7 @@ impl House<'_> {
     ) -> Result<Outcome, CommandError> {
         let instance = self.store.find_instance(id_or_name)?;
         let document = elements::set(assignments).map_err(CommandError::Invalid)?;
-        let configuration =
-            elements::merge(&instance.configuration, &document).map_err(CommandError::Invalid)?;
-        let changed = Instance {
-            name: document.name.clone().unwrap_or_else(|| instance.name.clone()),
-            tags: document.tags.clone().unwrap_or_else(|| instance.tags.clone()),
-            configuration,
-            ..instance.clone()
-        };
-        self.change(&instance, changed, &document)
+        self.edit(instance, &document, Edit::Merge, Codes::WhereWanted)
     }
 
     /// Removes an instance: at once where nothing of it is pending or `discard` says so, else when that is delivered.
@@ -259,13 +192,22 @@ impl House<'_> {
         elements::render(instance)
     }
 
+    fn create_from(&self, document: &Document) -> Result<Outcome, CommandError> {
+        let checked = elements::check_new(document, self.client.base());
+        self.create(document, &with_zones(checked, &document.configuration)?)
+    }
+
     fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Outcome, CommandError> {
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }
         // The key is looked for before the code is spent: a grant that could not be sealed would be lost.
         self.store.key()?;
-        let grant = self.grant_of(&new.settings, document.code.as_ref())?;
+        let grant = self.grant_of(
+            &new.settings,
+            document.code.as_ref(),
+            document.code_verifier.as_ref(),
+        )?;
         let id = self.store.create_instance(
             &NewInstance {
                 name: &new.name,
@@ -284,68 +226,6 @@ impl House<'_> {
         }
         Ok(Outcome {
             instance,
-            changed: true,
-            notes,
-        })
-    }
-
-    fn change(
-        &self,
-        before: &Instance,
-        after: Instance,
-        document: &Document,
-    ) -> Result<Outcome, CommandError> {
-        let checked = elements::settings(after.element, &after.configuration, self.client.base());
-        let settings = with_zones(checked, &after.configuration)?;
-        let mut problems = elements::check_code(document, &settings);
-        problems.extend(other_element(before, document));
-        if !problems.is_empty() {
-            return Err(CommandError::Invalid(problems));
-        }
-        let mut notes = notes(document, &settings);
-        // A grant that is of no use any more is replaced by a code; one that is in use is not put at risk.
-        let wanting =
-            before.grant_state == GrantState::LoginRequired || self.store.shows_another_drive(before.id)?;
-        if document.code.is_some() && !wanting {
-            notes.push("`providerData.code` is ignored: the instance is signed in".to_owned());
-        }
-        let code = document.code.as_ref().filter(|_| wanting);
-        // It may have been the app that was refused, and not the grant: what there is stays and is tried again.
-        let app_corrected = wanting && code.is_none() && other_app(before, &after);
-        let token_changed = settings.refresh_token.is_some()
-            && before.configuration.get(REFRESH_TOKEN) != after.configuration.get(REFRESH_TOKEN);
-        if app_corrected && !token_changed {
-            notes.push("the next poll tries to sign in with the changed app".to_owned());
-        }
-        if *before == after && code.is_none() && !token_changed {
-            return Ok(Outcome {
-                instance: after,
-                changed: false,
-                notes,
-            });
-        }
-        let write = || -> Result<Vec<String>, CommandError> {
-            let grant = if code.is_some() || token_changed {
-                Some(self.grant_of(&settings, code)?)
-            } else {
-                None
-            };
-            let now = self.clock.now();
-            let written = self
-                .store
-                .update_instance(&after, &settings, grant.as_ref(), now)?;
-            if grant.is_none() && app_corrected {
-                self.store.try_grant_again(before.id)?;
-            }
-            Ok(written)
-        };
-        notes.extend(if code.is_some() || token_changed || other_app(before, &after) {
-            Grants::for_command(self.store, self.client, self.clock).alone(before, write)?
-        } else {
-            write()?
-        });
-        Ok(Outcome {
-            instance: self.store.instance(before.id)?,
             changed: true,
             notes,
         })
@@ -405,12 +285,4 @@ fn other_app(before: &Instance, after: &Instance) -> bool {
         [API_KEY, API_SECRET, TENANT, SCOPE, GRANT].map(|key| instance.configuration.get(key).cloned())
     };
     app(before) != app(after)
-}
-
-fn listed(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("  {problem}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }

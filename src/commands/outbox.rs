@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{CommandError, House};
 use crate::clock;
 use crate::config::Ordering;
-use crate::core::model::{OutboxState, shown_url};
+use crate::core::model::{EndpointState, OutboxState, shown_url};
 use crate::core::nearest::nearest;
 use crate::core::payload;
 use crate::core::shown::shown;
@@ -198,6 +198,37 @@ impl House<'_> {
         }
         self.store.hasten(&chosen, now)?;
         Ok(endpoints)
+    }
+
+    /// Delivers what is not tried any more by itself: reactivates the disabled endpoints among those that have `id` and are
+    /// shown as `url`, as far as these are given, and makes dead notifications of theirs pending again. Returns how
+    /// many notifications, and events in them, are under way again by that. Where there is nothing, nothing is done.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn deliver_queued(&self, id: Option<i64>, url: Option<&str>) -> Result<Tallied, CommandError> {
+        let now = self.clock.now();
+        let mut endpoints = self.store.endpoints()?;
+        endpoints.retain(|row| {
+            id.is_none_or(|id| row.id == id) && url.is_none_or(|url| row.url == shown_url(url))
+        });
+        let instances = self.store.instance_endpoints()?;
+        let mut all = Tallied::default();
+        for endpoint in endpoints {
+            let own = instances.iter().filter(|(_, of)| *of == Some(endpoint.id));
+            let chosen = Selection {
+                instances: own.map(|(instance, _)| *instance).collect(),
+                ..Selection::default()
+            };
+            if endpoint.state == EndpointState::Disabled.as_str() {
+                let waiting = self.store.tally(OutboxState::Pending, &chosen)?;
+                self.store.reactivate(endpoint.id, now)?;
+                self.store.hasten(&chosen, now)?;
+                all += waiting;
+            }
+            all += self.store.revive(&chosen, now)?;
+        }
+        Ok(all)
     }
 
     /// What is pending or dead of what is meant, and of which state it is.

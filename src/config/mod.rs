@@ -1,6 +1,8 @@
 //! The configuration file: TOML text to a `Config` that is complete and within its ranges, or all its problems at
 //! once, each with line and column. It reads one file; when to read it again, and what then changes, is the agent's.
 
+#[cfg(test)]
+mod listen_tests;
 mod problem;
 mod reader;
 #[cfg(test)]
@@ -11,6 +13,7 @@ mod value;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +38,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The group whose members may read the database.
     pub group: Option<String>,
+    pub listen: Listen,
     /// `[schedule]` and `[[poll]]`: when resources are polled.
     pub polling: Rules,
     pub schedule: Schedule,
@@ -43,6 +47,22 @@ pub struct Config {
     pub alerts: Alerts,
     pub microsoft: Microsoft,
     pub network: Network,
+}
+
+/// `[listen]`: where the local API and page are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// `None`: nowhere. Loopback, unless `expose` is true; port 0 lets the system choose one.
+    pub address: Option<SocketAddr>,
+    /// An address that others than this box can reach is meant.
+    pub expose: bool,
+}
+
+impl Listen {
+    /// The address where it is one that others than this box can reach.
+    pub fn exposed(&self) -> Option<SocketAddr> {
+        self.address.filter(|address| !address.ip().is_loopback())
+    }
 }
 
 /// `[schedule]`, as far as it is not about when.
@@ -141,6 +161,10 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("/var/lib/deltapost"),
             group: None,
+            listen: Listen {
+                address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8649))),
+                expose: false,
+            },
             polling: Rules {
                 polls: Vec::new(),
                 cron: schedule::Schedule::parse("*/15 * * * *").expect("it is in the language"),
@@ -254,6 +278,17 @@ fn denied_by_default() -> Vec<address::Network> {
 fn read_settings(reader: &mut Reader, config: &mut Config) {
     reader.one("data_dir", value::directory, &mut config.data_dir);
     reader.one("group", value::group, &mut config.group);
+
+    let listen = &mut config.listen;
+    reader.one("listen.address", value::address, &mut listen.address);
+    reader.one("listen.expose", value::boolean, &mut listen.expose);
+    if let Some(address) = listen.exposed().filter(|_| !listen.expose) {
+        let words = format!(
+            "`{address}` can be reached from other machines, and whoever has the API token there reads and changes \
+             everything; `expose = true` under [listen] says that this is meant"
+        );
+        reader.refuse("listen.address", words);
+    }
 
     let polling = &mut config.polling;
     reader.one("schedule.cron", value::cron, &mut polling.cron);

@@ -65,8 +65,6 @@ pub enum Fault {
     Syntax(String),
     /// There is no such key; perhaps `meant`, named with its table.
     UnknownKey { meant: Option<&'static str> },
-    /// There will be such a key.
-    NotYet,
     /// The key is right and the value is not. Both are phrases, `received` with its own backticks.
     Value { expected: String, received: String },
     /// The same, in the words of what reads such values.
@@ -89,7 +87,6 @@ impl fmt::Display for Fault {
             Fault::Syntax(message) | Fault::Words(message) => f.write_str(message),
             Fault::UnknownKey { meant: None } => f.write_str("unknown key"),
             Fault::UnknownKey { meant: Some(meant) } => write!(f, "unknown key, did you mean `{meant}`?"),
-            Fault::NotYet => f.write_str("not supported by this version yet"),
             Fault::Value { expected, received } => write!(f, "expected {expected}, got {received}"),
         }
     }

@@ -11,9 +11,6 @@ use super::value::Wrong;
 use crate::core::nearest::nearest;
 use crate::core::shown::shown;
 
-/// Keys that are documented and do nothing yet. Refused by name: a setting that is silently ignored is worse.
-const NOT_YET: &[&str] = &["listen"];
-
 /// Reads values out of `text` and collects what is wrong with them.
 pub(super) struct Reader<'text> {
     text: &'text str,
@@ -55,6 +52,14 @@ impl<'text> Reader<'text> {
         if let Some(value) = find(&self.document, key) {
             let problem = read_into(self.text, key, value, read, slot);
             self.values.extend(problem);
+        }
+    }
+
+    /// Refuses the value of `key`, right by itself, in these words: another key says otherwise.
+    pub(super) fn refuse(&mut self, key: &'static str, words: String) {
+        if let Some(value) = find(&self.document, key) {
+            let refused = problem(self.text, value.span(), key.to_owned(), Fault::Words(words));
+            self.values.push(refused);
         }
     }
 
@@ -191,7 +196,6 @@ impl<'text> Reader<'text> {
                     received: spelled(self.text, value),
                 },
                 _ if self.known.contains(&key.as_str()) => continue,
-                _ if NOT_YET.contains(&key.as_str()) => Fault::NotYet,
                 _ => Fault::UnknownKey {
                     meant: self.meant(table, name.get_ref()),
                 },

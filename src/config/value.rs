@@ -1,5 +1,6 @@
 //! What single values may be: each function reads one TOML value into its type, or says what it expected.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +78,17 @@ pub(super) fn resource(value: &DeValue) -> Result<Option<String>, Wrong> {
 /// True or false.
 pub(super) fn boolean(value: &DeValue) -> Result<bool, Wrong> {
     value.as_bool().ok_or_else(|| Wrong::expected("true or false"))
+}
+
+/// An IP address with a port; `"off"` is none.
+pub(super) fn address(value: &DeValue) -> Result<Option<SocketAddr>, Wrong> {
+    let read = |text: &str| match text {
+        "off" => Some(None),
+        _ => text.parse().ok().map(Some),
+    };
+    value.as_str().and_then(read).ok_or_else(|| {
+        Wrong::expected("an IP address with a port such as \"127.0.0.1:8649\" or \"[::1]:8649\", or \"off\"")
+    })
 }
 
 /// A whole number in `range`, for what is counted in memory.

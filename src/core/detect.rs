@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::model::{
     Aspect, BaselineMode, Change, EventType, FeedItem, Filter, Item, ItemKind, Page, Phase, Previous,
 };
-use super::{drive, fingerprint, glob};
+use super::{drive, fingerprint, glob, properties};
 
 /// How long before the cursor's start an object may have been created and still count as new (spec, section 6).
 const CREATED_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
@@ -108,7 +108,7 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
         let seen = &page.items[position];
         let change = Change {
             event_type,
-            object_id: seen.id.clone(),
+            object_id: announced_id(&known[&seen.id]),
             object_type: object_type(known[&seen.id].kind, rules.resource),
             date: seen.modified.unwrap_or(rules.poll_date),
             path: path(&seen.id, &known),
@@ -130,7 +130,7 @@ pub fn deletion(item: &Item, raw: Option<String>, known: &Known, rules: &Rules<'
     let path = path(&item.id, known);
     let change = Change {
         event_type: EventType::Deleted,
-        object_id: item.id.clone(),
+        object_id: announced_id(item),
         object_type: object_type(item.kind, rules.resource),
         date: rules.poll_date,
         path: path.clone(),
@@ -192,6 +192,7 @@ fn remember(before: Option<&Item>, seen: &FeedItem<'_>) -> Item {
     let Some(before) = before else {
         return Item {
             id: seen.id.clone(),
+            announced_id: seen.announced_id.clone(),
             name: seen.name.clone(),
             parent_id: seen.parent_id.clone(),
             kind: seen.kind,
@@ -201,6 +202,7 @@ fn remember(before: Option<&Item>, seen: &FeedItem<'_>) -> Item {
     };
     Item {
         id: seen.id.clone(),
+        announced_id: seen.announced_id.clone().or_else(|| before.announced_id.clone()),
         name: seen.name.clone().or_else(|| before.name.clone()),
         parent_id: seen.parent_id.clone().or_else(|| before.parent_id.clone()),
         kind: if seen.kind == ItemKind::Object {
@@ -240,7 +242,11 @@ fn compare(
     };
     let mut aspects = Vec::new();
     let folder = after.kind == ItemKind::Folder;
-    if !folder && fingerprint::moved(&before.content, &after.content) {
+    // What a relation gained or lost is told once, in a set of changes; a full enumeration lists all there is.
+    let relations = after.kind == ItemKind::Object
+        && rules.phase == Phase::Following
+        && properties::tells_of_relations(seen.raw);
+    if !folder && (relations || fingerprint::moved(&before.content, &after.content)) {
         aspects.push(Aspect::Content);
     }
     if before.name != after.name {
@@ -253,6 +259,11 @@ fn compare(
         aspects.push(Aspect::Metadata);
     }
     (!aspects.is_empty()).then_some((EventType::Updated, aspects))
+}
+
+/// What events call an item.
+fn announced_id(item: &Item) -> String {
+    item.announced_id.as_ref().unwrap_or(&item.id).clone()
 }
 
 fn object_type(kind: ItemKind, resource: &str) -> String {
@@ -271,7 +282,7 @@ fn keep_if_wanted(change: Change, filter: &Filter, found: &mut Detected) {
 }
 
 /// Whether the instance's filter lets `change` through. A path that is not known matches no glob.
-fn wanted(change: &Change, filter: &Filter) -> bool {
+pub fn wanted(change: &Change, filter: &Filter) -> bool {
     let type_wanted = filter.types.is_empty() || filter.types.contains(&change.event_type);
     let object_wanted = filter.objects.is_empty() || filter.objects.contains(&change.object_type);
     let path_wanted = filter.paths.is_empty()

@@ -19,6 +19,7 @@ fn feed(line: &str) -> FeedItem<'static> {
     FeedItem {
         raw: Box::leak(format!("{{\"line\":{line:?}}}").into_boxed_str()),
         id: words[1].to_owned(),
+        announced_id: None,
         name: given(words[2]),
         parent_id: given(words[3]),
         drive_id: None,

@@ -59,6 +59,7 @@ mod tests {
         FeedItem {
             raw: "{}",
             id: id.to_owned(),
+            announced_id: None,
             name: None,
             parent_id: None,
             drive_id: drive_id.map(str::to_owned),

@@ -6,14 +6,19 @@
 
 use ring::digest::{SHA256, digest};
 
-use super::model::FeedItem;
+use super::model::{FeedItem, ItemKind};
+use super::properties;
 
 /// The version of the recipes below. Fingerprints of another version are replaced without being compared.
 const VERSION: u8 = 1;
 const SLOT: usize = 8;
 
-/// The fingerprint of what makes up an object's content: size and hash.
+/// The fingerprint of what makes up an object's content: size and hash; of what has no tag and no time to tell a change
+/// by, each property.
 pub fn content(item: &FeedItem<'_>) -> Vec<u8> {
+    if item.kind == ItemKind::Object && item.etag.is_none() && item.modified.is_none() {
+        return properties::fingerprint(item.raw);
+    }
     encode([item.size.as_deref(), item.hash.as_deref()])
 }
 
@@ -25,6 +30,9 @@ pub fn metadata(item: &FeedItem<'_>) -> Vec<u8> {
 
 /// Whether a field that both fingerprints have differs between them.
 pub fn moved(known: &[u8], seen: &[u8]) -> bool {
+    if properties::is_one(known) && properties::is_one(seen) {
+        return properties::moved(known, seen);
+    }
     comparable(known, seen)
         && slots(known)
             .zip(slots(seen))
@@ -33,6 +41,9 @@ pub fn moved(known: &[u8], seen: &[u8]) -> bool {
 
 /// The fingerprint to remember after `seen` came: its fields, and the known ones that it lacks.
 pub fn adopt(known: &[u8], seen: &[u8]) -> Vec<u8> {
+    if properties::is_one(known) && properties::is_one(seen) {
+        return properties::adopt(known, seen);
+    }
     if !comparable(known, seen) {
         return seen.to_vec();
     }

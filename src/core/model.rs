@@ -8,6 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::feed::Feed;
+
 /// What stands in for a secret wherever it is shown; in a document that comes in it means "unchanged".
 pub const MASK: &str = "********";
 
@@ -201,10 +203,11 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResourceSettings {
     pub name: String,
-    /// A Graph path that begins with `/`, an alias already resolved; or an absolute URL below the Graph base.
+    /// A Graph path that begins with `/`, an alias already resolved.
     pub url: String,
+    pub feed: Feed,
     pub baseline: BaselineMode,
-    /// `$top` of each page, when given.
+    /// Objects in a page, when given.
     pub page_size: Option<u32>,
     /// A cron expression, as `schedule::Schedule` writes it, instead of the instance's.
     pub schedule: Option<String>,
@@ -290,6 +293,8 @@ impl fmt::Debug for Instance {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     pub id: String,
+    /// What events call it, where that is not `id` (`idField`).
+    pub announced_id: Option<String>,
     pub name: Option<String>,
     pub parent_id: Option<String>,
     pub kind: ItemKind,
@@ -303,6 +308,8 @@ pub struct Item {
 pub struct FeedItem<'page> {
     pub raw: &'page str,
     pub id: String,
+    /// What events call it, where that is not `id` (`idField`).
+    pub announced_id: Option<String>,
     pub name: Option<String>,
     pub parent_id: Option<String>,
     pub drive_id: Option<String>,

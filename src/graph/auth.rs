@@ -114,7 +114,35 @@ impl AuthError {
 }
 
 impl Client {
+    /// Where a person signs in to the app and is sent back to `redirect_url` from, with a code and with `state`
+    /// (RFC 6749, 4.1.1). With `challenge`, the S256 hash of a verifier, the code works together with that verifier only.
+    pub fn authorize_url(
+        &self,
+        app: &App<'_>,
+        redirect_url: &str,
+        state: &str,
+        challenge: Option<&str>,
+    ) -> String {
+        let mut url = endpoint(&self.authority, app.tenant, "authorize");
+        let mut query = url.query_pairs_mut();
+        query
+            .append_pair("client_id", app.client_id.expose())
+            .append_pair("response_type", "code")
+            .append_pair("response_mode", "query")
+            .append_pair("redirect_uri", redirect_url)
+            .append_pair("scope", app.scope.unwrap_or(DELEGATED_SCOPE))
+            .append_pair("state", state);
+        if let Some(challenge) = challenge {
+            query
+                .append_pair("code_challenge", challenge)
+                .append_pair("code_challenge_method", "S256");
+        }
+        drop(query);
+        url.into()
+    }
+
     /// Exchanges an authorization code, issued for `redirect_url`, for tokens. A code works once, whatever comes of it.
+    /// `verifier` is what the code's request was bound to (RFC 7636), where it was.
     ///
     /// # Errors
     /// When there are no tokens; none tells the code or the app's secret.
@@ -123,14 +151,16 @@ impl Client {
         app: &App<'_>,
         code: &Secret,
         redirect_url: &str,
+        verifier: Option<&Secret>,
         clock: &dyn Clock,
     ) -> Result<Tokens, AuthError> {
-        let fields = [
+        let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("scope", app.scope.unwrap_or(DELEGATED_SCOPE)),
             ("redirect_uri", redirect_url),
             ("code", code.expose()),
         ];
+        fields.extend(verifier.map(|verifier| ("code_verifier", verifier.expose())));
         self.request_tokens(app, &fields, code.expose(), clock)
     }
 

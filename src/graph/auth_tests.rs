@@ -83,7 +83,7 @@ fn a_code_is_exchanged_as_documented() {
     };
     let (head, fields) = request(|client| {
         let code = Secret::new("M.C1_code!*");
-        let tokens = client.exchange_code(&app, &code, "https://app.example/cb?x", &SystemClock);
+        let tokens = client.exchange_code(&app, &code, "https://app.example/cb?x", None, &SystemClock);
         let expect = Tokens {
             access_token: Secret::new("access-s3cret"),
             refresh_token: Some(Secret::new("refresh-s3cret")),

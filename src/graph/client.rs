@@ -147,7 +147,7 @@ impl GraphError {
                 "polling goes on by itself after the pause; poll less often if it recurs"
             }
             GraphError::Refused { status: 403, .. } => {
-                "check the app's permissions (`Files.Read`, or `Files.Read.All` for an application) and its consent"
+                "check the app's permissions (for drives `Files.Read`, or `Files.Read.All` for an application) and its consent"
             }
             GraphError::Refused { status: 404, .. } => {
                 "check the resource's `url`, and that the account has a OneDrive"
@@ -177,6 +177,15 @@ pub struct Client {
     pub(super) authority: Url,
     /// Milliseconds that this box's clock was ahead at the last answer that told the provider's time.
     ahead: AtomicI64,
+}
+
+/// What a request asks for beside its link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// That a drive's feed leaves out the folders that only something below them changed; a full enumeration needs them.
+    pub exclude_parent: bool,
+    /// At most so many objects in a page, where `$top` would mean something else.
+    pub page_size: Option<u32>,
 }
 
 /// The body of a page, and what came with it.
@@ -246,8 +255,7 @@ impl Client {
         self.base.as_str()
     }
 
-    /// What the 200 that `link` is answered with brings: a body of 16 MiB at most, unpacked. `exclude_parent` asks Graph
-    /// to leave out the folders that only something below them changed; a full enumeration needs them.
+    /// What the 200 that `link` is answered with brings: a body of 16 MiB at most, unpacked.
     ///
     /// # Errors
     /// A link that is not below the base is refused before anything is sent. Everything but a whole 200 is an error;
@@ -256,7 +264,7 @@ impl Client {
         &self,
         link: &Secret,
         token: &Secret,
-        exclude_parent: bool,
+        wishes: Wishes,
         clock: &dyn Clock,
     ) -> Result<Fetched, GraphError> {
         if !lies_below(self.base(), link.expose()) {
@@ -273,8 +281,11 @@ impl Client {
                 .header("Accept", "application/json")
                 .header("Accept-Encoding", "gzip")
                 .header("Authorization", &authorization);
-            if exclude_parent {
+            if wishes.exclude_parent {
                 request = request.header("deltaExcludeParent", "true");
+            }
+            if let Some(size) = wishes.page_size {
+                request = request.header("Prefer", &format!("odata.maxpagesize={size}"));
             }
             if on_new_connection {
                 request = request.config().max_idle_age(Duration::ZERO).build();

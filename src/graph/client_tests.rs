@@ -27,7 +27,7 @@ fn client(peer: &Peer) -> (Client, Secret) {
 
 fn fetch(peer: &Peer) -> Result<Vec<u8>, GraphError> {
     let (client, link) = client(peer);
-    let fetched = client.fetch(&link, &Secret::new(TOKEN), false, &SystemClock)?;
+    let fetched = client.fetch(&link, &Secret::new(TOKEN), Wishes::default(), &SystemClock)?;
     Ok(fetched.body)
 }
 
@@ -57,7 +57,15 @@ fn the_request_is_as_documented() {
     ]);
     let (client, link) = client(&peer);
     for exclude_parent in [false, true] {
-        let page = client.fetch(&link, &Secret::new(TOKEN), exclude_parent, &SystemClock);
+        let page = client.fetch(
+            &link,
+            &Secret::new(TOKEN),
+            Wishes {
+                exclude_parent,
+                page_size: None,
+            },
+            &SystemClock,
+        );
         assert_eq!(page.unwrap().body, b"{}");
         let request = peer.request();
         assert!(request.starts_with("GET /v1.0/me/drive/root/delta?token=s3cret-delta HTTP/1.1\r\n"));
@@ -96,7 +104,7 @@ fn a_link_to_another_place_is_not_requested_at_all() {
         let error = client.fetch(
             &Secret::new(link.as_str()),
             &Secret::new(TOKEN),
-            false,
+            Wishes::default(),
             &SystemClock,
         );
         let error = error.unwrap_err();
@@ -190,7 +198,7 @@ fn a_pause_is_told_as_seconds_or_from_a_date() {
     let (client, link) = client(&peer);
     let retry_after = Some(Duration::from_secs(60));
     assert_eq!(
-        client.fetch(&link, &Secret::new(TOKEN), false, &clock),
+        client.fetch(&link, &Secret::new(TOKEN), Wishes::default(), &clock),
         Err(GraphError::Throttled {
             status: 429,
             retry_after
@@ -251,7 +259,7 @@ fn a_date_to_wait_for_is_read_by_the_providers_clock() {
     let (client, link) = client(&peer);
     assert_eq!(client.clock_skew(), None);
     let error = client
-        .fetch(&link, &Secret::new(TOKEN), false, &clock)
+        .fetch(&link, &Secret::new(TOKEN), Wishes::default(), &clock)
         .unwrap_err();
     let (status, retry_after) = (429, Some(Duration::from_secs(60)));
     assert_eq!(error, GraphError::Throttled { status, retry_after });
@@ -273,7 +281,7 @@ fn an_account_that_has_used_up_its_units_pauses() {
         let peer = Peer::start(vec![Act::Answer(answer(200, headers, "{}"))]);
         let (client, link) = client(&peer);
         let fetched = client
-            .fetch(&link, &Secret::new(TOKEN), false, &SystemClock)
+            .fetch(&link, &Secret::new(TOKEN), Wishes::default(), &SystemClock)
             .unwrap();
         assert_eq!(fetched.pause, seconds.map(Duration::from_secs), "{headers}");
     }
@@ -370,7 +378,7 @@ fn silence_ends_in_a_time_out_that_tells_which() {
         let error = client.fetch(
             &Secret::new(base.as_str()),
             &Secret::new(TOKEN),
-            false,
+            Wishes::default(),
             &SystemClock,
         );
         let reason = Failure::Timeout(stage);
@@ -387,7 +395,7 @@ fn a_connection_closed_while_it_was_idle_costs_nothing() {
         Act::Answer(answer(200, "", "{}")),
     ]);
     let (client, link) = client(&peer);
-    let fetch = || client.fetch(&link, &Secret::new(TOKEN), false, &SystemClock);
+    let fetch = || client.fetch(&link, &Secret::new(TOKEN), Wishes::default(), &SystemClock);
     assert!(fetch().is_err());
     assert_eq!(fetch().unwrap().body, b"{}");
     assert_eq!((peer.unread(), peer.connections()), (3, 2));

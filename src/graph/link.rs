@@ -4,18 +4,21 @@
 use ureq::http::Uri;
 use url::Url;
 
+use crate::core::feed::{self, Feed};
 use crate::core::model::{BaselineMode, Secret};
 use crate::core::shown::shown;
 use crate::graph::client::GraphError;
 
-/// The first request of a resource: `url`, a path below `base` or an absolute URL there, with `$top` for a page size,
-/// and `token=latest` when nothing older than now is wanted. What `url` itself says of either stands.
+/// The first request of a resource: `url`, a path below `base` or an absolute URL there, with `$top` for a page size
+/// (feeds other than a drive's are asked by a header), and `token=latest`, or what its feed has for that, when nothing older than
+/// now is wanted. What `url` itself says of either stands.
 ///
 /// # Errors
 /// When the result does not lie below `base`.
 pub fn first_link(
     base: &str,
     url: &str,
+    feed: &Feed,
     baseline: BaselineMode,
     page_size: Option<u32>,
 ) -> Result<Secret, GraphError> {
@@ -32,11 +35,19 @@ pub fn first_link(
     link.set_fragment(None);
     let has = |name: &str| link.query_pairs().any(|(key, _)| key.eq_ignore_ascii_case(name));
     let mut queries: Vec<String> = link.query().map(str::to_owned).into_iter().collect();
-    if let Some(size) = page_size.filter(|_| !has("$top")) {
+    if let Some(size) = page_size.filter(|_| !matches!(feed, Feed::Objects { .. }) && !has("$top")) {
         queries.push(format!("$top={size}"));
     }
-    if baseline == BaselineMode::Latest && !has("token") && !link.path().contains("(token=") {
-        queries.push("token=latest".to_owned());
+    let latest = match feed {
+        Feed::Drive => Some("token"),
+        Feed::Objects { .. } => feed::latest_option(url),
+        Feed::Window(_) => None,
+    };
+    if let Some(option) = latest.filter(|option| !has(option))
+        && baseline == BaselineMode::Latest
+        && !link.path().contains("(token=")
+    {
+        queries.push(format!("{option}=latest"));
     }
     queries.retain(|query| !query.is_empty());
     link.set_query((!queries.is_empty()).then(|| queries.join("&")).as_deref());
@@ -134,6 +145,26 @@ mod tests {
     }
 
     #[test]
+    fn another_feed_begins_at_now_in_its_own_way() {
+        let feed = Feed::Objects { id_field: None };
+        for (url, expect) in [
+            ("/users/delta", "/users/delta?$deltatoken=latest"),
+            (
+                "/groups/delta?$select=id",
+                "/groups/delta?$select=id&$deltatoken=latest",
+            ),
+            (
+                "/sites/s/lists/l/items/delta",
+                "/sites/s/lists/l/items/delta?token=latest",
+            ),
+        ] {
+            let link =
+                first_link("https://graph.example", url, &feed, BaselineMode::Latest, Some(5)).unwrap();
+            assert_eq!(link.expose(), format!("https://graph.example{expect}"));
+        }
+    }
+
+    #[test]
     fn an_origin_tells_nothing_of_the_rest() {
         assert_eq!(
             shown_origin("https://u:p@evil.example:8443/a?token=secret#f"),
@@ -194,7 +225,7 @@ mod tests {
             ),
         ] {
             for base in ["https://graph.example/v1.0", "https://graph.example/v1.0/"] {
-                let link = first_link(base, url, baseline, size).unwrap();
+                let link = first_link(base, url, &Feed::Drive, baseline, size).unwrap();
                 assert_eq!(
                     link.expose(),
                     format!("https://graph.example/v1.0{expect}"),
@@ -209,7 +240,8 @@ mod tests {
             "",
             "https://graph.example/beta",
         ] {
-            let error = first_link("https://graph.example/v1.0", url, Snapshot, None).unwrap_err();
+            let error =
+                first_link("https://graph.example/v1.0", url, &Feed::Drive, Snapshot, None).unwrap_err();
             assert!(matches!(error, GraphError::ForeignLink { .. }), "{url}");
             assert!(!error.to_string().contains("s3cret"));
         }

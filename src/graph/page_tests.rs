@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::model::{FeedItem, ItemKind};
 
 const BASE: &str = "https://graph.example/v1.0";
 const DELTA: &str = r#""@odata.deltaLink":"https://graph.example/v1.0/me/drive/root/delta?token=SECRET""#;
@@ -15,14 +16,14 @@ fn page(objects: &str) -> String {
 #[track_caller]
 fn item(object: &str) -> FeedItem<'static> {
     let text: &'static str = page(object).leak();
-    let mut page = parse(text.as_bytes(), BASE).unwrap();
+    let mut page = parse(text.as_bytes(), BASE, &Feed::Drive).unwrap();
     assert_eq!(page.items.len(), 1);
     page.items.remove(0)
 }
 
 #[track_caller]
 fn refused(page: &str, expect: PageError) {
-    let error = parse(page.as_bytes(), BASE).unwrap_err();
+    let error = parse(page.as_bytes(), BASE, &Feed::Drive).unwrap_err();
     assert_eq!(error, expect);
     assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
     assert!(!error.hint().is_empty());
@@ -40,6 +41,7 @@ const FILE: &str = r##"{
 fn a_file_s_facts_are_read_as_documented() {
     let expect = FeedItem {
         raw: FILE,
+        announced_id: None,
         id: "01ABC".into(),
         name: Some("report ü😀.xlsx".into()),
         parent_id: Some("01PARENT".into()),
@@ -147,17 +149,25 @@ fn unknown_fields_of_any_type_and_depth_do_no_harm() {
     let item = item(&object);
     assert_eq!((item.kind, item.raw), (ItemKind::Folder, object.as_str()));
     let around = format!(r#"{{"x":{deep},"value":[],{DELTA}}}"#);
-    assert!(parse(around.as_bytes(), BASE).unwrap().items.is_empty());
+    assert!(
+        parse(around.as_bytes(), BASE, &Feed::Drive)
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_page_says_where_to_go_on() {
     let next = r#"{"value":[],"@odata.nextLink":"https://graph.example/v1.0/x?a","@odata.deltaLink":null}"#;
     let link = Secret::new("https://graph.example/v1.0/x?a");
-    assert_eq!(parse(next.as_bytes(), BASE).unwrap().end, PageEnd::Next(link));
+    assert_eq!(
+        parse(next.as_bytes(), BASE, &Feed::Drive).unwrap().end,
+        PageEnd::Next(link)
+    );
     let with_mark = format!("\u{feff}{}", page(""));
     assert!(matches!(
-        parse(with_mark.as_bytes(), BASE).unwrap().end,
+        parse(with_mark.as_bytes(), BASE, &Feed::Drive).unwrap().end,
         PageEnd::Delta(_)
     ));
 }
@@ -187,11 +197,11 @@ fn what_is_no_page_is_refused_with_its_reason() {
     refused(half, PageError::Truncated { bytes: half.len() });
     refused("", PageError::Truncated { bytes: 0 });
     assert_eq!(
-        parse(b"{\"value\":[\"\xff\"", BASE),
+        parse(b"{\"value\":[\"\xff\"", BASE, &Feed::Drive),
         Err(PageError::NotUtf8 { at: 11 })
     );
     for malformed in ["[]", "{\"value\":{}}", "5", "{]", r#"{"value":[],"value":[]}"#] {
-        let error = parse(malformed.as_bytes(), BASE).unwrap_err();
+        let error = parse(malformed.as_bytes(), BASE, &Feed::Drive).unwrap_err();
         assert!(
             matches!(error, PageError::Malformed { .. }),
             "{malformed}: {error:?}"
@@ -281,7 +291,7 @@ fn real_page() -> String {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let outcome = parse(&bytes, BASE);
+        let outcome = parse(&bytes, BASE, &Feed::Drive);
         prop_assert!(outcome.is_ok() || outcome.is_err());
     }
 
@@ -295,17 +305,17 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        if let Err(error) = parse(&bytes, BASE) {
+        if let Err(error) = parse(&bytes, BASE, &Feed::Drive) {
             prop_assert!(!error.to_string().contains("token="));
         }
         bytes.truncate(cut.index(bytes.len()));
-        prop_assert!(parse(&bytes, BASE).is_err());
+        prop_assert!(parse(&bytes, BASE, &Feed::Drive).is_err());
     }
 
     #[test]
     fn raw_is_a_slice_of_the_input(objects in prop::collection::vec(object(), 0..6)) {
         let text = page(&objects.join(" , "));
-        let page = parse(text.as_bytes(), BASE).unwrap();
+        let page = parse(text.as_bytes(), BASE, &Feed::Drive).unwrap();
         let raws: Vec<&str> = page.items.iter().map(|item| item.raw).collect();
         prop_assert_eq!(&raws, &objects.iter().map(String::as_str).collect::<Vec<_>>());
         let input = text.as_bytes().as_ptr_range();

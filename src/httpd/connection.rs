@@ -10,7 +10,7 @@ use tiny_http::Method;
 
 use super::head::{self, Head, MAX_HEADERS, Refusal};
 use super::reply::{Reply, Then};
-use super::{Request, Shared};
+use super::{Refuse, Request, Shared};
 
 /// Room behind the head in a connection's buffer; a body that fits is not copied.
 const TAIL_BYTES: usize = 16 * 1024;
@@ -51,7 +51,7 @@ pub(super) fn converse(stream: &TcpStream, peer: SocketAddr, shared: &Shared) ->
         Err(End::Broken(error)) => Err(error),
         Err(End::Refused(refusal)) => {
             let mut out = Vec::new();
-            Reply::text(refusal.status, format!("{}\n", refusal.why)).print(&mut out, 1, false, false)?;
+            (shared.refuse)(refusal.status, refusal.why).print(&mut out, 1, false, false)?;
             wire.write(&out, shared.limits.send)?;
             wire.linger()
         }
@@ -59,9 +59,9 @@ pub(super) fn converse(stream: &TcpStream, peer: SocketAddr, shared: &Shared) ->
 }
 
 /// Answers 503 to a client for whom there is no place, without waiting for anything.
-pub(super) fn refuse_crowded(stream: &TcpStream) {
+pub(super) fn refuse_crowded(stream: &TcpStream, refuse: Refuse) {
     let mut out = Vec::new();
-    let answered = Reply::text(503, "too many connections\n")
+    let answered = refuse(503, "too many connections")
         .with("Retry-After", "1")
         .print(&mut out, 1, false, false)
         .and_then(|()| stream.set_nonblocking(true))
@@ -189,7 +189,7 @@ fn answer(request: &Request<'_>, shared: &Shared) -> (Reply, bool) {
         Err(_) => {
             let path: String = request.path().chars().take(200).collect();
             log::error!("a handler panicked method={} path={path:?}", request.method);
-            (Reply::text(500, "internal error\n"), false)
+            ((shared.refuse)(500, "internal error"), false)
         }
     }
 }

@@ -22,6 +22,9 @@ pub use tiny_http::Method;
 /// What makes the answer to a request. A panic in it becomes a 500, and the connection closes.
 pub type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
+/// What a client is told whose request comes to no handler: a status and why.
+pub type Refuse = fn(u16, &str) -> Reply;
+
 /// What a client may take of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -58,6 +61,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    refuse: Refuse,
 }
 
 impl Server {
@@ -72,7 +76,14 @@ impl Server {
             listener,
             address,
             limits,
+            refuse: |status, why| Reply::text(status, format!("{why}\n")),
         })
+    }
+
+    /// The same, with refusals in another shape than a line of plain text.
+    #[must_use]
+    pub fn refusing(self, refuse: Refuse) -> Server {
+        Server { refuse, ..self }
     }
 
     /// The address that is bound, with its actual port.
@@ -87,6 +98,7 @@ impl Server {
     pub fn serve(self, handler: Handler) -> io::Result<Running> {
         let shared = Arc::new(Shared {
             limits: self.limits,
+            refuse: self.refuse,
             handler,
             state: Mutex::new(State {
                 accepting: true,
@@ -105,6 +117,7 @@ impl Server {
             shared,
             address: self.address,
             accepting: Some(accepting),
+            abandoned: false,
         })
     }
 }
@@ -114,6 +127,8 @@ pub struct Running {
     shared: Arc<Shared>,
     address: SocketAddr,
     accepting: Option<JoinHandle<()>>,
+    /// Nobody waits for the last requests any more.
+    abandoned: bool,
 }
 
 impl Running {
@@ -125,10 +140,25 @@ impl Running {
     /// Stops accepting, closes idle connections and hanging ones, and returns when the requests in flight are
     /// answered. It waits for handlers as long as they take.
     pub fn stop(self) {}
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    /// The same, but waits for `patience` at most. Returns whether all requests have been answered; what goes on does so
+    /// on threads of its own, until the process ends.
+    pub fn stop_within(mut self, patience: Duration) -> bool {
+        self.end();
+        let state = self.shared.lock();
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(state, patience, |state| !state.open.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        let all_answered = !waited.1.timed_out();
+        drop(waited);
+        self.abandoned = !all_answered;
+        all_answered
+    }
+
+    /// Stops accepting and closes what is idle.
+    fn end(&mut self) {
         {
             let mut state = self.shared.lock();
             state.stopping = true;
@@ -141,8 +171,14 @@ impl Drop for Running {
         {
             log::error!("the accepting thread panicked");
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
         let mut state = self.shared.lock();
-        while !state.open.is_empty() {
+        while !state.open.is_empty() && !self.abandoned {
             state = self
                 .shared
                 .changed
@@ -181,6 +217,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 /// What the accepting thread and the connections' threads share.
 struct Shared {
     limits: Limits,
+    refuse: Refuse,
     handler: Handler,
     state: Mutex<State>,
     /// Signalled when anything in `state` changes that someone waits for.
@@ -253,7 +290,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         match accepted {
             Ok((stream, peer)) => match shared.admit(stream) {
                 Ok(place) => converse_on_a_thread(place, peer),
-                Err(stream) => connection::refuse_crowded(&stream),
+                Err(stream) => connection::refuse_crowded(&stream, shared.refuse),
             },
             Err(error) => {
                 log::warn!("could not accept a connection error={:?}", error.to_string());
@@ -269,7 +306,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn converse_on_a_thread(place: Place, peer: SocketAddr) {
-    let stream = place.stream.clone();
+    let (stream, refuse) = (place.stream.clone(), place.shared.refuse);
     let started = thread::Builder::new().name("http".into()).spawn(move || {
         if let Err(error) = connection::converse(&place.stream, peer, &place.shared) {
             log::debug!("connection ended peer={peer} error={:?}", error.to_string());
@@ -280,7 +317,7 @@ fn converse_on_a_thread(place: Place, peer: SocketAddr) {
             "could not start a thread for a connection error={:?}",
             error.to_string()
         );
-        connection::refuse_crowded(&stream);
+        connection::refuse_crowded(&stream, refuse);
     }
 }
 

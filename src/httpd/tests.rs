@@ -139,6 +139,51 @@ fn requests_arrive_whole_however_they_are_cut() {
         .expect(200, "GET /after ");
 }
 
+/// Told in docs/decisions/0001-own-accept-loop.md.
+#[test]
+fn the_request_that_aborts_tiny_https_own_loop_is_refused() {
+    let server = start(patient(), echo);
+    let mut client = Client::of(&server);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n");
+    assert_eq!(client.response().0, 413);
+    client.expect_closed();
+    Client::of(&server)
+        .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect(200, "GET / ");
+}
+
+#[test]
+fn what_comes_to_no_handler_is_refused_in_the_shape_that_is_wished() {
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0).into(), patient()).unwrap();
+    let server = server.refusing(|status, why| Reply::text(status, format!("refused: {why}")));
+    let server = server.serve(Arc::new(echo)).unwrap();
+    Client::of(&server)
+        .send("GET / HTTP/1.1\r\n\r\n")
+        .expect(400, "refused: exactly one `Host` header is needed");
+    Client::of(&server)
+        .send("GET /panic HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect(500, "refused: internal error");
+}
+
+#[test]
+fn stopping_with_patience_does_not_wait_for_a_handler_for_ever() {
+    let (arrived, arrivals) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let server = start(patient(), move |_| {
+        arrived.send(()).unwrap();
+        released.lock().unwrap().recv_timeout(LONG).unwrap();
+        Reply::text(200, "done")
+    });
+    let mut busy = Client::of(&server);
+    busy.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    arrivals.recv_timeout(LONG).unwrap();
+    assert!(!server.stop_within(SHORT));
+    release.send(()).unwrap();
+    busy.expect(200, "done");
+    assert!(start(patient(), echo).stop_within(LONG));
+}
+
 #[test]
 fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
     let server = start(patient(), echo);

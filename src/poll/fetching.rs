@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use super::PollError;
 use super::reading::Run;
 use crate::core::backoff;
+use crate::core::feed::Feed;
 use crate::core::model::{Phase, Secret};
-use crate::graph::client::{Fetched, GraphError};
+use crate::graph::client::{Fetched, GraphError, Wishes};
 use crate::store::{Resource, Throttling};
 
 impl Run<'_> {
@@ -52,13 +53,17 @@ impl Run<'_> {
 
     fn request(&self, resource: &Resource, link: &Secret) -> Result<Fetched, PollError> {
         let (client, clock) = (self.poller.client, self.poller.clock);
-        // A full reading needs the folders that only something below them changed.
-        let changes_only = resource.phase == Phase::Following;
+        let wishes = Wishes {
+            exclude_parent: self.feed == Feed::Drive && resource.phase == Phase::Following,
+            page_size: resource
+                .page_size
+                .filter(|_| matches!(self.feed, Feed::Objects { .. })),
+        };
         let token = self.token(None)?;
-        match client.fetch(link, &token, changes_only, clock) {
+        match client.fetch(link, &token, wishes, clock) {
             Err(GraphError::Unauthorized { .. }) => {
                 let renewed = self.token(Some(&token))?;
-                Ok(client.fetch(link, &renewed, changes_only, clock)?)
+                Ok(client.fetch(link, &renewed, wishes, clock)?)
             }
             other => Ok(other?),
         }

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::core::cycle::Cycle;
 use crate::core::detect::{self, Detected, Rules};
 use crate::core::drive;
+use crate::core::feed::Feed;
 use crate::core::model::{
     BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings, time_text,
 };
@@ -19,15 +20,18 @@ use crate::graph::link;
 use crate::graph::page::{self, PageError};
 use crate::killpoint;
 use crate::store::{Depth, Hold, PageStep, PollRecord, Resource, Restart};
+use crate::zones::Zones;
 
 /// One poll under way.
 pub(super) struct Run<'a> {
     pub(super) poller: Poller<'a>,
     pub(super) instance: Instance,
     pub(super) settings: Settings,
+    /// What the resource reads.
+    pub(super) feed: Feed,
     pub(super) record: &'a mut PollRecord,
-    cycle: Cycle,
-    restarts: u32,
+    pub(super) cycle: Cycle,
+    pub(super) restarts: u32,
     /// Sets read to their ends.
     sets: u32,
     /// This set, or one that an earlier poll left behind, says that a folder is gone.
@@ -36,7 +40,9 @@ pub(super) struct Run<'a> {
     /// begins there, too.
     location: Option<Secret>,
     /// Told after each commit, with what the poll has come to so far.
-    progress: &'a mut dyn FnMut(&PollRecord),
+    pub(super) progress: &'a mut dyn FnMut(&PollRecord),
+    /// The zones of dates.
+    pub(super) zones: Zones,
 }
 
 impl<'a> Run<'a> {
@@ -44,6 +50,7 @@ impl<'a> Run<'a> {
         poller: Poller<'a>,
         instance: Instance,
         settings: Settings,
+        feed: Feed,
         record: &'a mut PollRecord,
         progress: &'a mut dyn FnMut(&PollRecord),
     ) -> Run<'a> {
@@ -51,6 +58,7 @@ impl<'a> Run<'a> {
             poller,
             instance,
             settings,
+            feed,
             record,
             cycle: Cycle::default(),
             restarts: 0,
@@ -58,6 +66,7 @@ impl<'a> Run<'a> {
             folder_gone: false,
             location: None,
             progress,
+            zones: Zones::of_system(),
         }
     }
 
@@ -90,7 +99,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the outbox has no room for more of this instance. The poll ends here then; the provider keeps the rest.
-    fn is_full(&mut self) -> Result<bool, PollError> {
+    pub(super) fn is_full(&mut self) -> Result<bool, PollError> {
         let Poller {
             store,
             clock,
@@ -129,14 +138,20 @@ impl<'a> Run<'a> {
         let hinted = location.is_some();
         let link = match resource.cursor.clone().or(location) {
             Some(link) => link,
-            None => link::first_link(base, &resource.url, resource.baseline, resource.page_size)?,
+            None => link::first_link(
+                base,
+                &resource.url,
+                &self.feed,
+                resource.baseline,
+                resource.page_size,
+            )?,
         };
         let body = match self.fetch(resource, &link) {
             Ok(body) => body,
             Err(error) => return self.recover(resource, hinted, error),
         };
         killpoint::reached("fetched");
-        let page = match page::parse(&body, base) {
+        let page = match page::parse(&body, base, &self.feed) {
             Ok(page) => page,
             Err(error) => return self.recover(resource, hinted, error.into()),
         };
@@ -179,7 +194,10 @@ impl<'a> Run<'a> {
                 refused @ GraphError::Refused {
                     status: 400 | 405, ..
                 },
-            ) if resource.cursor.is_none() && link::is_of_a_folder(&resource.url) => {
+            ) if resource.cursor.is_none()
+                && self.feed == Feed::Drive
+                && link::is_of_a_folder(&resource.url) =>
+            {
                 Err(PollError::NoFolderFeed(refused))
             }
             other => Err(other),
@@ -349,7 +367,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn announce(&self, resource: &Resource, changes: &[Change], now: Timestamp) -> Vec<Notification> {
+    pub(super) fn announce(
+        &self,
+        resource: &Resource,
+        changes: &[Change],
+        now: Timestamp,
+    ) -> Vec<Notification> {
         let origin = Origin {
             instance_id: self.instance.id,
             instance_name: &self.instance.name,

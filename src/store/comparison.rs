@@ -80,7 +80,9 @@ impl Store {
                     (resource.id, accepted),
                 )?,
                 Restart::Rebaseline => connection.execute(
-                    "UPDATE resource SET drive_id = NULL, root_id = NULL, compared_items = NULL WHERE id = ?1",
+                    "UPDATE resource
+                        SET drive_id = NULL, root_id = NULL, compared_items = NULL, window_from = NULL, window_to = NULL
+                      WHERE id = ?1",
                     [resource.id],
                 )?,
             };

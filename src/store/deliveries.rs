@@ -192,7 +192,7 @@ impl Store {
         attempts: &[Attempt],
         policy: &Policy<'_>,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.write(|connection| {
+        let recorded = self.write(|connection| {
             let mut history = connection.prepare_cached(
                 "INSERT INTO attempt (outbox_id, number, at, duration_ms, status, error)
                  SELECT id, attempts + 1, ?2, ?3, ?4, ?5 FROM outbox WHERE id = ?1",
@@ -226,7 +226,9 @@ impl Store {
                 }
             }
             Ok(recorded)
-        })
+        })?;
+        self.counters().count_attempts(attempts, &recorded);
+        Ok(recorded)
     }
 }
 

@@ -1,8 +1,11 @@
 //! What can go wrong with the database, told apart as far as a caller or an operator can act on it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+
+use super::DATABASE;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +37,28 @@ pub enum StoreError {
         "the database `{}` has schema version {found}; this deltapost knows versions up to {known}",
         path.display()
     )]
-    Newer { path: PathBuf, found: i64, known: i64 },
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+        /// What the last upgrade has kept.
+        kept: Option<PathBuf>,
+    },
     /// Another agent works with this data directory.
     #[error("another agent{} runs on `{}`", holder(*pid), path.display())]
     Locked { path: PathBuf, pid: Option<u32> },
+    /// Other commands work with this data directory.
+    #[error("another program works with `{}`", .0.display())]
+    InUse(PathBuf),
+    /// The database that is open is not, or no longer, the file of that name.
+    #[error("the database `{}` was removed or replaced while it was in use", .0.display())]
+    Gone(PathBuf),
+    /// A file of that name is there, and is nobody's to overwrite.
+    #[error("`{}` exists already", .0.display())]
+    Exists(PathBuf),
+    /// The copy to be restored belongs to another key.
+    #[error("none of the keys at hand opens what is sealed in `{}`", copy.display())]
+    ForeignKey { copy: PathBuf, key: PathBuf },
     /// Another process wrote for longer than this one waited.
     #[error("the database is busy: another process has been writing to it for more than 5 seconds")]
     Busy,
@@ -99,14 +120,35 @@ impl StoreError {
             StoreError::ReadOnly(_) => {
                 "run as the owner of the data directory, on a disk that can be written".to_owned()
             }
+            StoreError::NotADatabase(path) | StoreError::Damaged { path, .. }
+                if !path.ends_with(DATABASE) =>
+            {
+                "nothing was changed; name a copy that `deltapost backup` made".to_owned()
+            }
             StoreError::NotADatabase(path) | StoreError::Damaged { path, .. } => {
                 format!(
-                    "nothing was changed; put a backup in place of `{}`",
+                    "nothing was changed; `deltapost restore FILE` puts a backup in place of `{}`",
                     path.display()
                 )
             }
-            StoreError::Newer { .. } => {
-                "install the newer deltapost again, or restore a backup of before".to_owned()
+            StoreError::Newer { kept: Some(kept), .. } => format!(
+                "install the newer deltapost again, or go back to before the upgrade: `deltapost restore {}`",
+                kept.display()
+            ),
+            StoreError::Newer { kept: None, .. } => {
+                "install the newer deltapost again, or restore a backup of before: `deltapost restore FILE`"
+                    .to_owned()
+            }
+            StoreError::InUse(_) => "try again when it has ended".to_owned(),
+            StoreError::Gone(_) => {
+                "put it back, or restore a backup with `deltapost restore FILE`, and start again".to_owned()
+            }
+            StoreError::Exists(_) => "name another file, or remove this one".to_owned(),
+            StoreError::ForeignKey { key, .. } => {
+                format!(
+                    "put the secret.key that belongs to the copy beside it, as `{}`",
+                    key.display()
+                )
             }
             StoreError::Locked { .. } => "stop it first, or use another data_dir".to_owned(),
             StoreError::Busy => {
@@ -123,6 +165,10 @@ impl StoreError {
                 "choose another name, or use `instance apply` to change it".to_owned()
             }
             StoreError::NoSuchInstance(_) => "`deltapost instance list` shows them".to_owned(),
+            StoreError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                "run as the user who owns the data directory; `deltapost init`, run by root, gives that user its files back"
+                    .to_owned()
+            }
             StoreError::File { .. }
             | StoreError::Superseded
             | StoreError::Unreadable { .. }

@@ -67,9 +67,10 @@ impl Store {
     /// Writes a changed instance: name, tags and configuration. Returns notes on what the change did to its resources.
     ///
     /// # Errors
-    /// `NameTaken`, `NoSuchInstance`, `NoKey`.
+    /// `Superseded` where somebody else has changed it since it was `before`; `NameTaken`, `NoSuchInstance`, `NoKey`.
     pub fn update_instance(
         &self,
+        before: &Instance,
         instance: &Instance,
         settings: &Settings,
         grant: Option<&Grant>,
@@ -78,9 +79,14 @@ impl Store {
         // Without the key the configuration at hand has masks for secrets, and writing it would lose them.
         self.key()?;
         self.write(|connection| {
+            let found = self.instances_where(connection, "id = ?1", instance.id)?;
+            let found = found.first().ok_or_else(|| StoreError::NoSuchInstance(instance.name.clone()))?;
+            if !is_same(found, before) {
+                return Err(StoreError::Superseded);
+            }
             refuse_taken(connection, &instance.name, Some(instance.id))?;
             let (shown, secrets) = elements::split(&instance.configuration);
-            let changed = connection.execute(
+            connection.execute(
                 "UPDATE instance
                     SET name = ?2, tags = ?3, events_enabled = ?4, configuration = ?5, updated_at = ?6, schedule = ?7,
                         timezone = ?8, interval_seconds = ?9
@@ -97,9 +103,6 @@ impl Store {
                     plan::interval_seconds(settings.interval),
                 ),
             )?;
-            if changed == 0 {
-                return Err(StoreError::NoSuchInstance(instance.name.clone()));
-            }
             connection.execute(
                 "DELETE FROM secret WHERE instance_id = ?1 AND key NOT IN (?2, ?3)",
                 (instance.id, REFRESH_TOKEN, ACCESS_TOKEN),
@@ -184,6 +187,19 @@ impl Store {
                 (id, time_text(now)),
             )?;
             Ok(())
+        })
+    }
+
+    /// The ids of the instances that are being deleted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn leaving_instances(&self) -> Result<Vec<i64>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id FROM instance WHERE deleting_since IS NOT NULL")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 
@@ -273,6 +289,12 @@ impl Store {
         )?;
         Ok(())
     }
+}
+
+/// Whether what people change of an instance is the same in both.
+fn is_same(one: &Instance, other: &Instance) -> bool {
+    let changed_by_people = |of: &Instance| (of.name.clone(), of.tags.clone(), of.configuration.clone());
+    changed_by_people(one) == changed_by_people(other)
 }
 
 fn instance(row: &Row<'_>) -> Result<Instance, StoreError> {

@@ -19,7 +19,7 @@ impl Store {
     ) -> Result<Known, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT object_id, name, parent_id, kind, content, metadata
+                "SELECT object_id, announced_id, name, parent_id, kind, content, metadata
                    FROM item WHERE resource_id = ?1 AND object_id = ?2",
             )?;
             let mut found = Known::new();
@@ -62,16 +62,17 @@ pub(super) fn put_items(
     items: &[Item],
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO item (resource_id, object_id, name, parent_id, kind, content, metadata, generation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO item (resource_id, object_id, announced_id, name, parent_id, kind, content, metadata, generation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (resource_id, object_id) DO UPDATE
-            SET name = excluded.name, parent_id = excluded.parent_id, kind = excluded.kind,
+            SET announced_id = excluded.announced_id, name = excluded.name, parent_id = excluded.parent_id, kind = excluded.kind,
                 content = excluded.content, metadata = excluded.metadata, generation = excluded.generation",
     )?;
     for item in items {
         statement.execute((
             resource_id,
             &item.id,
+            &item.announced_id,
             &item.name,
             &item.parent_id,
             item.kind.as_str(),
@@ -86,6 +87,7 @@ pub(super) fn put_items(
 pub(super) fn read_item(row: &Row<'_>) -> Result<Item, StoreError> {
     Ok(Item {
         id: row.get("object_id")?,
+        announced_id: row.get("announced_id")?,
         name: row.get("name")?,
         parent_id: row.get("parent_id")?,
         kind: known("kind", &row.get::<_, String>("kind")?, ItemKind::from_text)?,

@@ -2,14 +2,19 @@
 //! SQL. It decides nothing: what changed and when to retry is told to it.
 
 mod alerts;
+mod analytics;
+mod backup;
 mod bounds;
 mod comparison;
+mod counters;
 mod deliveries;
 mod endpoints;
 mod error;
+mod gauges;
 mod grants;
 mod instances;
 mod items;
+mod listing;
 mod lock;
 mod migrate;
 mod outbox;
@@ -20,11 +25,14 @@ mod replay;
 mod report;
 mod requests;
 mod resources;
+mod restore;
 mod secrets;
 mod sweep;
+mod tokens;
+mod windows;
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -35,13 +43,18 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
+pub use analytics::MinuteCount;
+pub use backup::{BEFORE_UPGRADE, Contents, back_up_key, key_beside};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
+pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
 pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
+pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};
 pub use grants::{Grant, Throttling};
 pub use instances::NewInstance;
-pub use lock::AgentLock;
+pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
+pub use lock::{AgentLock, DirectoryLock};
 pub use outbox::PageStep;
 pub use plan::{Planned, Rows};
 pub use redeliver::{Head, Selection, Tallied};
@@ -49,11 +62,16 @@ pub use replay::Replayed;
 pub use report::{AttemptRow, EndpointRow, EventRow, NotificationRow, OutboxCount, ResourceRow, Standing};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
-pub use secrets::Key;
+pub use restore::{Candidate, Replaced};
+pub use secrets::{KEY_FILE, Key};
 pub use sweep::Doomed;
+pub use windows::{SeenRecord, WindowStep};
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";
+
+/// The name of the file with the API's token within the data directory.
+pub const TOKEN_FILE: &str = "api.token";
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
@@ -102,6 +120,8 @@ pub enum Look {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    /// Device and inode of the file that is open.
+    file: (u64, u64),
     key: Option<Key>,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
@@ -109,6 +129,8 @@ pub struct Store {
     seen_version: AtomicI64,
     /// The last write was refused for want of space.
     refused: AtomicBool,
+    _in_use: DirectoryLock,
+    counters: Counters,
 }
 
 impl Store {
@@ -142,6 +164,10 @@ impl Store {
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         migrate::create(&mut connection, key, now)?;
         connection.close().map_err(|(_, source)| source)?;
+        // What is left of a database that was taken away would be read as the new one's.
+        for suffix in ["-wal", "-shm", "-journal"] {
+            remove_if_there(&backup::with_suffix(&path, suffix))?;
+        }
         // Only a whole database ever bears the name.
         fs::rename(&unfinished, &path).map_err(|source| StoreError::file("create", &path, source))?;
         Ok(true)
@@ -164,8 +190,10 @@ impl Store {
         }
         refuse_exposed(data_dir, sharing.directory_mode())?;
         refuse_exposed(&path, sharing.file_mode())?;
+        let in_use = DirectoryLock::shared(data_dir)?;
+        let file = identity(&path)?;
         let mut writer = connect(&path)?;
-        migrate::migrate(&mut writer, &path)?;
+        migrate::migrate(&mut writer, &path, migrate::Keep::Former)?;
         if look == Look::Whole {
             migrate::quick_check(&writer, &path)?;
         }
@@ -176,11 +204,14 @@ impl Store {
         reader.pragma_update(None, "query_only", true)?;
         Ok(Store {
             path,
+            file,
             key,
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
             seen_version: AtomicI64::new(0),
             refused: AtomicBool::new(false),
+            _in_use: in_use,
+            counters: Counters::default(),
         })
     }
 
@@ -200,6 +231,25 @@ impl Store {
     /// The database's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes sure that the file that is open still bears the database's name: what is written to another one is lost.
+    ///
+    /// # Errors
+    /// `Gone`. A disk that does not answer is no proof of anything.
+    pub fn stands_in_place(&self) -> Result<(), StoreError> {
+        match identity(&self.path) {
+            Ok(file) if file != self.file => Err(StoreError::Gone(self.path.clone())),
+            Err(StoreError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Err(StoreError::Gone(self.path.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What this process has recorded so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The key that seals this database's secrets.
@@ -321,6 +371,11 @@ fn refuse_exposed(path: &Path, widest: u32) -> Result<(), StoreError> {
         });
     }
     Ok(())
+}
+
+fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    let found = fs::metadata(path).map_err(|source| StoreError::file("look at", path, source))?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {

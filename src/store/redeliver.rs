@@ -245,6 +245,13 @@ impl Tallied {
     }
 }
 
+impl std::ops::AddAssign for Tallied {
+    fn add_assign(&mut self, other: Tallied) {
+        self.notifications += other.notifications;
+        self.events += other.events;
+    }
+}
+
 fn head(row: &Row<'_>) -> Result<Head, StoreError> {
     Ok(Head {
         id: row.get("id")?,

@@ -86,11 +86,15 @@ pub struct AttemptRow {
 pub struct ResourceRow {
     pub resource: String,
     pub health: String,
+    pub mode: String,
     pub phase: String,
     pub last_poll_at: Option<String>,
     pub last_success_at: Option<String>,
     pub next_poll_at: Option<String>,
     pub last_error: Option<String>,
+    /// Records that could not be judged, since the resource was learnt, and what was wrong with the last of them.
+    pub faults: i64,
+    pub last_fault: Option<String>,
     pub pending: i64,
     pub dead: i64,
 }
@@ -272,20 +276,24 @@ impl Store {
     pub fn health(&self, instance: &str) -> Result<Vec<ResourceRow>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare(
-                "SELECT resource, health, phase, last_poll_at, last_success_at, next_poll_at, last_error, pending, dead
+                "SELECT resource, health, mode, phase, last_poll_at, last_success_at, next_poll_at, last_error, faults,
+                        last_fault, pending, dead
                    FROM instance_health WHERE instance = ?1 AND resource IS NOT NULL",
             )?;
             let rows = statement.query_map([instance], |row| {
                 Ok(ResourceRow {
-                    resource: row.get(0)?,
-                    health: row.get(1)?,
-                    phase: row.get(2)?,
-                    last_poll_at: row.get(3)?,
-                    last_success_at: row.get(4)?,
-                    next_poll_at: row.get(5)?,
-                    last_error: row.get(6)?,
-                    pending: row.get(7)?,
-                    dead: row.get(8)?,
+                    resource: row.get("resource")?,
+                    health: row.get("health")?,
+                    mode: row.get("mode")?,
+                    phase: row.get("phase")?,
+                    last_poll_at: row.get("last_poll_at")?,
+                    last_success_at: row.get("last_success_at")?,
+                    next_poll_at: row.get("next_poll_at")?,
+                    last_error: row.get("last_error")?,
+                    faults: row.get("faults")?,
+                    last_fault: row.get("last_fault")?,
+                    pending: row.get("pending")?,
+                    dead: row.get("dead")?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

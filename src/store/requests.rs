@@ -115,6 +115,20 @@ impl Store {
         })
     }
 
+    /// Removes the answers to what was asked for before `before`.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn forget_answers(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "DELETE FROM request WHERE state = 'done' AND created_at < ?1",
+                [time_text(before)],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Removes a request, answered or not.
     ///
     /// # Errors

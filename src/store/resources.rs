@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::comparison::Hold;
 use super::{Store, StoreError, known};
+use crate::core::feed::Mode;
 use crate::core::model::{
     BaselineMode, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
 };
@@ -19,6 +20,7 @@ pub struct Resource {
     pub instance_id: i64,
     pub name: String,
     pub url: String,
+    pub mode: Mode,
     pub baseline: BaselineMode,
     pub page_size: Option<u32>,
     pub phase: Phase,
@@ -37,6 +39,10 @@ pub struct Resource {
     pub root_id: Option<String>,
     /// What waits for a person.
     pub held: Option<Hold>,
+    /// By dates: what was updated before is not asked for any more; `None` before the first window has been read.
+    pub window_from: Option<Timestamp>,
+    /// By dates: where the window ends that is being read.
+    pub window_to: Option<Timestamp>,
     pub failures: i64,
 }
 
@@ -50,6 +56,9 @@ pub struct PollRecord {
     pub events: u64,
     pub unchanged: u64,
     pub filtered: u64,
+    /// Records that could not be judged.
+    #[serde(default)]
+    pub faults: u64,
     /// Why it did not come to its end.
     pub error: Option<String>,
     /// What should be known of it although it is no failure: a stale token, a gap.
@@ -60,6 +69,18 @@ pub struct PollRecord {
     /// It ended between two pages since the outbox is full; it goes on when there is room.
     #[serde(default)]
     pub paused: bool,
+}
+
+impl PollRecord {
+    /// What it came to, as the history names it.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            PollRecord { error: Some(_), .. } => "failed",
+            PollRecord { stopped: true, .. } => "stopped",
+            PollRecord { paused: true, .. } => "paused",
+            _ => "done",
+        }
+    }
 }
 
 impl Store {
@@ -134,25 +155,19 @@ impl Store {
         record: &PollRecord,
         unfinished: bool,
     ) -> Result<(), StoreError> {
-        let outcome = match record {
-            PollRecord { error: Some(_), .. } => "failed",
-            PollRecord { stopped: true, .. } => "stopped",
-            PollRecord { paused: true, .. } => "paused",
-            _ => "done",
-        };
         let ended_at = started_at
             .saturating_add(jiff::SignedDuration::from_millis(record.duration_ms))
             .unwrap_or(Timestamp::MAX);
         self.write(|connection| {
             connection.execute(
                 "INSERT INTO poll (resource_id, started_at, duration_ms, outcome, pages, items, events, unchanged,
-                                   filtered, error, note)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                   filtered, error, note, faults)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                 (
                     resource_id,
                     time_text(started_at),
                     record.duration_ms,
-                    outcome,
+                    record.outcome(),
                     record.pages.cast_signed(),
                     record.items.cast_signed(),
                     record.events.cast_signed(),
@@ -160,6 +175,7 @@ impl Store {
                     record.filtered.cast_signed(),
                     &record.error,
                     &record.note,
+                    record.faults.cast_signed(),
                 ),
             )?;
             connection.execute(
@@ -171,7 +187,7 @@ impl Store {
                 "UPDATE resource SET unfinished = ?2 WHERE id = ?1",
                 (resource_id, unfinished),
             )?;
-            match outcome {
+            match record.outcome() {
                 "failed" => connection.execute(
                     "UPDATE resource SET failures = failures + 1, last_error = ?2 WHERE id = ?1",
                     (resource_id, &record.error),
@@ -183,7 +199,9 @@ impl Store {
                 _ => 0,
             };
             Ok(())
-        })
+        })?;
+        self.counters().count_poll(record);
+        Ok(())
     }
 
     /// Seals a link for its resource's row.
@@ -199,11 +217,16 @@ impl Store {
     fn read_resource(&self, row: &Row<'_>) -> Result<Resource, StoreError> {
         let id: i64 = row.get("id")?;
         let sealed: Option<Vec<u8>> = row.get("cursor")?;
+        let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
+            let text: Option<String> = row.get(column)?;
+            Ok(text.as_deref().and_then(time_from_text))
+        };
         Ok(Resource {
             id,
             instance_id: row.get("instance_id")?,
             name: row.get("name")?,
             url: row.get("url")?,
+            mode: known("mode", &row.get::<_, String>("mode")?, Mode::from_text)?,
             baseline: known(
                 "baseline",
                 &row.get::<_, String>("baseline")?,
@@ -218,16 +241,15 @@ impl Store {
                 .transpose()?,
             cursor_seq: row.get("cursor_seq")?,
             started_at: known("started_at", &row.get::<_, String>("started_at")?, time_from_text)?,
-            last_success_at: row
-                .get::<_, Option<String>>("last_success_at")?
-                .as_deref()
-                .and_then(time_from_text),
+            last_success_at: time("last_success_at")?,
             drive_id: row.get("drive_id")?,
             root_id: row.get("root_id")?,
             held: row
                 .get::<_, Option<String>>("held")?
                 .map(|held| known("held", &held, Hold::from_text))
                 .transpose()?,
+            window_from: time("window_from")?,
+            window_to: time("window_to")?,
             failures: row.get("failures")?,
         })
     }
@@ -238,6 +260,7 @@ struct Standing {
     id: i64,
     name: String,
     url: String,
+    mode: String,
     baseline: String,
     phase: String,
 }
@@ -247,7 +270,9 @@ impl Standing {
     /// counts while that is being learnt, and after `latest`, which never learnt it.
     fn reason_to_learn_anew(&self, wanted: &ResourceSettings) -> Option<&'static str> {
         let counts = self.phase == Phase::Baseline.as_str() || self.baseline == BaselineMode::Latest.as_str();
-        if self.url != wanted.url {
+        if self.mode != wanted.feed.mode().as_str() {
+            Some("mode")
+        } else if self.url != wanted.url {
             Some("url")
         } else if counts && self.baseline != wanted.baseline.as_str() {
             Some("baseline")
@@ -267,12 +292,13 @@ pub(super) fn reconcile(
 ) -> Result<Vec<String>, StoreError> {
     let mut notes = Vec::new();
     let mut known: Vec<Standing> = connection
-        .prepare_cached("SELECT id, name, url, baseline, phase FROM resource WHERE instance_id = ?1")?
+        .prepare_cached("SELECT id, name, url, mode, baseline, phase FROM resource WHERE instance_id = ?1")?
         .query_map([instance_id], |row| {
             Ok(Standing {
                 id: row.get("id")?,
                 name: row.get("name")?,
                 url: row.get("url")?,
+                mode: row.get("mode")?,
                 baseline: row.get("baseline")?,
                 phase: row.get("phase")?,
             })
@@ -284,7 +310,8 @@ pub(super) fn reconcile(
         if let Some(standing) = same.map(|position| known.swap_remove(position)) {
             let id = standing.id;
             connection.execute(
-                "UPDATE resource SET url = ?2, baseline = ?3, page_size = ?4, schedule = ?5, timezone = ?6 WHERE id = ?1",
+                "UPDATE resource SET url = ?2, baseline = ?3, page_size = ?4, schedule = ?5, timezone = ?6, mode = ?7
+                  WHERE id = ?1",
                 (
                     id,
                     &wanted.url,
@@ -292,6 +319,7 @@ pub(super) fn reconcile(
                     wanted.page_size,
                     &wanted.schedule,
                     &wanted.timezone,
+                    wanted.feed.mode().as_str(),
                 ),
             )?;
             if let Some(reason) = standing.reason_to_learn_anew(wanted) {
@@ -299,7 +327,7 @@ pub(super) fn reconcile(
                     "resource `{}` has another {reason} and learns what exists there anew",
                     standing.name
                 ));
-                if reason == "url" && !silent {
+                if reason != "baseline" && !silent {
                     // What lies at the former url is missing at the new one, and not deleted: nothing of it is told.
                     connection.execute("DELETE FROM item WHERE resource_id = ?1", [id])?;
                 }
@@ -309,8 +337,8 @@ pub(super) fn reconcile(
         }
         connection.execute(
             "INSERT INTO resource
-                    (instance_id, name, url, baseline, page_size, schedule, timezone, silent, started_at, next_poll_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+                    (instance_id, name, url, baseline, page_size, schedule, timezone, silent, started_at, next_poll_at, mode)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
             (
                 instance_id,
                 &wanted.name,
@@ -321,6 +349,7 @@ pub(super) fn reconcile(
                 &wanted.timezone,
                 silent,
                 time_text(now),
+                wanted.feed.mode().as_str(),
             ),
         )?;
     }
@@ -336,11 +365,13 @@ pub(super) fn reconcile(
 /// Forgets where a resource stands and whose drive it was: its url leads elsewhere.
 fn learn_anew(connection: &Connection, resource_id: i64, silent: bool) -> Result<(), StoreError> {
     void_the_set(connection, resource_id)?;
+    connection.execute("DELETE FROM seen_record WHERE resource_id = ?1", [resource_id])?;
     connection.execute(
         "UPDATE resource
             SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
                 next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL,
-                compared_items = NULL, held = NULL
+                compared_items = NULL, held = NULL, window_from = NULL, window_to = NULL, faults = 0,
+                last_fault = NULL, last_fault_at = NULL
           WHERE id = ?1",
         (resource_id, silent),
     )?;

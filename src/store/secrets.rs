@@ -22,7 +22,7 @@ use crate::core::model::{Secret, time_text};
 const KEY_LEN: usize = 32;
 
 /// The key's name within the data directory, and within systemd's credentials.
-const KEY_FILE: &str = "secret.key";
+pub const KEY_FILE: &str = "secret.key";
 
 /// The key of one data directory.
 #[derive(Clone)]
@@ -57,28 +57,31 @@ impl Key {
     /// # Errors
     /// When it is there but cannot be read, others can read it, or it is not a key.
     pub fn load(data_dir: &Path, credentials: Option<&Path>) -> Result<Option<Key>, StoreError> {
-        let credential = credentials
-            .map(|dir| dir.join(KEY_FILE))
-            .filter(|path| path.exists());
-        let path = match credential {
-            Some(path) => path,
-            None => {
-                let path = data_dir.join(KEY_FILE);
-                if !path.exists() {
-                    return Ok(None);
-                }
-                refuse_exposed(&path, 0o600)?;
-                path
-            }
+        let Some(path) = Key::file(data_dir, credentials) else {
+            return Ok(None);
         };
-        let text = fs::read_to_string(&path).map_err(|source| StoreError::file("read", &path, source))?;
-        match STANDARD
-            .decode(text.trim())
-            .ok()
-            .and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok())
-        {
-            Some(bytes) => Ok(Some(Key::new(&bytes))),
-            None => Err(StoreError::BadKey(path)),
+        if path.starts_with(data_dir) {
+            refuse_exposed(&path, 0o600)?;
+        }
+        Key::read(&path).map(Some)
+    }
+
+    /// The file that `load` reads, where there is one.
+    pub fn file(data_dir: &Path, credentials: Option<&Path>) -> Option<PathBuf> {
+        let places = [credentials, Some(data_dir)].into_iter().flatten();
+        places.map(|dir| dir.join(KEY_FILE)).find(|path| path.exists())
+    }
+
+    /// Reads the key in the file `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not a key.
+    pub fn read(path: &Path) -> Result<Key, StoreError> {
+        let text = fs::read_to_string(path).map_err(|source| StoreError::file("read", path, source))?;
+        let bytes = STANDARD.decode(text.trim()).ok();
+        match bytes.and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok()) {
+            Some(bytes) => Ok(Key::new(&bytes)),
+            None => Err(StoreError::BadKey(path.to_owned())),
         }
     }
 

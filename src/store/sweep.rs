@@ -122,7 +122,7 @@ impl Store {
     pub fn doomed_items(&self, resource_id: i64) -> Result<Vec<Doomed>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT i.object_id, i.name, i.parent_id, i.kind, i.content, i.metadata, s.raw
+                "SELECT i.object_id, i.announced_id, i.name, i.parent_id, i.kind, i.content, i.metadata, s.raw
                    FROM item i
                    LEFT JOIN staged_deletion s ON s.resource_id = i.resource_id AND s.object_id = i.object_id
                   WHERE i.resource_id = ?1 AND i.doomed > 0
@@ -234,7 +234,7 @@ mod tests {
     fn marking_passes_over_what_is_marked_and_not_over_all_that_is_known() {
         let connection = Connection::open_in_memory().unwrap();
         connection
-            .execute_batch(include_str!("../../schema/0001_initial.sql"))
+            .execute_batch(&crate::store::migrate::STEPS.concat())
             .unwrap();
         for sql in [MARK_LISTED, MARK_LISTED_CHILDREN, MARK_BELOW, ANY_DOOMED_AT] {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

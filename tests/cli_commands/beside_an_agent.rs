@@ -52,7 +52,7 @@ fn a_hangup_does_not_end_an_agent() {
 fn a_second_agent_is_refused_with_the_pid_of_the_first() {
     let home = Home::initialised("");
     let first = agent(&home);
-    home.run(["run"])
+    home.run(["--quiet", "run"])
         .stdout("")
         .stderr(&format!(
             "error: another agent (pid {}) runs on `DIR/data`\nhint: stop it first, or use another data_dir\n",

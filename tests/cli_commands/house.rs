@@ -116,7 +116,7 @@ fn what_is_not_a_database_is_left_alone() {
     refused(
         &home,
         "error: `DIR/data/deltapost.db` is not a deltapost database\n\
-         hint: nothing was changed; put a backup in place of `DIR/data/deltapost.db`\n",
+         hint: nothing was changed; `deltapost restore FILE` puts a backup in place of `DIR/data/deltapost.db`\n",
         1,
     );
     assert_eq!(fs::read_to_string(home.path("data/deltapost.db")).unwrap(), text);

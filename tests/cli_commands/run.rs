@@ -26,7 +26,7 @@ impl Home {
         let data_dir = home.path("data");
         home.write(
             "deltapost.toml",
-            &format!("data_dir = {data_dir:?}\n{configuration}"),
+            &format!("data_dir = {data_dir:?}\n{configuration}\n[listen]\naddress = \"127.0.0.1:0\"\n"),
         );
         home
     }

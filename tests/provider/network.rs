@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deltapost::grants::GrantError;
 use deltapost::graph::auth::AuthError;
-use deltapost::graph::client::{Client, GraphConfig, GraphError, Stage};
+use deltapost::graph::client::{Client, GraphConfig, GraphError, Stage, Wishes};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, OneDrive};
 use deltapost::wire::{Failure, Timeouts};
@@ -127,7 +127,10 @@ fn a_name_that_is_not_known_is_told_with_what_to_look_at() {
     let link = deltapost::core::model::Secret::new("https://graph.invalid/v1.0/me/drive/root/delta");
     let token = deltapost::core::model::Secret::new("token-0123456");
     let clock = deltapost::clock::SystemClock;
-    let GraphError::Unreachable(no_answer) = client.fetch(&link, &token, false, &clock).unwrap_err() else {
+    let GraphError::Unreachable(no_answer) = client
+        .fetch(&link, &token, Wishes::default(), &clock)
+        .unwrap_err()
+    else {
         panic!("something answered")
     };
     assert_eq!(no_answer.reason, Failure::Dns);

@@ -54,6 +54,7 @@ pub(crate) fn add_instance(store: &Store, name: &str, callback: &str) {
 pub(crate) fn item(id: &str, parent: &str) -> Item {
     Item {
         id: id.to_owned(),
+        announced_id: None,
         name: Some(id.to_owned()),
         parent_id: Some(parent.to_owned()),
         kind: ItemKind::Folder,

@@ -7,6 +7,7 @@
     reason = "a fixture that fails should fail the test at once"
 )]
 
+pub(crate) mod api;
 pub(crate) mod ledger;
 pub(crate) mod openssl;
 pub(crate) mod process;
@@ -46,9 +47,16 @@ impl Site {
         Site::configured(account, "")
     }
 
-    /// The same, with more lines for its configuration file: whole sections other than `[microsoft]`.
+    /// The same, with more lines for its configuration file: whole sections other than `[microsoft]` and `[listen]`.
     #[track_caller]
     pub(crate) fn configured(account: Account, sections: &str) -> Site {
+        let site = Site::bare(account, sections);
+        site.cli(&["init"]).code(0);
+        site
+    }
+
+    /// The same before `init`.
+    pub(crate) fn bare(account: Account, sections: &str) -> Site {
         let site = Site {
             cloud: OneDrive::start(account).unwrap(),
             receiver: Receiver::start(Some(KEY.to_owned())).unwrap(),
@@ -56,7 +64,6 @@ impl Site {
             agents: AtomicUsize::new(0),
         };
         site.configure(sections);
-        site.cli(&["init"]).code(0);
         site
     }
 
@@ -69,7 +76,7 @@ impl Site {
     pub(crate) fn configure_provider(&self, authority: &str, graph: &str, sections: &str) {
         let data_dir = self.data_dir();
         let text = format!(
-            "data_dir = {data_dir:?}\n\n[microsoft]\nauthority = {authority:?}\ngraph = {graph:?}\n\n{sections}\n"
+            "data_dir = {data_dir:?}\n\n[microsoft]\nauthority = {authority:?}\ngraph = {graph:?}\n\n{sections}\n\n[listen]\naddress = \"127.0.0.1:0\"\n"
         );
         fs::write(self.config_file(), text).unwrap();
     }

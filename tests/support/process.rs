@@ -156,6 +156,19 @@ impl Agent {
         self.child.id()
     }
 
+    /// The address that its API listens on.
+    #[track_caller]
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        let mut address = None;
+        super::eventually("the agent listens", || {
+            let log = self.log();
+            let told = log.split_once("listening address=").map(|(_, rest)| rest);
+            address = told.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+            address.is_some()
+        });
+        address.unwrap()
+    }
+
     /// What it has said so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()

@@ -11,7 +11,7 @@ use crate::core::model::{Configuration, ElementKey, MASK, Secret};
 use super::keys::{self, CODE};
 use super::problem::{Problem, Report, described, escaped, listed, quoted};
 use super::secrets::mask;
-use super::{json, markup, values};
+use super::{json, legacy, markup, values};
 
 /// The longest name of an instance and the longest tag, in characters.
 const LONGEST_NAME: usize = 200;
@@ -30,6 +30,8 @@ pub struct Document {
     pub tags: Option<Vec<String>>,
     /// `providerData.code`, to be exchanged for tokens.
     pub code: Option<Secret>,
+    /// What the code's own request was bound to (PKCE). No document says it; it is put in by who began that request.
+    pub code_verifier: Option<Secret>,
     /// Keys with a value, in canonical JSON types. `********` stands for the value that is stored.
     pub configuration: Configuration,
     /// Keys given as `""` or `null`, or as something empty: back to their default.
@@ -83,6 +85,7 @@ pub(super) fn read(text: &str) -> Result<(Document, Vec<Problem>), Problem> {
     for (field, value) in &fields {
         reader.field(field, value);
     }
+    reader.convert_urls();
     reader.document.notes = std::mem::take(&mut reader.report.notes);
     Ok((reader.document, reader.report.problems))
 }
@@ -121,10 +124,13 @@ pub fn set(assignments: &[(String, String)]) -> Result<Document, Vec<Problem>> {
 struct Reader {
     document: Document,
     report: Report,
+    /// `event.poller.urls`, which waits for the resources that it may select from.
+    urls: Option<Value>,
 }
 
 impl Reader {
     fn finish(mut self) -> Result<Document, Vec<Problem>> {
+        self.convert_urls();
         self.document.notes = std::mem::take(&mut self.report.notes);
         self.report.result(self.document)
     }
@@ -285,6 +291,10 @@ impl Reader {
             }
             return;
         };
+        if kind == keys::Kind::Urls {
+            self.urls = Some(value.clone()).filter(|value| !values::is_absent(value));
+            return;
+        }
         match values::canonical(key, kind, value, &mut self.report) {
             Some(Value::Null) => self.document.removed.push(key.to_owned()),
             Some(value) => {
@@ -292,6 +302,16 @@ impl Reader {
             }
             None => {}
         }
+    }
+
+    /// Puts what `event.poller.urls` says into the resources' own key.
+    fn convert_urls(&mut self) {
+        let Some(urls) = self.urls.take() else { return };
+        let given = self.document.configuration.get(keys::RESOURCES);
+        let Some(converted) = legacy::convert(&urls, given, &mut self.report) else {
+            return;
+        };
+        self.key(keys::RESOURCES, &Value::Object(converted), &[]);
     }
 
     fn ignore(&mut self, key: &str) {

@@ -3,14 +3,14 @@
 
 use url::Url;
 
+use crate::core::feed::{self, Mode};
+
+use super::hubs::{self, ALIASES};
 use super::problem::{listed, quoted};
 use super::values::{authority, refuse_placeholder};
 
 /// The delta feed of the signed-in user's drive.
 pub(super) const DRIVE_FEED: &str = "/me/drive/root/delta";
-
-/// The names under which Cloud Elements knows that feed.
-const ALIASES: &[&str] = &["/hubs/documents/events", "/hubs/documents/changes"];
 
 /// The longest URL that is accepted, in characters.
 const LONGEST: usize = 2048;
@@ -18,17 +18,37 @@ const LONGEST: usize = 2048;
 /// What `$select` may not leave out on a drive's feed: without these, changes are not told apart.
 const NEEDED: &[&str] = &["id", "name", "parentReference", "file", "folder", "deleted"];
 
-/// The query options that pass through to the provider. Paging and tokens are the agent's own.
+/// The query options of a drive's feed that pass through to the provider.
 const OPTIONS: &[&str] = &["$select", "$expand"];
 
-/// The path below the Graph base that `url` means: an alias resolved, an absolute URL made relative, percent-encoded.
-/// It begins with `/` and ends, before a query, with `/delta`.
+/// The query options that are the agent's own everywhere: paging and tokens.
+const OWN: &[&str] = &[
+    "$top",
+    "$skip",
+    "$skiptoken",
+    "$deltatoken",
+    "token",
+    "$count",
+    "$format",
+];
+
+/// What a resource's `url` means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The path below the Graph base: an alias resolved, an absolute URL made relative. It begins with `/`. A feed's is
+    /// percent-encoded; a collection's is as it was written, since its dates are still to be filled in.
+    pub(super) url: String,
+    pub(super) mode: Mode,
+}
+
+/// What `url` means. A path that ends in `/delta`, before a query, is a feed; any other is a collection, which is polled
+/// by dates. `mode` may say so, too, and contradict it.
 ///
 /// `graph_base` is needed to judge an absolute URL; without one, only its form is checked.
 ///
 /// # Errors
 /// What is wrong with it. The message repeats neither a query nor a token.
-pub(super) fn resolve(url: &str, graph_base: Option<&str>) -> Result<String, String> {
+pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -> Result<Place, String> {
     refuse_placeholder(url)?;
     if url.chars().count() > LONGEST {
         return Err(format!("longer than {LONGEST} characters"));
@@ -45,23 +65,57 @@ pub(super) fn resolve(url: &str, graph_base: Option<&str>) -> Result<String, Str
         Some((path, query)) => (path, Some(query).filter(|query| !query.is_empty())),
         None => (below, None),
     };
+    let feed = |url: String| match mode {
+        Some(Mode::Window) => Err(format!(
+            "{} is a delta feed, and its changes are not found by dates; leave `mode` out",
+            quoted(path)
+        )),
+        _ => Ok(Place {
+            url,
+            mode: Mode::Delta,
+        }),
+    };
     if ALIASES.contains(&path) {
-        return Ok(DRIVE_FEED.to_owned());
+        return feed(DRIVE_FEED.to_owned());
     }
-    check_segments(path)?;
-    if !path.ends_with("/delta") {
+    if hubs::is_one(path) {
+        return Err(hubs::refusal(path));
+    }
+    if path.ends_with("/delta") {
+        check_segments(path)?;
+        let Some(query) = query else {
+            return feed(encoded(path));
+        };
+        check_query(path, query)?;
+        return feed(format!("{}?{}", encoded(path), encoded(query)));
+    }
+    // A date stands for text without meaning to a path or a query.
+    check_segments(&without_dates(path))?;
+    if mode == Some(Mode::Delta) {
         return Err(format!(
-            "{} is not a delta feed: polling by dates is not supported by this version; use a path that ends in \
-             `/delta`, such as `{DRIVE_FEED}`, or {}",
+            "{} is not a delta feed: use a path that ends in `/delta`, such as `{DRIVE_FEED}`, or {}; or poll it by \
+             dates, with `mode` = `window`",
             quoted(path),
             listed(ALIASES.iter().copied()),
         ));
     }
-    let Some(query) = query else {
-        return Ok(encoded(path));
-    };
-    check_query(path, query)?;
-    Ok(format!("{}?{}", encoded(path), encoded(query)))
+    check_query(path, &without_dates(query.unwrap_or_default()))?;
+    Ok(Place {
+        url: below.to_owned(),
+        mode: Mode::Window,
+    })
+}
+
+/// `text` with `0` in the place of each `${…}`.
+fn without_dates(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("${") {
+        plain.push_str(before);
+        plain.push('0');
+        rest = from.split_once('}').map_or("", |(_, behind)| behind);
+    }
+    plain + rest
 }
 
 /// Whether `path` belongs to whoever has signed in, and so means nothing to an application without a user.
@@ -122,7 +176,7 @@ fn check_segments(path: &str) -> Result<(), String> {
     };
     if path.contains("${") {
         return Err(
-            "placeholders belong to polling by dates, which is not supported by this version".to_owned(),
+            "dates, `${…}`, belong to collections that are polled by dates, not to a feed".to_owned(),
         );
     }
     if let Some(brace) = path.find(['{', '}']) {
@@ -163,19 +217,22 @@ fn check_query(path: &str, query: &str) -> Result<(), String> {
         let decoded = percent_decoded(name)
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .unwrap_or_default();
-        if !OPTIONS.contains(&decoded.as_str()) {
+        let of_a_drive = feed::is_of_a_drive(path);
+        if of_a_drive && !OPTIONS.contains(&decoded.as_str()) {
             return Err(format!(
                 "the query option {} is not supported; supported are {} (a page's size is `pageSize`)",
                 quoted(name),
                 listed(OPTIONS.iter().copied()),
             ));
         }
+        if OWN.iter().any(|own| own.eq_ignore_ascii_case(&decoded)) {
+            return Err(format!(
+                "the query option {} is the agent's own (a page's size is `pageSize`)",
+                quoted(name)
+            ));
+        }
         let value = percent_decoded(value).ok_or("its query holds `%` without two hexadecimal digits")?;
-        if decoded == "$select"
-            && path
-                .split('/')
-                .any(|segment| segment == "drive" || segment == "drives")
-        {
+        if decoded == "$select" && of_a_drive {
             let selected = String::from_utf8_lossy(&value);
             let missing = NEEDED
                 .iter()
@@ -222,150 +279,5 @@ fn encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASE: &str = "https://graph.microsoft.com/v1.0";
-
-    #[track_caller]
-    fn check(url: &str, expect: &str) {
-        assert_eq!(resolve(url, Some(BASE)).as_deref(), Ok(expect));
-        assert_eq!(
-            resolve(expect, Some(BASE)).as_deref(),
-            Ok(expect),
-            "resolving is stable"
-        );
-    }
-
-    #[track_caller]
-    fn check_refused(url: &str, expect: &str) {
-        let message = resolve(url, Some(BASE)).expect_err(url);
-        assert!(message.contains(expect), "{url}: {message}");
-    }
-
-    #[test]
-    fn an_empty_query_is_none() {
-        let path = "/drives/1/root/delta";
-        assert_eq!(resolve(&format!("{path}?"), Some(BASE)).as_deref(), Ok(path));
-    }
-
-    #[test]
-    fn aliases_are_the_drives_feed() {
-        check("/hubs/documents/events", "/me/drive/root/delta");
-        check("/hubs/documents/changes", "/me/drive/root/delta");
-        check("/hubs/documents/events?where=x='${date}'", "/me/drive/root/delta");
-    }
-
-    #[test]
-    fn paths_stay_and_absolute_urls_below_the_base_become_paths() {
-        check("/drives/b!a-1/root/delta", "/drives/b!a-1/root/delta");
-        check(
-            "/me/drive/root:/Finance Ü/2026:/delta",
-            "/me/drive/root:/Finance%20%C3%9C/2026:/delta",
-        );
-        check(
-            "/sites/s/lists/l/items/delta?$expand=fields",
-            "/sites/s/lists/l/items/delta?$expand=fields",
-        );
-        check(
-            "https://graph.microsoft.com/v1.0/users/u/drive/root/delta",
-            "/users/u/drive/root/delta",
-        );
-        check(
-            "HTTPS://Graph.Microsoft.com:443/v1.0/me/drive/root/delta",
-            "/me/drive/root/delta",
-        );
-    }
-
-    #[test]
-    fn the_token_goes_nowhere_but_below_the_base() {
-        for url in [
-            "https://graph.microsoft.com/v1.0.evil/root/delta",
-            "https://graph.microsoft.com/beta/me/drive/root/delta",
-            "https://graph.microsoft.com.evil.example/v1.0/root/delta",
-            "https://graph.microsoft.com./v1.0/root/delta",
-            "https://graph.microsoft.com:8443/v1.0/root/delta",
-            "http://graph.microsoft.com/v1.0/root/delta",
-            "https://evil.example/v1.0/root/delta",
-            "https://evil.example?https://graph.microsoft.com/v1.0/root/delta",
-            "ftp://graph.microsoft.com/v1.0/root/delta",
-        ] {
-            check_refused(url, "is not below the Graph base");
-        }
-        check_refused(
-            "https://graph.microsoft.com@evil.example/v1.0/root/delta",
-            "user name",
-        );
-        check_refused("https://@graph.microsoft.com/v1.0/root/delta", "user name");
-        check_refused(
-            "https:\\\\evil.example/v1.0/root/delta",
-            "holds a control character",
-        );
-        check_refused("//evil.example/root/delta", "empty segment");
-    }
-
-    #[test]
-    fn no_path_climbs_out_of_the_base() {
-        for url in [
-            "/../beta/me/drive/root/delta",
-            "/me/%2e%2e/%2E%2E/beta/delta",
-            "/me/.%2e/delta",
-            "/me/./delta",
-            "/me/drive/root:/a/..:/delta",
-            "https://graph.microsoft.com/v1.0/../beta/delta",
-            "https://graph.microsoft.com/v1.0/%2e%2e/beta/delta",
-        ] {
-            check_refused(url, "segment");
-        }
-        check_refused("/me/a%2fb/delta", "encoded slash");
-        check_refused("/me/a%5Cb/delta", "encoded slash");
-        check_refused("/me/a%00/delta", "encoded slash or control");
-        check_refused("/me/a%2/delta", "two hexadecimal digits");
-        check_refused("/me//delta", "empty segment");
-        check_refused("/me/drive/root/delta/", "empty segment");
-        check_refused("/me\n/delta", "control character");
-        check_refused("me/drive/root/delta", "begins with `/`");
-    }
-
-    #[test]
-    fn what_this_version_cannot_poll_is_refused_with_what_can_be_used() {
-        check_refused("/me/messages", "use a path that ends in `/delta`");
-        check_refused("/hubs/documents/files", "`/hubs/documents/events`");
-        check_refused("/me/${date}/delta", "polling by dates");
-        check_refused(
-            "/drives/{id}/root/delta",
-            "the placeholder `{id}/root/delta` is still there",
-        );
-        check_refused("<SEE_BELOW>", "placeholder");
-        check_refused("/me/drive/root/delta?token=latest", "`token` is not supported");
-        check_refused("/me/drive/root/delta?%24top=5", "`%24top` is not supported");
-        check_refused(
-            "/me/drive/root/delta?$select=id,name,file,folder,deleted",
-            "leaves out `parentReference`",
-        );
-    }
-
-    #[test]
-    fn a_refusal_repeats_no_token() {
-        let message = resolve("https://evil.example/a/delta?token=hunter2", Some(BASE)).unwrap_err();
-        assert!(!message.contains("hunter2"), "{message}");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_is_accepted_is_a_plain_path(url in "(https://graph.microsoft.com/v1.0)?[/.:%2eE5cCé a?&=$#@\\\\]{0,30}(/delta)?") {
-            if let Ok(path) = resolve(&url, Some(BASE)) {
-                let whole = Url::parse(&format!("{BASE}{path}")).unwrap();
-                proptest::prop_assert_eq!(whole.as_str(), format!("{}{}", BASE, path));
-                proptest::prop_assert!(path.starts_with('/') && !path.starts_with("//"));
-            }
-        }
-
-        #[test]
-        fn resolving_is_stable(url in "/[a-zé% :!.]{1,12}/delta") {
-            if let Ok(path) = resolve(&url, Some(BASE)) {
-                proptest::prop_assert_eq!(resolve(&path, Some(BASE)), Ok(path.clone()));
-            }
-        }
-    }
-}
+#[path = "graph_path_tests.rs"]
+mod tests;

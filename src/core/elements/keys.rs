@@ -69,11 +69,14 @@ pub(super) enum Kind {
     Globs,
     Headers,
     Resources,
+    /// The format before that, converted to it.
+    Urls,
     /// Part of the contract, not of this version: refused with what to use instead.
     NotYet(&'static str),
 }
 
-/// Every key that means something, with what its value may be.
+/// Every key that means something, with what its value may be. A new one goes to the end: its place is its number in an
+/// instance's list of entries.
 pub(super) const KEYS: &[(&str, Kind)] = &[
     (API_KEY, Kind::Secret),
     (API_SECRET, Kind::Secret),
@@ -105,10 +108,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     (RESOURCES, Kind::Resources),
     (SCHEDULE, Kind::Schedule),
     (TIMEZONE, Kind::Timezone),
-    (
-        URLS,
-        Kind::NotYet("name the resources in `event.poller.configuration`"),
-    ),
+    (URLS, Kind::Urls),
     ("event.notification.basic.username", Kind::NotYet(BASIC)),
     ("event.notification.basic.password", Kind::NotYet(BASIC)),
 ];
@@ -187,6 +187,34 @@ pub(super) fn kind(key: &str) -> Option<Kind> {
 /// Whether `key` is accepted although it means nothing here.
 pub(super) fn is_ignored(key: &str) -> bool {
     IGNORED.contains(&key) || IGNORED_FAMILIES.iter().any(|family| key.starts_with(family))
+}
+
+/// What people call `key`; itself where nothing better is known.
+pub(super) fn title(key: &str) -> &str {
+    match key {
+        API_KEY => "API Key",
+        API_SECRET => "API Secret",
+        REDIRECT_URL => "Callback URL",
+        REFRESH_TOKEN => "Refresh Token",
+        SCOPE => "Scope",
+        TENANT => "Tenant",
+        GRANT => "Grant",
+        EVENTS_ENABLED => "Enable Events",
+        CALLBACK_URL => "Event Notification Callback URL",
+        SIGNATURE_KEY => "Callback Notification Signature Key",
+        SIGNATURE_KEY_PREVIOUS => "Previous Callback Notification Signature Key",
+        HEADERS => "Callback Notification Headers",
+        FORMAT => "Callback Notification Format",
+        FILTER_TYPES => "Event Types",
+        FILTER_OBJECTS => "Object Types",
+        FILTER_PATHS => "Paths",
+        VENDOR_TYPE => "Vendor Event Type",
+        REFRESH_INTERVAL => "Event Poller Refresh Interval (mins)",
+        RESOURCES => "Configure Polling",
+        SCHEDULE => "Event Poller Schedule",
+        TIMEZONE => "Event Poller Time Zone",
+        _ => key,
+    }
 }
 
 /// The names of the keys of a configuration.

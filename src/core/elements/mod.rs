@@ -1,11 +1,15 @@
 //! Instance documents in Cloud Elements' shape: read with all their problems at once, merged with what is stored,
 //! understood as `Settings`, and shown again without their secrets. No storing, sealing or exchanging happens here.
 
+pub mod catalogue;
 mod document;
+mod entries;
 mod graph_path;
 mod headers;
+mod hubs;
 mod json;
 pub mod keys;
+mod legacy;
 mod markup;
 mod merge;
 mod problem;
@@ -18,6 +22,7 @@ mod tests;
 mod values;
 
 pub use document::{Document, parse, set};
+pub use entries::{entries, entry_of};
 pub use keys::SECRET_KEYS;
 pub use merge::{merge, replace};
 pub use problem::Problem;

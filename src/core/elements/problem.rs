@@ -60,8 +60,9 @@ impl Report {
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {
-        if self.notes.len() < MOST {
-            self.notes.push(note.into());
+        let note = note.into();
+        if self.notes.len() < MOST && !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 

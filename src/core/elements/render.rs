@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::core::model::{ElementKey, GrantState, Instance, time_text};
+use crate::core::model::{GrantState, Instance, time_text};
 
+use super::catalogue;
 use super::keys::EVENTS_ENABLED;
 use super::secrets::mask;
 
@@ -18,19 +19,19 @@ pub fn render(instance: &Instance) -> Value {
         "id": instance.id,
         "name": instance.name,
         "createdDate": time_text(instance.created_at),
-        "element": {"key": instance.element.as_str(), "name": element_name(instance.element)},
+        "element": catalogue::entry(instance.element),
+        "elementId": catalogue::id(instance.element),
         "tags": instance.tags,
         "valid": instance.grant_state == GrantState::Ok,
         "disabled": !instance.enabled,
         "eventsEnabled": events_enabled,
         "externalAuthentication": "none",
+        "user": user(),
         "configuration": mask(&instance.configuration),
     })
 }
 
-fn element_name(element: ElementKey) -> &'static str {
-    match element {
-        ElementKey::OneDriveV2 => "OneDrive",
-        ElementKey::OneDriveBusiness => "OneDrive Business",
-    }
+/// Who owns the instance, in Cloud Elements' accounts. There are none here, and clients read the fields.
+fn user() -> Value {
+    json!({"id": 1, "emailAddress": "deltapost@localhost", "firstName": "deltapost", "lastName": "agent"})
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::core::feed::Feed;
 use crate::core::model::{
     Configuration, ElementKey, EventType, Filter, Format, GrantKind, Interval, MASK, Secret, Settings,
 };
@@ -98,8 +99,27 @@ pub fn zones(configuration: &Configuration) -> Vec<(String, String)> {
 /// What the author should know about keys of `settings` that are valid and do not work together.
 pub fn notes(settings: &Settings) -> Vec<String> {
     let both = settings.schedule.is_some() && settings.interval.is_some();
-    let note = format!("`{REFRESH_INTERVAL}` is not used while `{SCHEDULE}` is set");
-    both.then_some(note).into_iter().collect()
+    let both = both.then(|| format!("`{REFRESH_INTERVAL}` is not used while `{SCHEDULE}` is set"));
+    both.into_iter().chain(narrow_scope(settings)).collect()
+}
+
+/// Without a scope only drives are asked for, and the other resources would be refused, one poll after the other.
+fn narrow_scope(settings: &Settings) -> Option<String> {
+    if settings.scope.is_some() || settings.grant == GrantKind::ClientCredentials {
+        return None;
+    }
+    let others = settings
+        .resources
+        .iter()
+        .filter(|resource| resource.feed != Feed::Drive);
+    let others: Vec<&str> = others.map(|resource| resource.name.as_str()).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "`{SCOPE}` is not set, so that only files may be read; {} needs more, such as `Files.Read Mail.Read \
+             offline_access`",
+            listed(others)
+        )
+    })
 }
 
 /// Reads the document of an instance that is to be created.

@@ -32,6 +32,8 @@ pub(super) fn canonical(key: &str, kind: Kind, value: &Value, report: &mut Repor
         return Some(value.clone());
     }
     let read = match kind {
+        // A document's is converted before it comes here.
+        Kind::Urls => text(value).map(Value::from),
         Kind::Resources => return resources::canonical(value, report),
         Kind::Headers => return headers::canonical(value, report),
         Kind::EventTypes => return list(key, value, event_type, report),

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use serde_json::json;
 
 use super::account::Kind;
+use super::collection::Collection;
 use super::drive::Drive;
 use super::fault::{Fault, excludes_parents};
 use super::feed::{Answer, Query};
@@ -32,6 +33,17 @@ impl Service {
         }
         if *request.method != Method::Get {
             return Err(error(405, "notAllowed", "only GET is simulated"));
+        }
+        let whole = format!("/{}", path.join("/"));
+        let origin = self.called();
+        let collections = self
+            .collections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let answered = |collection: &Collection| collection.answer(&whole, &origin, request, fault);
+        if let Some(reply) = collections.iter().find_map(answered) {
+            return Ok(reply);
         }
         let (drive, rest) = self.drive_of(path, access)?;
         if drive.lock().removed {
@@ -136,13 +148,7 @@ impl Service {
         match answer {
             Answer::Page(body) => Reply::json(200, body),
             Answer::BadToken => error(400, "invalidRequest", "The token is not one of this feed's"),
-            Answer::Gone { code, location } => {
-                let message =
-                    "Resync required. Replace any local items with the server's version (including deletes)";
-                let body = json!({"error": {"code": "resyncRequired", "message": message, "innerError": {"code": code}}});
-                let reply = Reply::json(410, body.to_string());
-                location.map_or(reply.clone(), |location| reply.with("Location", location))
-            }
+            Answer::Gone { code, location } => gone_reply(code, location),
         }
     }
 
@@ -175,6 +181,14 @@ impl Service {
     pub(super) fn account_of(&self, id: &str) -> Option<usize> {
         self.drives().iter().position(|drive| drive.lock().answers_to(id))
     }
+}
+
+/// A stale token's answer.
+pub(super) fn gone_reply(code: &str, location: Option<String>) -> Reply {
+    let message = "Resync required. Replace any local items with the server's version (including deletes)";
+    let body = json!({"error": {"code": "resyncRequired", "message": message, "innerError": {"code": code}}});
+    let reply = Reply::json(410, body.to_string());
+    location.map_or(reply.clone(), |location| reply.with("Location", location))
 }
 
 fn not_found() -> Reply {

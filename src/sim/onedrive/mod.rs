@@ -1,9 +1,10 @@
 //! A simulated Microsoft identity platform and Graph for one or more accounts, in memory, over real HTTP: what their
 //! documentation says, its awkward parts included, and failures on request. What a test can ask for is here; Graph's
-//! routes are in `graph`, the drive in `drive` and `state`, the feed in `feed`, the grants in `identity`, faults and the
+//! routes are in `graph`, the drive in `drive` and `state`, the feed in `feed`, other collections in `collection`, the grants in `identity`, faults and the
 //! log in `fault`.
 
 mod account;
+mod collection;
 mod drive;
 mod fault;
 mod feed;
@@ -26,6 +27,7 @@ use flate2::write::GzEncoder;
 use jiff::SignedDuration;
 
 pub use account::{Account, Descendants, Gone, Habits, Kind, Repeats};
+pub use collection::{Collection, Shape};
 pub use drive::{Drive, Entry, Tree};
 pub use fault::{Endpoint, Fault, Gate, Seen};
 pub use identity::{App, DeviceAnswer, Rules};
@@ -80,6 +82,7 @@ impl OneDrive {
             drives: Mutex::new(vec![Drive::new(&account)]),
             desk: Arc::default(),
             routes: Mutex::default(),
+            collections: Mutex::default(),
             called: Mutex::default(),
             packs: AtomicBool::new(false),
             seconds_ahead: AtomicI64::new(0),
@@ -234,6 +237,18 @@ impl OneDrive {
         routes.insert(path.to_owned(), Arc::new(reply));
     }
 
+    /// Puts a collection beside the drives, at `path` below the Graph base; its feed is at `{path}/delta`.
+    pub fn add_collection(&self, path: &str, shape: Shape) -> Collection {
+        let collection = Collection::new(path, shape);
+        let mut collections = self
+            .service
+            .collections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        collections.push(collection.clone());
+        collection
+    }
+
     /// The requests that have arrived, the last 20,000 at most.
     pub fn requests(&self) -> Vec<Seen> {
         self.service.desk.log()
@@ -269,6 +284,7 @@ struct Service {
     drives: Mutex<Vec<Drive>>,
     desk: Arc<Desk>,
     routes: Mutex<BTreeMap<String, Route>>,
+    collections: Mutex<Vec<Collection>>,
     /// What it is called in its own links, where that is not its address.
     called: Mutex<Option<String>>,
     packs: AtomicBool,

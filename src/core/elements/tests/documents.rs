@@ -218,7 +218,6 @@ fn all_problems_of_a_configuration_are_told_together() {
         "event.notification.format": "cloudevent",
         "event.poller.schedule": "0 24 * * *",
         "event.poller.timezone": "../UTC",
-        "event.poller.urls": "events",
         "event.filter.types": ["MOVED"],
         "event.filter.objects": 7,
         "event.filter.paths": "Finance/**",
@@ -241,7 +240,6 @@ fn all_problems_of_a_configuration_are_told_together() {
              `cloudevent`",
             "`event.poller.schedule`: hour: expected 0 to 23, got `24`; midnight is hour `0`",
             "`event.poller.timezone`: expected an IANA time zone such as `Europe/Berlin`, got `../UTC`",
-            "`event.poller.urls`: not supported by this version; name the resources in `event.poller.configuration`",
             "`event.filter.types`: expected `CREATED`, `UPDATED`, `DELETED`, got `MOVED`",
             "`event.filter.objects`: expected a list of texts, got `7`",
             "`event.filter.paths`: paths begin with `/`, so `Finance/**` matches none; write `/Finance/**` or \

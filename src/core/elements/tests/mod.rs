@@ -1,5 +1,6 @@
 //! What the room promises as a whole; what one file promises stands beside it.
 
+mod catalogue;
 mod documents;
 mod properties;
 mod rules;

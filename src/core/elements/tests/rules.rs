@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{BASE, SEED, parsed, read};
 use crate::core::elements::{
-    Document, check_new, join, mask, merge, notes, render, replace, split, withheld, zones,
+    Document, catalogue, check_new, join, mask, merge, notes, render, replace, split, withheld, zones,
 };
 use crate::core::model::{Configuration, ElementKey, GrantState, Instance, Interval, Secret, time_from_text};
 
@@ -344,8 +344,10 @@ fn an_instance_is_rendered_in_cloud_elements_shape() {
         rendered,
         json!({
             "id": 7, "name": "OneDriveForDocs", "createdDate": "2026-03-01T09:30:00.000Z",
-            "element": {"key": "onedrivev2", "name": "OneDrive"}, "tags": ["Docs"], "valid": false, "disabled": true,
+            "element": catalogue::entry(ElementKey::OneDriveV2), "elementId": 1,
+            "tags": ["Docs"], "valid": false, "disabled": true,
             "eventsEnabled": true, "externalAuthentication": "none",
+            "user": {"id": 1, "emailAddress": "deltapost@localhost", "firstName": "deltapost", "lastName": "agent"},
             "configuration": {
                 "oauth.api.key": "********", "oauth.api.secret": "********",
                 "oauth.callback.url": "https://www.yourcallbackurl.com/oauth2callback",

@@ -1,0 +1,114 @@
+//! `backup` and `restore`: a copy of the database for another day or another box, and the way back from it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::args::{Args, BackupArgs};
+use super::failure::Failure;
+use super::house::{self, hand_over};
+use super::init;
+use super::reply::Reply;
+use super::table::{counted, pairs};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::store::{
+    self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Store, StoreError, back_up_key,
+};
+
+/// Copies the database, and the key when it is wanted, also while an agent writes.
+pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure> {
+    let (path, explicit) = house::config_path(args);
+    let config = Config::load(&path, explicit)?;
+    house::refuse_foreign(&config.data_dir)?;
+    let key_file = house::key_file(&config.data_dir);
+    let store = Store::open(
+        &config.data_dir,
+        house::sharing(&config),
+        house::load_key(&config.data_dir)?,
+        Look::Brief,
+    )?;
+    let mut key = None;
+    // The key comes first: a database that waits for its key is more easily mended than taken for complete.
+    if let Some(from) = key_file.filter(|_| wanted.with_key) {
+        store.key()?;
+        let beside = store::key_beside(&wanted.file);
+        back_up_key(&from, &beside)?;
+        key = Some(beside);
+    } else if wanted.with_key {
+        return Err(StoreError::NoKey.into());
+    }
+    let contents = store.back_up(&wanted.file)?;
+    if args.json {
+        let told = json!({"file": wanted.file, "key": key, "contents": contents});
+        return Ok(Reply::json(&told));
+    }
+    let note = match &key {
+        Some(_) => "whoever has both files can use every secret in them: keep them as safe as this box",
+        None => {
+            "it opens only with its key, which is not in it: keep a copy of that elsewhere, or use --with-key"
+        }
+    };
+    let mut lines = vec![("copied", told(&wanted.file, contents))];
+    lines.extend(key.map(|key| ("copied", key.display().to_string())));
+    Ok(Reply::text(pairs(lines)).noting(vec![note.to_owned()]))
+}
+
+fn told(file: &Path, contents: Contents) -> String {
+    format!(
+        "{} ({}, {} pending, {} bytes)",
+        file.display(),
+        counted(contents.instances.unsigned_abs(), "instance"),
+        counted(contents.pending.unsigned_abs(), "notification"),
+        contents.bytes
+    )
+}
+
+/// Puts the copy in `file` in place of the database, once everything in it has been looked at.
+pub(super) fn restore(args: &Args, file: &Path) -> Result<Reply, Failure> {
+    let (path, explicit) = house::config_path(args);
+    let config = Config::load(&path, explicit)?;
+    let group = init::group_id(&config)?;
+    let (data_dir, sharing) = (&config.data_dir, house::sharing(&config));
+    init::make_directory(data_dir, sharing)?;
+    // To the end: no agent starts in the middle of it.
+    let _lock = AgentLock::take(data_dir)?;
+    hand_over(&data_dir.join("agent.lock"), data_dir).map_err(init::file("hand over", data_dir))?;
+    let key = house::key_file(data_dir);
+    let now = SystemClock.now();
+    let candidate = Candidate::prepare(data_dir, file, sharing, key.as_deref())?;
+    let contents = candidate.contents();
+    let replaced = candidate.put_in_place(now)?;
+    init::make_token(data_dir)?;
+    init::settle(data_dir, sharing, group)?;
+    if replaced.key_is_new && key.is_some_and(|key| !key.starts_with(data_dir)) {
+        let hint = format!(
+            "hand on `{}` as the credential",
+            data_dir.join(KEY_FILE).display()
+        );
+        return Err(Failure::failed(
+            "the copy was restored, and the key among systemd's credentials is not the one that opens it",
+            Some(hint),
+        ));
+    }
+    let key: Option<Key> = house::load_key(data_dir)?;
+    Store::open(data_dir, sharing, key, Look::Brief)?.key()?;
+    if args.json {
+        let told = json!({
+            "dataDir": data_dir, "contents": contents,
+            "replaced": {"database": replaced.database, "key": replaced.key},
+        });
+        return Ok(Reply::json(&told));
+    }
+    Ok(Reply::text(words(file, contents, replaced)).noting(vec![
+        "what happened since the copy was made is found by the next polls and announced again".to_owned(),
+    ]))
+}
+
+fn words(file: &Path, contents: Contents, replaced: Replaced) -> String {
+    let kept = |path: PathBuf| ("kept", path.display().to_string());
+    let mut lines = vec![("restored", told(file, contents))];
+    lines.extend(replaced.database.map(kept));
+    lines.extend(replaced.key.map(kept));
+    pairs(lines)
+}

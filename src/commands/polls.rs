@@ -1,0 +1,102 @@
+//! Polls on request, by the running agent: asked for through the database, as the command line does it. Who waits for the
+//! answers, and for how long, is the caller's.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::{CommandError, House};
+use crate::core::elements;
+use crate::core::model::Instance;
+use crate::core::shown::shown;
+use crate::store::{Depth, PollRecord};
+
+/// An answer that nobody has fetched for this long is nobody's any more.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
+
+/// A poll that the agent was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub request: i64,
+    pub resource: String,
+}
+
+/// What the agent writes as the answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PollAnswer {
+    /// What the poll came to, when it came to its end.
+    pub record: Option<PollRecord>,
+    pub error: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl House<'_> {
+    /// The resources of an instance that are polled on request, or the one that is `named`; all by id and name.
+    ///
+    /// # Errors
+    /// `EventsOff`, `NoSuchResource`; when the database cannot be read.
+    pub fn resources_to_poll(
+        &self,
+        instance: &Instance,
+        named: Option<&str>,
+    ) -> Result<Vec<(i64, String)>, CommandError> {
+        let settings = elements::settings(instance.element, &instance.configuration, self.client.base());
+        // A configuration that is not valid is told by the poll.
+        if settings.is_ok_and(|settings| !settings.events_enabled) {
+            return Err(CommandError::EventsOff(instance.name.clone()));
+        }
+        let mut resources = self.store.resources_of(instance.id)?;
+        let Some(named) = named else { return Ok(resources) };
+        let known: Vec<String> = resources
+            .iter()
+            .map(|(_, name)| format!("`{}`", shown(name)))
+            .collect();
+        resources.retain(|(_, name)| name == named);
+        if resources.is_empty() {
+            return Err(CommandError::NoSuchResource {
+                instance: instance.name.clone(),
+                resource: shown(named),
+                known: known.join(", "),
+            });
+        }
+        Ok(resources)
+    }
+
+    /// Asks the agent to poll all resources of an instance, or the one that is `named`.
+    ///
+    /// # Errors
+    /// As `resources_to_poll`; when the database cannot be written.
+    pub fn ask_for_polls(
+        &self,
+        instance: &Instance,
+        named: Option<&str>,
+        depth: Depth,
+    ) -> Result<Vec<Asked>, CommandError> {
+        let resources = self.resources_to_poll(instance, named)?;
+        let now = self.clock.now();
+        self.store
+            .forget_answers(now.saturating_sub(KEPT).unwrap_or(now))?;
+        let ask = |(id, resource)| {
+            let request = self.store.ask_for_poll(id, depth, now)?;
+            Ok(Asked { request, resource })
+        };
+        resources.into_iter().map(ask).collect()
+    }
+
+    /// The agent's answer, once there is one; it is taken out of the database. A request whose resource was removed never
+    /// gets one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn poll_answer(&self, asked: &Asked) -> Result<Option<PollAnswer>, CommandError> {
+        let Some(text) = self.store.answer_to(asked.request)? else {
+            return Ok(None);
+        };
+        self.store.withdraw_request(asked.request)?;
+        let unreadable = || PollAnswer {
+            record: None,
+            error: Some("the agent's answer could not be read".to_owned()),
+            hint: None,
+        };
+        Ok(Some(serde_json::from_str(&text).unwrap_or_else(|_| unreadable())))
+    }
+}

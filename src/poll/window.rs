@@ -1,0 +1,339 @@
+//! How a collection without a feed is polled: what was updated since the last window, page by page, each committed before
+//! the next is asked for. The lower bound moves when a window has been read whole. What the records' dates mean is decided
+//! in `core::window`.
+
+use std::sync::atomic::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+use ring::digest::{SHA256, digest};
+
+use super::reading::Run;
+use super::{PollError, RESTARTS};
+use crate::core::detect;
+use crate::core::feed::Window;
+use crate::core::model::{BaselineMode, Change, EventType, Phase, time_text};
+use crate::core::shown::shown;
+use crate::core::window::{self, Judged, Rules, Verdict};
+use crate::graph::client::GraphError;
+use crate::graph::link;
+use crate::graph::page::{self, PageError, Records};
+use crate::killpoint;
+use crate::store::{Depth, Resource, Restart, SeenRecord, WindowStep};
+
+/// Faults of one poll that its note tells of, each in its own words.
+const TOLD_FAULTS: u64 = 3;
+
+/// Bytes of the SHA-256 that tell one state of a record from another.
+const FINGERPRINT: usize = 16;
+
+/// What one page of records means.
+#[derive(Default)]
+struct Found {
+    changes: Vec<Change>,
+    seen: Vec<SeenRecord>,
+    unchanged: u64,
+    filtered: u64,
+    faults: Vec<String>,
+}
+
+/// A window: what was updated from `from` on is asked for, and the next one begins at `to`.
+#[derive(Clone, Copy)]
+struct Bounds {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Run<'_> {
+    /// Reads one window to its end; one that an earlier poll left behind is gone on with.
+    pub(super) fn read_window(
+        &mut self,
+        mut resource: Resource,
+        depth: Depth,
+        window: &Window,
+    ) -> Result<(), PollError> {
+        self.begin_window(&resource, depth)?;
+        let rules = self.rules_of(window)?;
+        loop {
+            resource = self.poller.store.resource(resource.id)?;
+            if self.poller.stop.load(Ordering::Relaxed) {
+                self.record.stopped = true;
+                return Ok(());
+            }
+            if self.is_full()? || self.read_records(&resource, window, &rules)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn begin_window(&mut self, resource: &Resource, depth: Depth) -> Result<(), PollError> {
+        self.keep_quiet()?;
+        match depth {
+            Depth::Changes => return Ok(()),
+            Depth::Rebaseline => {
+                self.token(None)?;
+                self.poller.store.start_over(resource, Restart::Rebaseline)?;
+            }
+            Depth::Resync | Depth::AcceptedResync => {
+                self.poller.store.restart_window(resource)?;
+                let since = resource
+                    .window_from
+                    .map_or_else(|| "the start".to_owned(), time_text);
+                self.record.note = Some(format!(
+                    "by dates there is nothing to compare with: what was updated since {since} is read again"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The window to be read. It ends at the provider's present, since its dates are the provider's; what its answers do
+    /// not tell exactly errs to the earlier side, and the next window shows that part again.
+    fn bounds(&self, resource: &Resource, window: &Window) -> Bounds {
+        let to = resource.window_to.unwrap_or_else(|| self.provider_now());
+        let to = to.max(resource.window_from.unwrap_or(to));
+        let since = match resource.window_from {
+            Some(at) => at,
+            None if resource.baseline == BaselineMode::Emit => Timestamp::UNIX_EPOCH,
+            None => to,
+        };
+        Bounds {
+            from: lower(since, window),
+            to,
+        }
+    }
+
+    fn provider_now(&self) -> Timestamp {
+        let ahead = self.poller.client.clock_skew().unwrap_or(SignedDuration::ZERO);
+        let now = self.poller.clock.now();
+        now.saturating_sub(ahead).unwrap_or(now)
+    }
+
+    /// Reads and commits one page of records. Returns whether it was the window's last.
+    fn read_records(
+        &mut self,
+        resource: &Resource,
+        window: &Window,
+        rules: &Rules,
+    ) -> Result<bool, PollError> {
+        let base = self.poller.client.base();
+        let blind = self.poller.client.clock_skew().is_none();
+        let mut bounds = self.bounds(resource, window);
+        let link = match resource.cursor.clone() {
+            Some(link) => link,
+            None => {
+                let url = self.expanded(window, bounds.from)?;
+                link::first_link(base, &url, &self.feed, resource.baseline, resource.page_size)?
+            }
+        };
+        let body = match self.fetch(resource, &link) {
+            Ok(body) => body,
+            Err(error) => return self.begin_again(resource, error),
+        };
+        killpoint::reached("fetched");
+        let page = match page::records(&body, base) {
+            Ok(page) => page,
+            Err(error) => return self.begin_again(resource, error.into()),
+        };
+        if let Some(next) = &page.next
+            && self.cycle.closes_with(next.expose())
+        {
+            self.poller.store.restart_window(resource)?;
+            return Err(PollError::Cycle);
+        }
+        if blind && self.poller.client.clock_skew().is_some() && resource.window_to.is_none() {
+            // The request went out before any answer had told the provider's time.
+            if resource.window_from.is_none() && resource.baseline != BaselineMode::Emit {
+                return Ok(false);
+            }
+            bounds.to = self.bounds(resource, window).to.min(bounds.to);
+        }
+        self.commit_records(resource, &page, rules, bounds)?;
+        killpoint::reached("committed");
+        if page.next.is_some() {
+            return Ok(false);
+        }
+        let next = lower(bounds.to, window);
+        self.poller
+            .store
+            .forget_records(resource.id, next, resource.generation)?;
+        Ok(true)
+    }
+
+    /// Begins the window again where the provider does not know its next page any more. What was announced of it is
+    /// remembered, so nothing comes twice.
+    fn begin_again(&mut self, resource: &Resource, error: PollError) -> Result<bool, PollError> {
+        let lost = matches!(
+            error,
+            PollError::Page(PageError::Stale { .. })
+                | PollError::Graph(
+                    GraphError::Gone { .. }
+                        | GraphError::Refused {
+                            status: 400 | 404,
+                            ..
+                        }
+                )
+        );
+        if !lost || resource.cursor.is_none() {
+            return Err(error);
+        }
+        self.restarts += 1;
+        if self.restarts > RESTARTS {
+            return Err(PollError::Restarted);
+        }
+        log::warn!(
+            "the next page is not known any more, the window begins again instance={:?} resource={:?} error={:?}",
+            self.instance.name,
+            resource.name,
+            error.to_string()
+        );
+        self.poller.store.restart_window(resource)?;
+        Ok(false)
+    }
+
+    fn commit_records(
+        &mut self,
+        resource: &Resource,
+        page: &Records<'_>,
+        rules: &Rules,
+        bounds: Bounds,
+    ) -> Result<(), PollError> {
+        let now = self.poller.clock.now();
+        let found = self.judge(resource, page, rules, bounds)?;
+        let notifications = self.announce(resource, &found.changes, now);
+        self.poller.store.commit_records(
+            resource,
+            &WindowStep {
+                to: bounds.to,
+                next: page.next.as_ref(),
+                seen: &found.seen,
+                notifications: &notifications,
+                faults: found.faults.len() as u64,
+                last_fault: found.faults.last().map(String::as_str),
+                now,
+            },
+        )?;
+        self.record.pages += 1;
+        self.record.items += page.raw.len() as u64;
+        self.record.unchanged += found.unchanged;
+        self.record.filtered += found.filtered;
+        self.record.events += found.changes.len() as u64;
+        self.note_faults(&found.faults);
+        (self.progress)(self.record);
+        Ok(())
+    }
+
+    /// What a page's records mean, each held against what is remembered of it.
+    fn judge(
+        &self,
+        resource: &Resource,
+        page: &Records<'_>,
+        rules: &Rules,
+        bounds: Bounds,
+    ) -> Result<Found, PollError> {
+        let mut found = Found::default();
+        let mut taken: Vec<(Judged, &str)> = Vec::new();
+        for raw in &page.raw {
+            match window::judge(raw, rules, bounds.from, self.provider_now()) {
+                Ok(Verdict::Taken(judged)) => taken.push((judged, raw)),
+                Ok(Verdict::Ignored) => found.unchanged += 1,
+                Err(fault) => found.faults.push(shown(&fault)),
+            }
+        }
+        let ids = taken.iter().map(|(judged, _)| judged.id.as_str());
+        let mut known = self.poller.store.seen_records(resource.id, ids)?;
+        for (judged, raw) in taken {
+            let seen = SeenRecord {
+                fingerprint: digest(&SHA256, raw.as_bytes()).as_ref()[..FINGERPRINT].to_vec(),
+                id: judged.id.clone(),
+                updated: judged.updated,
+            };
+            let before = known.get(&judged.id);
+            // A replica that lags shows a record as it was before.
+            if before.is_some_and(|before| *before == seen || before.updated > seen.updated) {
+                found.unchanged += 1;
+                if seen.updated.is_none() {
+                    found.seen.push(seen);
+                }
+                continue;
+            }
+            let change = self.change(resource, &judged, raw, before.is_some());
+            known.insert(judged.id, seen.clone());
+            found.seen.push(seen);
+            match change {
+                _ if resource.silent => {}
+                change if detect::wanted(&change, &self.settings.filter) => found.changes.push(change),
+                _ => found.filtered += 1,
+            }
+        }
+        Ok(found)
+    }
+
+    /// The event of one record. One that exists when all is announced is new to whoever listens; one that was announced
+    /// is not.
+    fn change(&self, resource: &Resource, judged: &Judged, raw: &str, announced: bool) -> Change {
+        let event_type = match resource.phase {
+            _ if announced => EventType::Updated,
+            Phase::Baseline => EventType::Created,
+            _ => judged.event_type,
+        };
+        Change {
+            event_type,
+            object_id: judged.id.clone(),
+            object_type: resource.name.clone(),
+            date: judged.updated.unwrap_or_else(|| self.poller.clock.now()),
+            path: None,
+            aspects: Vec::new(),
+            previous: None,
+            raw: Some(raw.to_owned()),
+        }
+    }
+
+    /// Tells the first few faults of the poll one by one, and counts the rest.
+    fn note_faults(&mut self, faults: &[String]) {
+        for fault in faults {
+            self.record.faults += 1;
+            let note = self.record.note.get_or_insert_default();
+            match self.record.faults {
+                1..=TOLD_FAULTS if note.is_empty() => *note = fault.clone(),
+                1..=TOLD_FAULTS => *note = format!("{note}; {fault}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The url with its dates filled in.
+    fn expanded(&self, window: &Window, from: Timestamp) -> Result<String, PollError> {
+        let invalid = |problem| self.not_valid(problem);
+        let zones = |name: &str| self.zones.find(name).ok();
+        let zone = self.zone(window.zone.as_deref().unwrap_or("UTC"))?;
+        window.template.expand(from, &zone, &zones).map_err(invalid)
+    }
+
+    fn rules_of(&self, window: &Window) -> Result<Rules, PollError> {
+        window
+            .rules(&|name| self.zones.find(name).ok())
+            .map_err(|problem| self.not_valid(problem))
+    }
+
+    fn zone(&self, name: &str) -> Result<jiff::tz::TimeZone, PollError> {
+        self.zones
+            .find(name)
+            .map_err(|error| self.not_valid(error.to_string()))
+    }
+
+    fn not_valid(&self, problem: String) -> PollError {
+        PollError::Configuration {
+            instance: self.instance.name.clone(),
+            problem,
+        }
+    }
+}
+
+/// What was updated from then on is asked for, when all before `since` has been read. A date that tells whole seconds only
+/// lies before instants that it is not older than.
+fn lower(since: Timestamp, window: &Window) -> Timestamp {
+    let from = since
+        .saturating_sub(window.poll_delay)
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    window.floor(from.max(Timestamp::UNIX_EPOCH))
+}

@@ -1,0 +1,216 @@
+//! Copies of the database as one file each: made while others write, checked before they bear their name. What takes a
+//! copy back into use is `restore`.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{BUSY, DATABASE, Key, Store, StoreError, connect, migrate, remove_if_there};
+
+/// The copy that an upgrade keeps, within the data directory: what the database was before the last one.
+pub const BEFORE_UPGRADE: &str = "deltapost.db.before-upgrade";
+
+/// A copy is for its owner, whoever may read the database.
+const COPY_MODE: u32 = 0o600;
+
+/// What a copy holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contents {
+    pub bytes: u64,
+    /// The version of its schema.
+    pub schema_version: i64,
+    pub instances: i64,
+    /// Notifications that were not delivered.
+    pub pending: i64,
+}
+
+impl Store {
+    /// Copies the database as it is at one instant into the new file `file`, readable by its owner only, and durably.
+    /// Nobody who writes waits for it; only the WAL keeps what is written meanwhile. The file appears when it is whole.
+    ///
+    /// # Errors
+    /// `Exists`; when the disk refuses, or the copy is not sound.
+    pub fn back_up(&self, file: &Path) -> Result<Contents, StoreError> {
+        refuse_existing(file)?;
+        // A connection of its own: this process may poll and deliver meanwhile, too.
+        let source = connect(&self.path)?;
+        publish(&source, file)
+    }
+}
+
+/// Writes a copy of the key file `key` as the new file `file`, readable by its owner only, and durably.
+///
+/// # Errors
+/// `Exists`; when the disk refuses.
+pub fn back_up_key(key: &Path, file: &Path) -> Result<(), StoreError> {
+    refuse_existing(file)?;
+    let text = fs::read(key).map_err(|source| StoreError::file("read", key, source))?;
+    write_private(file, &text)
+}
+
+/// The name of the key that belongs to the copy `file`, where it lies beside it.
+pub fn key_beside(file: &Path) -> PathBuf {
+    with_suffix(file, ".key")
+}
+
+/// Keeps what the database at `path` is before its schema is brought up to date, in place of what an earlier upgrade kept.
+pub(super) fn keep_before_upgrade(path: &Path) -> Result<PathBuf, StoreError> {
+    let kept = path.with_file_name(BEFORE_UPGRADE);
+    publish(&connect(path)?, &kept)?;
+    // Where root's command happens to be the first of a new version, the way back is the owner's all the same.
+    let look = |path: &Path| fs::metadata(path).map_err(|source| StoreError::file("look at", path, source));
+    let (owner, made) = (look(path)?, look(&kept)?);
+    if owner.uid() != made.uid() {
+        chown(&kept, Some(owner.uid()), None)
+            .map_err(|source| StoreError::file("hand over", &kept, source))?;
+    }
+    Ok(kept)
+}
+
+/// What the last upgrade of the database at `path` has kept.
+pub(super) fn kept_before_upgrade(path: &Path) -> Option<PathBuf> {
+    Some(path.with_file_name(BEFORE_UPGRADE)).filter(|kept| kept.exists())
+}
+
+/// Copies what `source` has open and gives the copy its name when it is whole and durable.
+fn publish(source: &Connection, file: &Path) -> Result<Contents, StoreError> {
+    let unfinished = with_suffix(file, ".new");
+    let finish = || {
+        copy(source, &unfinished, COPY_MODE)?;
+        let contents = verify(&unfinished)?;
+        fs::rename(&unfinished, file).map_err(|source| StoreError::file("create", file, source))?;
+        sync_directory_of(file)?;
+        Ok(contents)
+    };
+    finish().inspect_err(|_| {
+        if let Err(error) = remove_if_there(&unfinished) {
+            log::warn!("an unfinished copy is left error={:?}", error.to_string());
+        }
+    })
+}
+
+/// Copies one state of the database that `source` has open into the file `target`, made anew with `mode`, and durably.
+pub(super) fn copy(source: &Connection, target: &Path, mode: u32) -> Result<(), StoreError> {
+    let failed = |source| StoreError::file("write", target, source);
+    // The backup is written by SQLite, which tells of a full disk and not of which one.
+    let refused = |source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => failed(io::ErrorKind::StorageFull.into()),
+        _ => StoreError::opening(target, source),
+    };
+    remove_if_there(target)?;
+    create_private(target, mode).map_err(failed)?;
+    let mut copied = Connection::open_with_flags(target, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    // Until it bears its name nobody needs it after a crash; it is made durable once, at the end.
+    copied.pragma_update(None, "synchronous", "OFF")?;
+    copied.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
+    // All pages in one step are one state: between two steps, a write would have it begin again.
+    let step = Backup::new(source, &mut copied)
+        .and_then(|backup| backup.step(-1))
+        .map_err(refused)?;
+    if step != StepResult::Done {
+        return Err(StoreError::Busy);
+    }
+    // One file that stands for itself, and that can be read where nothing can be written.
+    copied
+        .pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
+        .map_err(refused)?;
+    copied.close().map_err(|(_, source)| refused(source))?;
+    fs::File::open(target)
+        .and_then(|file| file.sync_all())
+        .map_err(failed)
+}
+
+/// Looks at everything in the database `file`, which nobody else has open.
+pub(super) fn verify(file: &Path) -> Result<Contents, StoreError> {
+    let connection = open_read_only(file)?;
+    migrate::pending_steps(&connection, file)?;
+    migrate::whole_check(&connection, file)?;
+    let number = |query: &str| connection.query_row(query, [], |row| row.get(0));
+    Ok(Contents {
+        bytes: fs::metadata(file)
+            .map_err(|source| StoreError::file("look at", file, source))?
+            .len(),
+        schema_version: number("PRAGMA user_version")?,
+        instances: number("SELECT count(*) FROM instance")?,
+        pending: number("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
+    })
+}
+
+/// Opens the database `file` to read from it.
+pub(super) fn open_read_only(file: &Path) -> Result<Connection, StoreError> {
+    // SQLite would say the same of all that is wrong with a name.
+    fs::File::open(file).map_err(|source| StoreError::file("read", file, source))?;
+    let connection = Connection::open_with_flags(file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))
+        .map_err(|source| StoreError::opening(file, source))?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(connection)
+}
+
+/// Whether the key in the file `path` is the one that the database `file` was made with.
+pub(super) fn is_opened_by(file: &Path, path: &Path) -> Result<bool, StoreError> {
+    let key = Key::read(path)?;
+    Ok(migrate::is_the_key(&open_read_only(file)?, &key))
+}
+
+/// Writes the new file `file`, whole or not at all.
+pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let unfinished = with_suffix(file, ".new");
+    remove_if_there(&unfinished)?;
+    let write = || {
+        let mut written = create_private(&unfinished, COPY_MODE)?;
+        io::Write::write_all(&mut written, bytes)?;
+        written.sync_all()?;
+        fs::rename(&unfinished, file)
+    };
+    write().map_err(|source| StoreError::file("create", file, source))?;
+    sync_directory_of(file)
+}
+
+fn create_private(path: &Path, mode: u32) -> io::Result<fs::File> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+}
+
+/// Makes the name `file` durable; the file's own sync does not.
+pub(super) fn sync_directory_of(file: &Path) -> Result<(), StoreError> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|source| StoreError::file("sync", directory, source))
+}
+
+/// `path` with `suffix` behind its whole name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn refuse_existing(file: &Path) -> Result<(), StoreError> {
+    match file.symlink_metadata() {
+        Ok(_) => Err(StoreError::Exists(file.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(StoreError::file("look at", file, source)),
+    }
+}
+
+fn flags(access: OpenFlags) -> OpenFlags {
+    access | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// The database's path within `data_dir`.
+pub(super) fn database(data_dir: &Path) -> PathBuf {
+    data_dir.join(DATABASE)
+}

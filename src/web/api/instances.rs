@@ -1,0 +1,177 @@
+//! Instances: created, listed, shown, changed, paused and deleted, by id or by their own token.
+
+use serde_json::Value;
+
+use super::super::call::Call;
+use super::super::reply::{self, Refusal};
+use super::super::route::{Table, Who, route};
+use super::BASE;
+use super::elements::element;
+use crate::commands::{Edit, Outcome};
+use crate::core::elements as documents;
+use crate::core::model::{ElementKey, Instance};
+use crate::core::shown::shown;
+use crate::httpd::Reply;
+
+pub(crate) const TABLE: Table = Table {
+    base: BASE,
+    routes: &[
+        route("GET", "/instances", Who::Client, list),
+        route("POST", "/instances", Who::Client, create),
+        route("PUT", "/instances", Who::Instance, replace),
+        route("PATCH", "/instances", Who::Instance, merge),
+        route("DELETE", "/instances", Who::Instance, delete),
+        route(
+            "GET",
+            "/elements/{keyOrId}/instances",
+            Who::Client,
+            list_of_element,
+        ),
+        route(
+            "POST",
+            "/elements/{keyOrId}/instances",
+            Who::Client,
+            create_of_element,
+        ),
+        route("GET", "/instances/{id}", Who::Client, show),
+        route("PUT", "/instances/{id}", Who::Client, replace),
+        route("PATCH", "/instances/{id}", Who::Client, merge),
+        route("DELETE", "/instances/{id}", Who::Client, delete),
+        route("PUT", "/instances/enabled", Who::Instance, enable),
+        route("DELETE", "/instances/enabled", Who::Instance, disable),
+        route("PUT", "/instances/{id}/enabled", Who::Client, enable),
+        route("DELETE", "/instances/{id}/enabled", Who::Client, disable),
+    ],
+};
+
+/// Notes of an answer: its head stays within what clients read.
+const MOST_NOTES: usize = 20;
+
+/// The instance that is meant: by the path's id, or else by its token.
+pub(super) fn meant(call: &Call<'_>) -> Result<Instance, Refusal> {
+    let named = call.param("id");
+    match (&call.instance, named) {
+        (Some(instance), "") => Ok(instance.clone()),
+        _ => {
+            let unknown = || Refusal::not_found(format!("there is no instance `{}`", shown(named)));
+            Ok(call
+                .house
+                .present_instance(named.parse().map_err(|_| unknown())?)?)
+        }
+    }
+}
+
+/// All instances; with an instance's own token that one alone, as Cloud Elements has it.
+fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
+    match &call.instance {
+        Some(instance) if !instance.enabled => Err(Refusal::disabled()),
+        Some(instance) => Ok(reply::json(200, &call.house.shown_with_token(instance)?)),
+        None => listed(call, None),
+    }
+}
+
+fn list_of_element(call: &Call<'_>) -> Result<Reply, Refusal> {
+    listed(call, Some(element(call)?))
+}
+
+/// Those that bear every one of `tags[]`; with `hydrate=false` without their configurations.
+fn listed(call: &Call<'_>, element: Option<ElementKey>) -> Result<Reply, Refusal> {
+    let tags: Vec<String> = call.queries("tags[]").chain(call.queries("tags")).collect();
+    let hydrate = call.query_as("hydrate", "true or false")?.unwrap_or(true);
+    let mut shown = Vec::new();
+    for instance in call.house.present_instances()? {
+        let fits = element.is_none_or(|element| element == instance.element);
+        if fits && tags.iter().all(|tag| instance.tags.contains(tag)) {
+            let mut one = call.house.shown_with_token(&instance)?;
+            if let Some(fields) = one.as_object_mut().filter(|_| !hydrate) {
+                fields.remove("configuration");
+                fields["element"] = serde_json::json!({"key": instance.element.as_str()});
+            }
+            shown.push(one);
+        }
+    }
+    Ok(reply::json(200, &shown))
+}
+
+fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
+    Ok(reply::json(200, &call.house.shown_with_token(&meant(call)?)?))
+}
+
+fn create(call: &Call<'_>) -> Result<Reply, Refusal> {
+    told(call, &call.house.create_instance(call.text()?)?)
+}
+
+fn create_of_element(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let document = with_element(call.text()?, element(call)?)?;
+    told(call, &call.house.create_instance(&document)?)
+}
+
+/// `document` with the path's element, which it may leave out but not contradict. What is no object is left for whoever
+/// reads the document to tell.
+fn with_element(document: &str, element: ElementKey) -> Result<String, Refusal> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(document) else {
+        return Ok(document.to_owned());
+    };
+    let given = fields
+        .get("element")
+        .and_then(|given| given.get("key"))
+        .and_then(Value::as_str);
+    match given {
+        Some(given) if given == element.as_str() => Ok(document.to_owned()),
+        Some(given) => {
+            let given = shown(given);
+            Err(Refusal::bad(format!(
+                "`element.key`: the path says `{element}`, the document `{given}`"
+            )))
+        }
+        // Read first as it is: written anew, a key that is there twice would stand once.
+        None => {
+            documents::parse(document).map_err(Refusal::invalid)?;
+            fields.insert("element".to_owned(), serde_json::json!({"key": element.as_str()}));
+            Ok(Value::Object(fields).to_string())
+        }
+    }
+}
+
+fn merge(call: &Call<'_>) -> Result<Reply, Refusal> {
+    edit(call, Edit::Merge)
+}
+
+fn replace(call: &Call<'_>) -> Result<Reply, Refusal> {
+    edit(call, Edit::Replace)
+}
+
+fn edit(call: &Call<'_>, edit: Edit) -> Result<Reply, Refusal> {
+    told(
+        call,
+        &call.house.edit_instance(meant(call)?.id, call.text()?, edit)?,
+    )
+}
+
+fn delete(call: &Call<'_>) -> Result<Reply, Refusal> {
+    call.house.delete_instance(&meant(call)?.id.to_string(), false)?;
+    Ok(reply::json(200, &serde_json::json!({})))
+}
+
+fn enable(call: &Call<'_>) -> Result<Reply, Refusal> {
+    enabled(call, true)
+}
+
+fn disable(call: &Call<'_>) -> Result<Reply, Refusal> {
+    enabled(call, false)
+}
+
+fn enabled(call: &Call<'_>, enabled: bool) -> Result<Reply, Refusal> {
+    let instance = call.house.enable_instance(meant(call)?.id, enabled)?;
+    Ok(reply::json(200, &call.house.shown_with_token(&instance)?))
+}
+
+/// The instance as it is by now. What its author should know stands in headers: what the body holds can be sent back.
+pub(super) fn told(call: &Call<'_>, outcome: &Outcome) -> Result<Reply, Refusal> {
+    let reply = reply::json(200, &call.house.shown_with_token(&outcome.instance)?);
+    Ok(outcome
+        .notes
+        .iter()
+        .take(MOST_NOTES)
+        .fold(reply, |reply, note| reply.with("Deltapost-Note", note)))
+}

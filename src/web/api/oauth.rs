@@ -1,0 +1,165 @@
+//! Signing in with a browser: the URL that the person opens, and the page that the provider sends them back to.
+
+use serde_json::{Value, json};
+
+use super::super::call::Call;
+use super::super::reply::{self, Refusal};
+use super::super::route::{Table, Who, route};
+use super::super::signing::{self, COOKIE};
+use super::BASE;
+use super::elements::element;
+use crate::commands::{Subject, UnboundApp};
+use crate::core::model::Secret;
+use crate::core::shown::shown;
+use crate::httpd::Reply;
+
+pub(crate) const TABLE: Table = Table {
+    base: BASE,
+    routes: &[
+        route("GET", "/elements/{keyOrId}/oauth/url", Who::Client, url),
+        route("POST", "/elements/{keyOrId}/oauth/url", Who::Client, begin),
+    ],
+};
+
+pub(crate) const CALLBACK: Table = Table {
+    base: "",
+    routes: &[route("GET", signing::CALLBACK, Who::Anyone, finish)],
+};
+
+/// What `oauth/url` is told; the app's secret is not needed to send somebody there, and not looked at.
+#[derive(Debug, Default)]
+struct Wanted {
+    api_key: Option<String>,
+    callback_url: Option<String>,
+    scope: Option<String>,
+    state: Option<String>,
+    tenant: Option<String>,
+}
+
+/// The URL for a client that takes the code itself.
+fn url(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let given = |name| call.query(name).filter(|text: &String| !text.is_empty());
+    told(
+        call,
+        Wanted {
+            api_key: given("apiKey"),
+            callback_url: given("callbackUrl"),
+            scope: given("scope"),
+            state: given("state"),
+            tenant: given("tenant"),
+        },
+    )
+}
+
+/// The same from a body; or, with `instance` (a document without a code) or `instanceId`, the beginning of a sign-in that
+/// this agent finishes itself when the browser that has the answer's cookie comes back to `/oauth2callback`.
+fn begin(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let body: Value = serde_json::from_str(call.text()?)
+        .map_err(|error| Refusal::bad(format!("the body is not JSON: {error}")))?;
+    let subject = match (
+        body.get("instance"),
+        body.get("instanceId").and_then(Value::as_i64),
+    ) {
+        (Some(document), None) => Subject::New(Secret::new(document.to_string())),
+        (None, Some(id)) => Subject::Existing(id),
+        (Some(_), Some(_)) => return Err(Refusal::bad("give `instance` or `instanceId`, not both")),
+        (None, None) => {
+            let given =
+                |name: &str| Some(body.get(name)?.as_str()?.to_owned()).filter(|text| !text.is_empty());
+            return told(
+                call,
+                Wanted {
+                    api_key: given("apiKey"),
+                    callback_url: given("callbackUrl"),
+                    scope: given("scope"),
+                    state: given("state"),
+                    tenant: given("tenant"),
+                },
+            );
+        }
+    };
+    let element = element(call)?;
+    let (url, cookie) = begun(call, subject)?;
+    Ok(reply::json(200, &json!({"oauthUrl": url, "element": element.as_str()})).with("Set-Cookie", cookie))
+}
+
+fn told(call: &Call<'_>, wanted: Wanted) -> Result<Reply, Refusal> {
+    let element = element(call)?;
+    let (Some(api_key), Some(callback_url)) = (&wanted.api_key, &wanted.callback_url) else {
+        let missing = [("apiKey", &wanted.api_key), ("callbackUrl", &wanted.callback_url)];
+        let missing = missing.iter().filter(|(_, value)| value.is_none());
+        let each: Vec<_> = missing
+            .map(|(name, _)| format!("`{name}`: needed to sign in"))
+            .collect();
+        return Err(Refusal::bad(each.join("\n")));
+    };
+    let app = UnboundApp {
+        api_key: &Secret::new(api_key.as_str()),
+        tenant: wanted.tenant.as_deref(),
+        scope: wanted.scope.as_deref(),
+    };
+    let state = wanted.state.as_deref().unwrap_or(element.as_str());
+    let url = call.house.oauth_url(&app, callback_url, state);
+    Ok(reply::json(
+        200,
+        &json!({"oauthUrl": url, "element": element.as_str()}),
+    ))
+}
+
+/// Begins a sign-in that ends at `/oauth2callback`. Returns the URL to open, and the `Set-Cookie` for the browser that opens
+/// it.
+pub(crate) fn begun(call: &Call<'_>, subject: Subject) -> Result<(String, String), Refusal> {
+    let (sign_in, url) = call.house.begin_sign_in(subject)?;
+    Ok((url, call.web.signing.begin(sign_in, call.house.clock.now())))
+}
+
+/// The way back from the provider. The answer is plain text: nothing in it can be markup.
+fn finish(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let cookie = call.cookie(COOKIE).unwrap_or_default();
+    let state = call.query("state").unwrap_or_default();
+    let Some(sign_in) = call.web.signing.finish(&state, cookie, call.house.clock.now()) else {
+        return Ok(page(
+            400,
+            "this sign-in was not begun in this browser within the last ten minutes: begin it again\n",
+        ));
+    };
+    let Some(code) = call.query("code").filter(|code| !code.is_empty()) else {
+        let why = call
+            .query("error_description")
+            .or_else(|| call.query("error"))
+            .unwrap_or_default();
+        return Ok(page(
+            400,
+            &format!(
+                "the sign-in was not granted: {}\nnothing was changed; begin it again\n",
+                shown(&why)
+            ),
+        ));
+    };
+    match call.house.finish_sign_in(&sign_in, &code) {
+        Ok(outcome) => {
+            let (id, name) = (outcome.instance.id, shown(&outcome.instance.name));
+            Ok(page(
+                200,
+                &format!("signed in: instance {id} `{name}`\nthis window can be closed\n"),
+            ))
+        }
+        Err(error) => {
+            let refusal = Refusal::from(error);
+            Ok(page(refusal.status, &format!("{}\n", refusal.message)))
+        }
+    }
+}
+
+fn page(status: u16, text: &str) -> Reply {
+    Reply::text(status, text)
+        .with("Cache-Control", "no-store")
+        .with("Referrer-Policy", "no-referrer")
+        .with(
+            "Set-Cookie",
+            format!(
+                "{COOKIE}=; Path={}; Max-Age=0; HttpOnly; SameSite=Lax",
+                signing::CALLBACK
+            ),
+        )
+}

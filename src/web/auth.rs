@@ -1,0 +1,210 @@
+//! Who is let in: the API token in constant time, an instance's own token, and no page of another site. Failures are
+//! slowed and logged, the value never. Sessions of the page are not kept here.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ring::hmac;
+
+use super::reply::Refusal;
+use super::route::Route;
+use crate::clock::{self, Clock};
+use crate::commands::House;
+use crate::core::model::{Instance, Secret};
+use crate::core::shown::shown;
+use crate::httpd::{Method, Request};
+use crate::store::TOKEN_FILE;
+
+/// What each wrong token costs its sender.
+const PENALTY: Duration = Duration::from_millis(500);
+
+/// The way an instance that is paused is brought back with its own token.
+const RESUMES: (&str, &str) = ("PUT", "/instances/enabled");
+
+/// Guards the routes of one bound address.
+#[derive(Debug)]
+pub(super) struct Gate {
+    token_file: PathBuf,
+    bound: IpAddr,
+    /// Tokens are compared by their codes under this key: how long that takes tells nothing about them.
+    comparing: hmac::Key,
+}
+
+/// What an `Authorization` header presents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Presented {
+    api: Option<Secret>,
+    element: Option<Secret>,
+}
+
+impl Gate {
+    /// For what is bound to `bound`, with the API token in `data_dir`.
+    pub(super) fn new(data_dir: &Path, bound: SocketAddr) -> Gate {
+        Gate {
+            token_file: data_dir.join(TOKEN_FILE),
+            bound: bound.ip(),
+            comparing: hmac::Key::new(hmac::HMAC_SHA256, &clock::random_bytes::<32>()),
+        }
+    }
+
+    /// Refuses a `Host` that is no name of this address: a page elsewhere whose name was bound to it anew would come with
+    /// its own.
+    pub(super) fn check_host(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let host = request.header("Host").unwrap_or_default();
+        let (name, _) = host_and_port(host);
+        let known = match name.parse::<IpAddr>() {
+            // Bound to every address, it has the box's own, which are not known here; no name leads to a number.
+            Ok(ip) => ip.is_loopback() || ip == self.bound || self.bound.is_unspecified(),
+            Err(_) => name.eq_ignore_ascii_case("localhost"),
+        };
+        if known {
+            return Ok(());
+        }
+        let message = format!(
+            "`{}` is no name of this server: use the address that it listens on",
+            shown(host)
+        );
+        Err(Refusal::new(421, message))
+    }
+
+    /// Refuses what a page of another site sends to change something.
+    pub(super) fn check_site(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        if matches!(request.method, Method::Get | Method::Head | Method::Options) {
+            return Ok(());
+        }
+        let host = request.header("Host").unwrap_or_default();
+        let own_origin = |origin: &str| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+        };
+        let origin = request.header("Origin").is_none_or(own_origin);
+        let site = request
+            .header("Sec-Fetch-Site")
+            .is_none_or(|site| matches!(site, "same-origin" | "none"));
+        match origin && site {
+            true => Ok(()),
+            false => Err(Refusal::new(
+                403,
+                "refused: the request comes from a page of another site",
+            )),
+        }
+    }
+
+    /// Lets in who has the API token. The instance is the one whose token comes with it, where there is one.
+    pub(super) fn admit(
+        &self,
+        request: &Request<'_>,
+        house: &House<'_>,
+    ) -> Result<Option<Instance>, Refusal> {
+        let presented = request.header("Authorization").map(presented).unwrap_or_default();
+        let Some(api) = presented.api else {
+            return Err(unauthorized(
+                "expected `Authorization: User <api token>, Organization <anything>` or `Bearer <api token>`",
+            ));
+        };
+        self.admit_token(api.expose(), request, house.clock)?;
+        let Some(element) = presented.element else {
+            return Ok(None);
+        };
+        match house.instance_with_token(&element) {
+            Ok(instance) => Ok(Some(instance)),
+            Err(error) if error.is_unknown_instance() => {
+                self.penalise("instance", request, house.clock);
+                Err(unauthorized("no instance has this `Element` token"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same for a path that an instance's token completes.
+    pub(super) fn admit_instance(
+        &self,
+        request: &Request<'_>,
+        house: &House<'_>,
+        route: &Route,
+    ) -> Result<Instance, Refusal> {
+        let instance = self.admit(request, house)?.ok_or_else(|| {
+            unauthorized(
+                "expected the instance's token, `Element <token>`, in `Authorization`, or its id in the path",
+            )
+        })?;
+        if !instance.enabled && (route.method, route.path) != RESUMES {
+            return Err(Refusal::disabled());
+        }
+        Ok(instance)
+    }
+
+    /// Whether `token` is the API token; the page's sign-in asks, too.
+    ///
+    /// # Errors
+    /// 401 when it is not, after a while; 500 when the token cannot be read.
+    pub(super) fn admit_token(
+        &self,
+        token: &str,
+        request: &Request<'_>,
+        clock: &dyn Clock,
+    ) -> Result<(), Refusal> {
+        // Read each time: `token rotate` replaces it while the agent runs.
+        let ours = fs::read_to_string(&self.token_file).map_err(|error| {
+            let path = self.token_file.display();
+            Refusal::new(
+                500,
+                format!("could not read `{path}`: {error}\nhint: `deltapost init` makes one"),
+            )
+        })?;
+        let ours = ours.trim();
+        let tag = hmac::sign(&self.comparing, ours.as_bytes());
+        if !ours.is_empty() && hmac::verify(&self.comparing, token.as_bytes(), tag.as_ref()).is_ok() {
+            return Ok(());
+        }
+        self.penalise("API", request, clock);
+        Err(unauthorized(
+            "the API token is not the one in `api.token` of the data directory",
+        ))
+    }
+
+    fn penalise(&self, whose: &str, request: &Request<'_>, clock: &dyn Clock) {
+        let path = shown(request.path());
+        log::warn!(
+            "refused a wrong token of={whose} peer={} path={path:?}",
+            request.peer.ip()
+        );
+        clock.sleep(PENALTY);
+    }
+}
+
+fn unauthorized(message: &str) -> Refusal {
+    Refusal::new(401, message).with("WWW-Authenticate", "Bearer realm=\"deltapost\"")
+}
+
+/// Name and port of an authority; an IPv6 address without its brackets.
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, port)) => (name, port.strip_prefix(':')),
+        None => match authority.rsplit_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (authority, None),
+        },
+    }
+}
+
+/// What `header` presents: `Bearer T`, or `User T, Organization X, Element I` in any order.
+fn presented(header: &str) -> Presented {
+    let mut presented = Presented::default();
+    for part in header.split(',') {
+        let Some((scheme, value)) = part.trim().split_once(' ') else {
+            continue;
+        };
+        let value = Some(value.trim())
+            .filter(|value| !value.is_empty())
+            .map(Secret::new);
+        match scheme.to_ascii_lowercase().as_str() {
+            "user" | "bearer" => presented.api = value,
+            "element" => presented.element = value,
+            _ => {}
+        }
+    }
+    presented
+}

@@ -1,0 +1,74 @@
+//! One request on its way to its answer: what was found of it, and the readings that answers share.
+
+use std::str::FromStr;
+
+use url::form_urlencoded;
+
+use super::Web;
+use super::reply::Refusal;
+use super::route::Params;
+use crate::commands::House;
+use crate::core::model::Instance;
+use crate::core::shown::shown;
+use crate::httpd::Request;
+
+/// A request that has been let in.
+pub(super) struct Call<'c> {
+    pub(super) request: &'c Request<'c>,
+    pub(super) house: House<'c>,
+    pub(super) web: &'c Web,
+    pub(super) params: Params,
+    /// The instance whose token came with it.
+    pub(super) instance: Option<Instance>,
+}
+
+impl<'c> Call<'c> {
+    /// The decoded segment that stands for `{name}`; empty where the route has none of that name.
+    pub(super) fn param(&self, name: &str) -> &str {
+        let found = self.params.iter().find(|(known, _)| *known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The first value of `name` in the query, decoded.
+    pub(super) fn query(&self, name: &str) -> Option<String> {
+        self.queries(name).next()
+    }
+
+    /// Every value of `name` in the query, decoded.
+    pub(super) fn queries(&self, name: &str) -> impl Iterator<Item = String> {
+        let pairs = form_urlencoded::parse(self.request.query().as_bytes());
+        pairs
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    /// The value of `name` in the query as a `T`, which `expected` describes.
+    ///
+    /// # Errors
+    /// 400 where it is none.
+    pub(super) fn query_as<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Refusal> {
+        let Some(text) = self.query(name).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let wrong = |_| Refusal::bad(format!("`{name}`: expected {expected}, got `{}`", shown(&text)));
+        text.parse().map(Some).map_err(wrong)
+    }
+
+    /// The value of the cookie `name`.
+    pub(super) fn cookie(&self, name: &str) -> Option<&'c str> {
+        let headers = self
+            .request
+            .headers()
+            .filter(|(header, _)| header.eq_ignore_ascii_case("Cookie"));
+        let mut pairs = headers.flat_map(|(_, cookies)| cookies.split(';'));
+        pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8.
+    pub(super) fn text(&self) -> Result<&'c str, Refusal> {
+        str::from_utf8(self.request.body).map_err(|_| Refusal::bad("the body is not UTF-8"))
+    }
+}

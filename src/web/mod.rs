@@ -1,0 +1,169 @@
+//! The local API and page: listens, finds the route of a request, lets in who may enter, and tells errors in one shape.
+//! What is asked for is done by `commands`; how bytes become requests is `httpd`'s.
+
+mod api;
+mod auth;
+mod call;
+mod health;
+mod metrics;
+mod openapi;
+mod paging;
+mod reply;
+mod route;
+mod signing;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::clock::{self, Clock, SystemClock};
+use crate::commands::Premises;
+use crate::core::shown::shown;
+use crate::httpd::{Limits, Reply, Request, Running, Server};
+use auth::Gate;
+use call::Call;
+use reply::Refusal;
+use route::{Found, Table, Who};
+use signing::Signing;
+
+/// Every table of routes. Where two paths fit a request, the one with the literal word goes before a parameter.
+const TABLES: &[Table] = &[
+    api::elements::TABLE,
+    api::instances::TABLE,
+    api::configuration::TABLE,
+    api::polls::TABLE,
+    api::oauth::TABLE,
+    api::oauth::CALLBACK,
+    api::events::TABLE,
+    api::deliveries::TABLE,
+    health::TABLE,
+    metrics::TABLE,
+    openapi::TABLE,
+];
+
+/// How long the last requests may take after the agent has ended: it has given its own ten seconds by then.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    #[error("could not listen on `{address}`: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+}
+
+impl WebError {
+    /// The next thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        "name a free address as `address` under `[listen]`, or \"off\" for no API and no page"
+    }
+}
+
+/// The server, for as long as it listens.
+pub struct Listening(Running);
+
+impl Listening {
+    /// The address that is bound, with its actual port.
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr()
+    }
+
+    /// Stops listening; requests that are being answered have two seconds to end.
+    pub fn stop(self) {
+        if !self.0.stop_within(PATIENCE) {
+            log::warn!("stopping with requests to the API under way");
+        }
+    }
+}
+
+/// Serves `premises` on the address of their configuration; `None` where that is "off". Once `stop` is set, nothing is
+/// waited for any more.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option<Listening>, WebError> {
+    let Some(address) = premises.config.listen.address else {
+        return Ok(None);
+    };
+    let refused = |source| WebError::Listen { address, source };
+    let server = Server::bind(address, Limits::default()).map_err(refused)?;
+    let server = server
+        .refusing(|status, why| Refusal::new(status, why).reply(&clock::new_event_id(SystemClock.now())));
+    let bound = server.local_addr();
+    let web = Web {
+        gate: Gate::new(&premises.config.data_dir, bound),
+        premises: Arc::clone(premises),
+        signing: Signing::default(),
+        stop: Arc::clone(stop),
+    };
+    let running = server
+        .serve(Arc::new(move |request| web.answer(request)))
+        .map_err(refused)?;
+    log::info!("listening address={bound} page=http://{bound}/");
+    Ok(Some(Listening(running)))
+}
+
+/// What all requests share.
+struct Web {
+    premises: Arc<Premises>,
+    gate: Gate,
+    signing: Signing,
+    stop: Arc<AtomicBool>,
+}
+
+impl Web {
+    /// Whether the agent is about to end, so that nothing is worth waiting for.
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The answer to any request. The path is logged, the query never: it may hold secrets.
+    fn answer(&self, request: &Request<'_>) -> Reply {
+        let began = self.premises.clock.now();
+        let reply = self.dispatch(request).unwrap_or_else(|refusal| {
+            let request_id = clock::new_event_id(began);
+            if refusal.status >= 500 {
+                let path = shown(request.path());
+                log::error!(
+                    "could not answer path={path:?} request={request_id} error={:?}",
+                    refusal.message
+                );
+            }
+            refusal.reply(&request_id)
+        });
+        let took = self.premises.clock.now().duration_since(began).as_millis();
+        let path = shown(request.path());
+        log::debug!(
+            "answered method={} path={path:?} status={} ms={took}",
+            request.method,
+            reply.status()
+        );
+        reply.with("X-Content-Type-Options", "nosniff")
+    }
+
+    fn dispatch(&self, request: &Request<'_>) -> Result<Reply, Refusal> {
+        self.gate.check_host(request)?;
+        self.gate.check_site(request)?;
+        let (route, params) = match route::find(TABLES, request.method, request.path()) {
+            Found::Route(route, params) => (route, params),
+            Found::OtherMethods(allowed) => {
+                return Err(Refusal::new(405, format!("this path takes {allowed}")).with("Allow", allowed));
+            }
+            Found::Nothing => return Err(Refusal::not_found("there is nothing at this path")),
+        };
+        let house = self.premises.house();
+        let instance = match route.who {
+            Who::Anyone => None,
+            Who::Client => self.gate.admit(request, &house)?,
+            Who::Instance => Some(self.gate.admit_instance(request, &house, route)?),
+        };
+        (route.answer)(&Call {
+            request,
+            house,
+            web: self,
+            params,
+            instance,
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Answers in their two shapes: JSON, and the error that Cloud Elements' clients know, `{"requestId", "message"}`. Here,
+//! and only here, errors of the other rooms get their status.
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::commands::{CommandError, Fault};
+use crate::core::elements::Problem;
+use crate::httpd::Reply;
+use crate::store::StoreError;
+
+/// `value` as an answer that nobody keeps.
+pub(super) fn json(status: u16, value: &impl Serialize) -> Reply {
+    let json = serde_json::to_vec(value).expect("strings, numbers and maps of them are JSON");
+    Reply::json(status, json).with("Cache-Control", "no-store")
+}
+
+/// Why a request is not answered as it wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) message: String,
+    /// Headers beside it, as 401 and 405 have them.
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// With a message that is bounded and holds no secret.
+    pub(super) fn new(status: u16, message: impl Into<String>) -> Refusal {
+        Refusal {
+            status,
+            message: message.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// 400: the request says something that it must not.
+    pub(super) fn bad(message: impl Into<String>) -> Refusal {
+        Refusal::new(400, message)
+    }
+
+    /// 404.
+    pub(super) fn not_found(message: impl Into<String>) -> Refusal {
+        Refusal::new(404, message)
+    }
+
+    /// 400: a document with these problems, all of them.
+    pub(super) fn invalid(problems: Vec<Problem>) -> Refusal {
+        Refusal::from(CommandError::Invalid(problems))
+    }
+
+    /// 403: what its own token asks of an instance that is paused.
+    pub(super) fn disabled() -> Refusal {
+        Refusal::new(
+            403,
+            "the instance is disabled: `PUT /instances/enabled` resumes it",
+        )
+    }
+
+    /// The same with a header.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Refusal {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// As it goes to the client.
+    pub(super) fn reply(&self, request_id: &str) -> Reply {
+        let body = json!({"requestId": request_id, "message": self.message});
+        let reply = json(self.status, &body);
+        self.headers
+            .iter()
+            .fold(reply, |reply, (name, value)| reply.with(name, value))
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Refusal {
+        let status = match error.fault() {
+            Fault::Input => 400,
+            Fault::Missing => 404,
+            Fault::Conflict => 409,
+            Fault::Provider => 502,
+            Fault::Busy => 503,
+            Fault::House => 500,
+        };
+        let message = match error.hint() {
+            Some(hint) => format!("{error}\nhint: {hint}"),
+            None => error.to_string(),
+        };
+        Refusal::new(status, message)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        Refusal::from(CommandError::from(error))
+    }
+}

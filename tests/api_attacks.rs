@@ -1,0 +1,287 @@
+//! What a hostile client of the local API can do, one by one, to the running agent: it lives, takes less than 64 MiB, goes
+//! on delivering meanwhile, and answers again when it is over.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails should fail the test at once"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use deltapost::clock::{Clock, SystemClock};
+use deltapost::sim::onedrive::Account;
+use serde_json::json;
+
+use support::api::Api;
+use support::process::Agent;
+use support::{PATIENCE, Site, eventually};
+
+/// Connections that the agent serves at the same time.
+const PLACES: usize = 64;
+
+/// What it may take of memory at any time.
+const MOST_KIB: u64 = 64 * 1024;
+
+/// A running agent that has learnt an empty drive.
+struct Target {
+    site: Site,
+    agent: Agent,
+    api: Api,
+    delivered: u64,
+}
+
+impl Target {
+    fn new() -> Target {
+        let site = Site::configured(
+            Account::business(),
+            "[delivery]\nretry = [\"1s\", \"1s\", \"1s\", \"1s\"]\n",
+        );
+        site.create_instance("Docs", json!({}));
+        site.once().code(0);
+        let agent = site.spawn_run();
+        let api = Api::of(&site, agent.address());
+        Target {
+            site,
+            agent,
+            api,
+            delivered: 0,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.api.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// One more change comes to the receiver.
+    #[track_caller]
+    fn still_delivers(&mut self) {
+        let drive = self.site.drive();
+        drive.create_file(&drive.root_id(), &format!("{}.txt", self.delivered), 1);
+        self.site.poll("Docs", &[]).code(0);
+        self.delivered += 1;
+        self.site.receiver.wait_for(self.delivered, PATIENCE).unwrap();
+    }
+
+    /// The attack is over: everything is as before.
+    #[track_caller]
+    fn has_survived(mut self) {
+        eventually("the API answers again", || {
+            let mut stream = self.connect();
+            let asked =
+                stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            let mut answer = String::new();
+            asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+        });
+        self.still_delivers();
+        assert!(self.agent.runs(), "{}", self.agent.log());
+        assert!(!self.agent.log().contains("panicked"), "{}", self.agent.log());
+        let highest = self.peak_kib();
+        assert!(highest < MOST_KIB, "{highest} KiB");
+        assert_eq!(self.agent.stop(), Some(0));
+    }
+
+    /// The most memory that the agent has had resident so far.
+    fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.agent.pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+/// The status that comes on `stream`, if the connection is not just cut.
+fn status(stream: &mut TcpStream) -> Option<u16> {
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).ok()?;
+    str::from_utf8(&line[9..]).ok()?.parse().ok()
+}
+
+/// How many sockets this process may open for an attack of `wanted`.
+fn sockets(wanted: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let soft: usize = line
+        .split_whitespace()
+        .nth(3)
+        .unwrap()
+        .parse()
+        .unwrap_or(usize::MAX);
+    wanted.min(soft.saturating_sub(300))
+}
+
+#[test]
+fn a_length_that_nobody_could_keep_is_refused_at_once() {
+    let mut target = Target::new();
+    for length in [
+        "1000000000000",
+        "18446744073709551615",
+        "99999999999999999999999",
+        "262145",
+    ] {
+        for _ in 0..PLACES {
+            let mut stream = target.connect();
+            let head = format!(
+                "POST /elements/api-v2/instances HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            assert!(matches!(status(&mut stream), Some(400 | 413)), "{length}");
+        }
+    }
+    target.still_delivers();
+    target.has_survived();
+}
+
+#[test]
+fn thousands_of_idle_connections_keep_nobody_from_delivery() {
+    let mut target = Target::new();
+    let mut idle: Vec<TcpStream> = (0..sockets(2_000)).map(|_| target.connect()).collect();
+    target.still_delivers();
+    // Those for whom there is no place are told, and hold nothing.
+    let last = idle.last_mut().unwrap();
+    assert_eq!(status(last), Some(503));
+    target.still_delivers();
+    drop(idle);
+    target.has_survived();
+}
+
+#[test]
+fn requests_that_arrive_byte_by_byte_lose_their_place() {
+    let mut target = Target::new();
+    let mut slow: Vec<Option<TcpStream>> = (0..PLACES).map(|_| Some(target.connect())).collect();
+    for stream in slow.iter().flatten() {
+        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    }
+    target.still_delivers();
+    let mut last = SystemClock.now();
+    let mut refused = 0;
+    eventually("every slow request is refused", || {
+        let now = SystemClock.now();
+        let tick = now.duration_since(last).as_secs() >= 1;
+        last = if tick { now } else { last };
+        for place in &mut slow {
+            let Some(stream) = place else { continue };
+            // The agent may have closed already; then the answer says so.
+            let sent = !tick || stream.write_all(b"X").is_ok();
+            match status(stream) {
+                Some(status) => {
+                    assert_eq!(status, 408);
+                    refused += 1;
+                    *place = None;
+                }
+                None if !sent => *place = None,
+                None => {}
+            }
+        }
+        slow.iter().all(Option::is_none)
+    });
+    assert!(refused > PLACES / 2, "{refused} were told");
+    target.has_survived();
+}
+
+#[test]
+fn a_head_without_end_is_refused_and_not_kept() {
+    let mut target = Target::new();
+    for _ in 0..4 {
+        let mut stream = target.connect();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+            .unwrap();
+        let line = format!("X-Filler: {}\r\n", "x".repeat(1_000)).repeat(64);
+        let mut sent = 0;
+        while sent < 300_000_000 {
+            match stream.write(line.as_bytes()) {
+                Ok(bytes) => sent += bytes,
+                Err(error) => {
+                    let kinds = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+                    assert!(kinds.contains(&error.kind()), "{error}");
+                    break;
+                }
+            }
+        }
+        assert!(sent < 300_000_000, "all of it was taken");
+        target.still_delivers();
+    }
+    target.has_survived();
+}
+
+#[test]
+fn requests_without_a_reader_for_their_answers_are_cut_off() {
+    let mut target = Target::new();
+    let request = format!(
+        "GET /elements/api-v2/elements HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+        target.api.token
+    );
+    let request = request.repeat(100);
+    let mut clients: Vec<Option<TcpStream>> = (0..PLACES / 2).map(|_| Some(target.connect())).collect();
+    for stream in clients.iter().flatten() {
+        stream.set_nonblocking(true).unwrap();
+    }
+    target.still_delivers();
+    eventually("every such client is cut off", || {
+        for place in &mut clients {
+            let Some(stream) = place else { continue };
+            match stream.write(request.as_bytes()) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => *place = None,
+                _ => {}
+            }
+        }
+        clients.iter().all(Option::is_none)
+    });
+    target.still_delivers();
+    target.has_survived();
+}
+
+#[test]
+fn running_out_of_file_descriptors_is_got_over() {
+    let mut target = Target::new();
+    target.still_delivers();
+    let pid = target.agent.pid();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let limit = |files: usize| {
+        let limit = format!("--nofile={files}:20000");
+        let set = Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+        set.is_ok_and(|set| set.success())
+    };
+    if !limit(open + 8) {
+        eprintln!("skipped: there is no prlimit");
+        return;
+    }
+    let greedy: Vec<TcpStream> = (0..40).map(|_| target.connect()).collect();
+    eventually("accepting fails", || {
+        target.agent.log().contains("could not accept a connection")
+    });
+    // What is connected already, to the provider and to the receiver, needs no new one.
+    target.still_delivers();
+    drop(greedy);
+    target.has_survived();
+}
+
+#[test]
+fn wrong_tokens_take_no_place_from_delivery() {
+    let mut target = Target::new();
+    let mut guessing: Vec<TcpStream> = (0..PLACES).map(|_| target.connect()).collect();
+    for stream in &mut guessing {
+        let guess =
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer guess\r\n\r\n".repeat(4);
+        stream.write_all(guess.as_bytes()).unwrap();
+    }
+    target.still_delivers();
+    for stream in &mut guessing {
+        assert_eq!(status(stream), Some(401));
+    }
+    drop(guessing);
+    target.has_survived();
+}
