@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::live::Live;
 use super::news::News;
+use crate::clock::{self, Clock};
 use crate::commands::House;
 use crate::core::bounds::{self, Limits, PausedBy, Verdict};
 use crate::store::StoreError;
@@ -21,6 +22,9 @@ const PURGE_LOOKS: u32 = 20;
 
 /// How long one round may take before the house is looked after again.
 const PURGE_SPAN: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long the house rests after one write at most.
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// How long a command may wait for its answer before its request is forgotten.
 const REQUEST_AGE: SignedDuration = SignedDuration::from_hours(1);
@@ -210,14 +214,8 @@ impl<'a> Housekeeper<'a> {
         Ok(())
     }
 
-    /// Runs one write, then rests for as long as it took: who polls or delivers gets half of the time at least.
     fn giving_way<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let clock = self.house.clock;
-        let began = clock.now();
-        let result = write()?;
-        let took = clock.now().duration_since(began);
-        clock.sleep(took.try_into().unwrap_or(Duration::ZERO));
-        Ok(result)
+        giving_way(self.house.clock, write)
     }
 
     fn may_go_on(&self, began: Timestamp) -> bool {
@@ -234,5 +232,44 @@ impl<'a> Housekeeper<'a> {
 
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs one write, then rests for as long as it took: who polls or delivers gets half of the time at least.
+fn giving_way<T>(clock: &dyn Clock, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let began = clock.now();
+    let result = write()?;
+    // A clock that was set meanwhile tells of years.
+    clock.sleep(clock::since(began, clock).min(LONGEST_REST));
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::FakeClock;
+
+    #[test]
+    fn a_write_is_rested_from_as_long_as_it_took_and_not_for_the_years_that_the_clock_was_set() {
+        let rest = |took: SignedDuration| {
+            let clock = FakeClock::at(Timestamp::UNIX_EPOCH);
+            let ended = Timestamp::from_second(1_800_000_000).unwrap() + took;
+            clock.set(ended - took);
+            giving_way(&clock, || {
+                clock.set(ended);
+                Ok(())
+            })
+            .unwrap();
+            clock.now().duration_since(ended)
+        };
+        assert_eq!(
+            rest(SignedDuration::from_millis(300)),
+            SignedDuration::from_millis(300)
+        );
+        assert_eq!(
+            rest(SignedDuration::from_hours(56 * 8_766)),
+            SignedDuration::from_secs(2)
+        );
+        assert_eq!(rest(SignedDuration::from_hours(-1)), SignedDuration::ZERO);
     }
 }
