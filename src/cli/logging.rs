@@ -110,6 +110,14 @@ fn on_one_line(c: char) -> char {
     }
 }
 
+/// What a line of `level` that is none of the log's begins with: its priority, where standard error is the journal.
+pub(super) fn priority(level: Level) -> String {
+    match is_journal() {
+        true => format!("<{}>", syslog_level(level)),
+        false => String::new(),
+    }
+}
+
 /// Whether standard error leads to the journal: systemd names the device and inode of what it has connected. The
 /// variable alone proves nothing, since desktop sessions hand it on.
 fn is_journal() -> bool {

@@ -3,9 +3,11 @@
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use log::Level;
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::logging::priority;
 
 /// What a command has to say at its end. It can have both an answer and a failure, as a poll of two resources has.
 #[derive(Debug, Default)]
@@ -44,13 +46,16 @@ impl Reply {
 
     /// Prints the reply, and returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration.
     pub fn print(&self) -> ExitCode {
-        match self.write(&mut io::stdout().lock(), &mut io::stderr().lock()) {
+        let grave = priority(Level::Error);
+        match self.write(&mut io::stdout().lock(), &mut io::stderr().lock(), &grave) {
             Ok(()) => ExitCode::from(self.failure.as_ref().map_or(0, |failure| failure.code)),
             Err(_) => ExitCode::FAILURE,
         }
     }
 
-    fn write(&self, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
+    /// `grave` is what a line about a failure begins with.
+    fn write(&self, out: &mut impl Write, err: &mut impl Write, grave: &str) -> io::Result<()> {
+        let lines = |text: &str| printable(text).replace('\n', &format!("\n{grave}"));
         let written = out.write_all(self.data.as_bytes()).and_then(|()| out.flush());
         // Whoever closed the pipe has read enough, as `head` has.
         let written = written.or_else(|error| match error.kind() {
@@ -61,13 +66,13 @@ impl Reply {
             writeln!(err, "note: {}", printable(note))?;
         }
         for problem in self.failure.iter().flat_map(|failure| &failure.problems) {
-            writeln!(err, "error: {}", printable(&problem.message))?;
+            writeln!(err, "{grave}error: {}", lines(&problem.message))?;
             if let Some(hint) = &problem.hint {
-                writeln!(err, "hint: {}", printable(hint))?;
+                writeln!(err, "{grave}hint: {}", lines(hint))?;
             }
         }
         if let Err(error) = &written {
-            writeln!(err, "error: could not write to standard output: {error}")?;
+            writeln!(err, "{grave}error: could not write to standard output: {error}")?;
         }
         written
     }
@@ -108,7 +113,7 @@ mod tests {
     #[track_caller]
     fn check(reply: &Reply, out: &str, err: &str) {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        reply.write(&mut stdout, &mut stderr).unwrap();
+        reply.write(&mut stdout, &mut stderr, "").unwrap();
         assert_eq!(String::from_utf8(stdout).unwrap(), out);
         assert_eq!(String::from_utf8(stderr).unwrap(), err);
     }
@@ -135,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn each_line_about_a_failure_bears_its_priority_and_no_other_does() {
+        let failure = Failure::failed("it broke\ntwice", Some("mend it".to_owned()));
+        let reply = Reply::text("one\n")
+            .noting(vec!["by the way".to_owned()])
+            .failing(Some(failure));
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        reply.write(&mut stdout, &mut stderr, "<3>").unwrap();
+        let expect = "note: by the way\n<3>error: it broke\n<3>twice\n<3>hint: mend it\n";
+        assert_eq!((&stdout[..], &stderr[..]), (&b"one\n"[..], expect.as_bytes()));
+    }
+
+    #[test]
     fn a_failure_is_told_even_when_nobody_reads_the_answer() {
         struct Closed;
         impl Write for Closed {
@@ -147,7 +164,7 @@ mod tests {
         }
         let mut stderr = Vec::new();
         let reply = Reply::text("one\n").failing(Some(Failure::failed("it broke", None)));
-        reply.write(&mut Closed, &mut stderr).unwrap();
+        reply.write(&mut Closed, &mut stderr, "").unwrap();
         assert_eq!(stderr, b"error: it broke\n");
     }
 }

@@ -61,27 +61,47 @@ fn a_second_agent_is_refused_with_the_pid_of_the_first() {
         .code(1);
 }
 
+/// The first line that `deltapost run` says where its standard error is the journal, or another file.
+fn first_line_of_run(home: &Home, is_journal: bool) -> String {
+    let path = home.path(if is_journal { "journal" } else { "another" });
+    let stderr = File::create(&path).unwrap();
+    let metadata = stderr.metadata().unwrap();
+    let inode = if is_journal { metadata.ino() } else { 1 };
+    let mut run = home
+        .run(["run"])
+        .env("JOURNAL_STREAM", &format!("{}:{inode}", metadata.dev()));
+    let mut child = run
+        .command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let line = Background::first_line(&path);
+    // It may have ended by itself.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line
+}
+
 #[test]
 fn the_journal_gets_priorities_and_no_times() {
     let home = Home::initialised("");
     for (is_journal, begins) in [(true, "<6>deltapost "), (false, "20")] {
-        let path = home.path(if is_journal { "journal" } else { "another" });
-        let stderr = File::create(&path).unwrap();
-        let metadata = stderr.metadata().unwrap();
-        let inode = if is_journal { metadata.ino() } else { 1 };
-        let mut run = home
-            .run(["run"])
-            .env("JOURNAL_STREAM", &format!("{}:{inode}", metadata.dev()));
-        let mut child = run
-            .command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let line = Background::first_line(&path);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let line = first_line_of_run(&home, is_journal);
+        assert!(line.starts_with(begins), "{line:?}");
+    }
+}
+
+#[test]
+fn the_journal_is_told_with_the_priority_of_an_error_why_an_agent_does_not_start() {
+    let home = Home::initialised("");
+    std::fs::remove_file(home.path("data/deltapost.db")).unwrap();
+    for (is_journal, begins) in [
+        (true, "<3>error: there is no database"),
+        (false, "error: there is no database"),
+    ] {
+        let line = first_line_of_run(&home, is_journal);
         assert!(line.starts_with(begins), "{line:?}");
     }
 }
