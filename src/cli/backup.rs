@@ -12,9 +12,7 @@ use super::reply::Reply;
 use super::table::{counted, pairs};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::store::{
-    self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Store, StoreError, back_up_key,
-};
+use crate::store::{self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Store, StoreError};
 
 /// Copies the database, and the key when it is wanted, also while an agent writes.
 pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure> {
@@ -28,17 +26,15 @@ pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure>
         house::load_key(&config.data_dir)?,
         Look::Brief,
     )?;
-    let mut key = None;
-    // The key comes first: a database that waits for its key is more easily mended than taken for complete.
-    if let Some(from) = key_file.filter(|_| wanted.with_key) {
-        store.key()?;
-        let beside = store::key_beside(&wanted.file);
-        back_up_key(&from, &beside)?;
-        key = Some(beside);
-    } else if wanted.with_key {
-        return Err(StoreError::NoKey.into());
-    }
-    let contents = store.back_up(&wanted.file)?;
+    let key_file = match wanted.with_key {
+        true => {
+            store.key()?;
+            Some(key_file.ok_or(StoreError::NoKey)?)
+        }
+        false => None,
+    };
+    let contents = store.back_up(&wanted.file, key_file.as_deref())?;
+    let key = key_file.map(|_| store::key_beside(&wanted.file));
     if args.json {
         let told = json!({"file": wanted.file, "key": key, "contents": contents});
         return Ok(Reply::json(&told));

@@ -32,25 +32,24 @@ pub struct Contents {
 impl Store {
     /// Copies the database as it is at one instant into the new file `file`, readable by its owner only, and durably.
     /// Nobody who writes waits for it; only the WAL keeps what is written meanwhile. The file appears when it is whole.
+    /// With the key file `key`, a copy of that is put beside it, as `key_beside` names it: both are made, or none.
     ///
     /// # Errors
     /// `Exists`; when the disk refuses, or the copy is not sound.
-    pub fn back_up(&self, file: &Path) -> Result<Contents, StoreError> {
+    pub fn back_up(&self, file: &Path, key: Option<&Path>) -> Result<Contents, StoreError> {
         refuse_existing(file)?;
         // A connection of its own: this process may poll and deliver meanwhile, too.
         let source = connect(&self.path)?;
-        publish(&source, file)
+        let Some(key) = key else {
+            return publish(&source, file);
+        };
+        let beside = key_beside(file);
+        refuse_existing(&beside)?;
+        let text = fs::read(key).map_err(|source| StoreError::file("read", key, source))?;
+        // The key comes first: a database that waits for its key is more easily mended than taken for complete.
+        write_private(&beside, &text)?;
+        publish(&source, file).inspect_err(|_| clear_away(&beside))
     }
-}
-
-/// Writes a copy of the key file `key` as the new file `file`, readable by its owner only, and durably.
-///
-/// # Errors
-/// `Exists`; when the disk refuses.
-pub fn back_up_key(key: &Path, file: &Path) -> Result<(), StoreError> {
-    refuse_existing(file)?;
-    let text = fs::read(key).map_err(|source| StoreError::file("read", key, source))?;
-    write_private(file, &text)
 }
 
 /// The name of the key that belongs to the copy `file`, where it lies beside it.
@@ -87,11 +86,14 @@ fn publish(source: &Connection, file: &Path) -> Result<Contents, StoreError> {
         sync_directory_of(file)?;
         Ok(contents)
     };
-    finish().inspect_err(|_| {
-        if let Err(error) = remove_if_there(&unfinished) {
-            log::warn!("an unfinished copy is left error={:?}", error.to_string());
-        }
-    })
+    finish().inspect_err(|_| clear_away(&unfinished))
+}
+
+/// Removes what is of no use without a copy that failed; why it failed is told by its caller.
+fn clear_away(file: &Path) {
+    if let Err(error) = remove_if_there(file) {
+        log::warn!("an unfinished copy is left error={:?}", error.to_string());
+    }
 }
 
 /// Copies one state of the database that `source` has open into the file `target`, made anew with `mode`, and durably.
@@ -168,7 +170,10 @@ pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), StoreError>
         written.sync_all()?;
         fs::rename(&unfinished, file)
     };
-    write().map_err(|source| StoreError::file("create", file, source))?;
+    write().map_err(|source| {
+        clear_away(&unfinished);
+        StoreError::file("create", file, source)
+    })?;
     sync_directory_of(file)
 }
 
@@ -198,7 +203,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn refuse_existing(file: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_existing(file: &Path) -> Result<(), StoreError> {
     match file.symlink_metadata() {
         Ok(_) => Err(StoreError::Exists(file.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -169,6 +169,9 @@ impl StoreError {
                 "run as the user who owns the data directory; `deltapost init`, run by root, gives that user its files back"
                     .to_owned()
             }
+            StoreError::File { path, source, .. } if source.kind() == ErrorKind::StorageFull => {
+                format!("make room on the disk of `{}`, and try again", path.display())
+            }
             StoreError::File { .. }
             | StoreError::Superseded
             | StoreError::Unreadable { .. }

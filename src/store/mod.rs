@@ -44,7 +44,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
 pub use analytics::MinuteCount;
-pub use backup::{BEFORE_UPGRADE, Contents, back_up_key, key_beside};
+pub use backup::{BEFORE_UPGRADE, Contents, key_beside};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
 pub use counters::{CLASSES, Counters, Counts, OUTCOMES};

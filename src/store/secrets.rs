@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +13,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hmac;
 use rusqlite::Connection;
 
-use super::{Store, StoreError, refuse_exposed};
+use super::{Store, StoreError, backup, refuse_exposed};
 use crate::clock;
 use crate::core::model::{Secret, time_text};
 
@@ -85,23 +83,16 @@ impl Key {
         }
     }
 
-    /// Makes a new key and writes it into the data directory, readable by its owner only, durably.
+    /// Makes a new key and writes it into the data directory, readable by its owner only, whole or not at all, durably.
     ///
     /// # Errors
     /// When the file cannot be written, or is there already.
     pub fn create(data_dir: &Path) -> Result<(Key, PathBuf), StoreError> {
         let path = data_dir.join(KEY_FILE);
         let bytes = clock::random_bytes::<KEY_LEN>();
-        let write = || {
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)?;
-            writeln!(file, "{}", STANDARD.encode(bytes))?;
-            file.sync_all()
-        };
-        write().map_err(|source| StoreError::file("create", &path, source))?;
+        backup::refuse_existing(&path)?;
+        // Half a key would be taken for one at the next try.
+        backup::write_private(&path, format!("{}\n", STANDARD.encode(bytes)).as_bytes())?;
         Ok((Key::new(&bytes), path))
     }
 

@@ -84,6 +84,12 @@ fn an_agent_on_a_full_disk_waits_and_goes_on_when_there_is_room() {
         .code(1)
         .says(&["could not write `", "copy.db.new`: no storage space"]);
     assert!(!site.data_dir().join("copy.db.new").exists());
+    // What is left of a copy with its key would be in the way of the next.
+    site.cli(&["backup", copy.to_str().unwrap(), "--with-key"])
+        .code(1);
+    for left in ["copy.db.new", "copy.db.key", "copy.db.key.new"] {
+        assert!(!site.data_dir().join(left).exists(), "{left}");
+    }
     site.cli(&["instance", "disable", "Docs"]).code(1).says(&[
         "no space left on its disk",
         "hint: make room on the disk of the data directory",
@@ -124,5 +130,27 @@ fn a_read_only_disk_is_told_and_serves_again_when_it_can_be_written() {
     disk.remount("rw");
     site.once().code(0);
     nothing_is_lost(&site);
+    drop(disk);
+}
+
+#[test]
+fn an_init_on_a_full_disk_leaves_nothing_that_keeps_the_next_from_its_work() {
+    let (account, sections) = hurried();
+    let site = Site::bare(account, sections);
+    let Some(disk) = Disk::mount(&site.data_dir(), "1m") else {
+        return;
+    };
+    // Names cost nothing there, only what is in a file does.
+    let filler = disk.fill();
+    fs::rename(&filler, site.data_dir().join("lost+found")).unwrap();
+    site.cli(&["init"]).code(1).says(&[
+        "could not create `",
+        "secret.key`: No space left on device",
+        "hint: ",
+    ]);
+    assert!(!site.data_dir().join("secret.key").exists());
+    fs::remove_file(site.data_dir().join("lost+found")).unwrap();
+    site.cli(&["init"]).code(0);
+    site.cli(&["check"]).code(0);
     drop(disk);
 }

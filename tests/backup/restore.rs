@@ -54,6 +54,12 @@ fn a_copy_is_its_owners_stands_alone_and_is_never_overwritten() {
         "hint: name another file, or remove this one",
     ]);
     assert_eq!(fs::read(&copy).unwrap(), before);
+    // A key without its database would be taken for that of another.
+    let lone = copy.with_file_name("copy.db.key");
+    fs::remove_file(&lone).unwrap();
+    site.cli(&["backup", copy.to_str().unwrap(), "--with-key"])
+        .code(1);
+    assert!(!lone.exists());
     let nowhere = copy.with_file_name("nowhere").join("copy.db");
     site.cli(&["backup", nowhere.to_str().unwrap()]).code(1).says(&[
         "could not write `",
