@@ -20,8 +20,8 @@ const IDLE_LOOKS: u32 = 20;
 /// How many looks go by between two rounds of removal.
 const PURGE_LOOKS: u32 = 20;
 
-/// How long one round may take before the house is looked after again.
-const PURGE_SPAN: SignedDuration = SignedDuration::from_secs(2);
+/// How long one step may take before the rest of the house, and the service manager's watchdog, is looked after again.
+const SPAN: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long the house rests after one write at most.
 const LONGEST_REST: Duration = Duration::from_secs(2);
@@ -42,6 +42,8 @@ pub(super) struct Housekeeper<'a> {
     paused_at: Option<u64>,
     /// Something was resumed in this look.
     resumed: bool,
+    /// A step ended with its time and goes on in the next look.
+    unfinished: bool,
     /// What has been complained of since the last look without a complaint: said once.
     complaints: BTreeSet<String>,
 }
@@ -57,13 +59,14 @@ impl<'a> Housekeeper<'a> {
             looks_to_purge: 0,
             paused_at: None,
             resumed: false,
+            unfinished: false,
             complaints: BTreeSet::new(),
         }
     }
 
     /// Looks after everything once. Returns whether polls are due again that had waited for the outbox.
     pub(super) fn look(&mut self) -> bool {
-        self.resumed = false;
+        (self.resumed, self.unfinished) = (false, false);
         let mut well = true;
         let news = self.news.look();
         let is_new = *news.as_ref().unwrap_or(&true);
@@ -84,17 +87,33 @@ impl<'a> Housekeeper<'a> {
                 }
             }
         }
-        match well {
-            true => self.complaints.clear(),
-            false => self.news.forget(),
+        if well {
+            self.complaints.clear();
+        }
+        if !well || self.unfinished {
+            self.news.forget();
         }
         self.resumed
     }
 
+    /// Looks after everything until no step has more to do at once, and as long as nothing fails.
+    pub(super) fn look_to_the_end(&mut self) {
+        self.look();
+        while self.unfinished && self.complaints.is_empty() && !self.stopping() {
+            self.look();
+        }
+    }
+
     /// Removes the instances that were deleted and are drained by now.
     fn remove_drained(&mut self) -> Result<(), StoreError> {
+        let began = self.house.clock.now();
         for (id, name) in self.house.store.drained_deletions()? {
-            self.house.store.remove_instance(id)?;
+            while !self.giving_way(|| self.house.store.remove_part_of_instance(id))? {
+                if !self.may_go_on(began) {
+                    self.unfinished = true;
+                    return Ok(());
+                }
+            }
             log::info!("instance removed instance={name:?}");
         }
         Ok(())
@@ -105,7 +124,11 @@ impl<'a> Housekeeper<'a> {
         let (store, limits) = (self.house.store, self.limits());
         let mut used = store.used_bytes()?;
         if limits.is_full(used) {
-            used = self.make_room(&limits)?;
+            let Some(less) = self.make_room(&limits)? else {
+                self.unfinished = true;
+                return Ok(());
+            };
+            used = less;
         }
         let backlogs = store.backlogs()?;
         if !backlogs
@@ -143,14 +166,17 @@ impl<'a> Housekeeper<'a> {
     }
 
     /// Puts the WAL away, and if that is not enough removes what is delivered, oldest first, until the database is
-    /// below 90 % of its bound. Returns its size then.
-    fn make_room(&self, limits: &Limits) -> Result<u64, StoreError> {
-        let store = self.house.store;
+    /// below 90 % of its bound. Returns its size then; `None` when the time is over before.
+    fn make_room(&self, limits: &Limits) -> Result<Option<u64>, StoreError> {
+        let (store, began) = (self.house.store, self.house.clock.now());
         store.checkpoint()?;
         let mut used = store.used_bytes()?;
         let mut purged = 0;
         if limits.is_full(used) {
-            while !limits.is_roomy(used) && !self.stopping() {
+            while !limits.is_roomy(used) {
+                if !self.may_go_on(began) {
+                    return Ok(None);
+                }
                 let removed = self.giving_way(|| store.purge_delivered(Timestamp::MAX))?;
                 if removed == 0 {
                     break;
@@ -165,7 +191,7 @@ impl<'a> Housekeeper<'a> {
                 "delivered notifications removed to make room notifications={purged} used_bytes={used}"
             );
         }
-        Ok(used)
+        Ok(Some(used))
     }
 
     /// Removes what has been kept for long enough, and gives free space back.
@@ -219,7 +245,9 @@ impl<'a> Housekeeper<'a> {
     }
 
     fn may_go_on(&self, began: Timestamp) -> bool {
-        !self.stopping() && self.house.clock.now().duration_since(began) < PURGE_SPAN
+        let age = self.house.clock.now().duration_since(began);
+        // A clock that was set back ends it, too.
+        !self.stopping() && (SignedDuration::ZERO..SPAN).contains(&age)
     }
 
     fn limits(&self) -> Limits {
@@ -245,31 +273,5 @@ fn giving_way<T>(clock: &dyn Clock, write: impl FnOnce() -> Result<T, StoreError
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::FakeClock;
-
-    #[test]
-    fn a_write_is_rested_from_as_long_as_it_took_and_not_for_the_years_that_the_clock_was_set() {
-        let rest = |took: SignedDuration| {
-            let clock = FakeClock::at(Timestamp::UNIX_EPOCH);
-            let ended = Timestamp::from_second(1_800_000_000).unwrap() + took;
-            clock.set(ended - took);
-            giving_way(&clock, || {
-                clock.set(ended);
-                Ok(())
-            })
-            .unwrap();
-            clock.now().duration_since(ended)
-        };
-        assert_eq!(
-            rest(SignedDuration::from_millis(300)),
-            SignedDuration::from_millis(300)
-        );
-        assert_eq!(
-            rest(SignedDuration::from_hours(56 * 8_766)),
-            SignedDuration::from_secs(2)
-        );
-        assert_eq!(rest(SignedDuration::from_hours(-1)), SignedDuration::ZERO);
-    }
-}
+#[path = "housekeeping_tests.rs"]
+mod tests;

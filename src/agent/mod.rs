@@ -142,7 +142,7 @@ pub fn once(
 ) -> Result<OnceReport, StoreError> {
     let floor = Floor::new(house, stop);
     let mut housekeeper = Housekeeper::new(house, &floor.live, stop);
-    housekeeper.look();
+    housekeeper.look_to_the_end();
     let queue = std::sync::Mutex::new(house.polled_resources()?.into_iter());
     let polls = std::sync::Mutex::new(Vec::new());
     let next = || {
@@ -173,7 +173,7 @@ pub fn once(
     }
     report.delivery = drain(house, stop)?;
     floor.grants.renew_idle(stop)?;
-    housekeeper.look();
+    housekeeper.look_to_the_end();
     show_next_polls(house, Rows::All)?;
     Alerter::new(house, &floor.live, stop)?.round();
     Ok(report)

@@ -22,9 +22,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const NONE: [i64; 0] = [];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-struct Site {
-    store: Store,
-    clock: FakeClock,
+pub(super) struct Site {
+    pub(super) store: Store,
+    pub(super) clock: FakeClock,
     live: Live,
     _dir: tempfile::TempDir,
 }
@@ -43,7 +43,7 @@ pub(super) fn open(data_dir: &Path, now: Timestamp) -> Store {
 
 impl Site {
     /// Its clock shows `now`, its configuration file holds `config`, and there is no jitter.
-    fn new(now: &str, config: &str) -> Site {
+    pub(super) fn new(now: &str, config: &str) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
         Site {
@@ -55,7 +55,7 @@ impl Site {
     }
 
     /// Makes an instance with one resource. Returns the resource's id.
-    fn add(&self, name: &str, keys: serde_json::Value) -> i64 {
+    pub(super) fn add(&self, name: &str, keys: serde_json::Value) -> i64 {
         let mut configuration: Configuration = serde_json::from_value(keys).unwrap();
         configuration.insert("event.notification.enabled".to_owned(), json!(true));
         configuration.insert(

@@ -224,6 +224,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be written; what is left is removed by the next call.
     pub fn remove_instance(&self, id: i64) -> Result<(), StoreError> {
+        while !self.remove_part_of_instance(id)? {}
+        Ok(())
+    }
+
+    /// Removes as much of an instance as one transaction should. Returns whether that was the last of it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn remove_part_of_instance(&self, id: i64) -> Result<bool, StoreError> {
         for statement in [
             "DELETE FROM item WHERE (resource_id, object_id) IN
                (SELECT resource_id, object_id FROM item
@@ -233,12 +242,15 @@ impl Store {
                  WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
             "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE instance_id = ?1 LIMIT ?2 / 10)",
         ] {
-            while self.write(|connection| Ok(connection.execute(statement, (id, REMOVAL))?))? > 0 {}
+            if self.write(|connection| Ok(connection.execute(statement, (id, REMOVAL))?))? > 0 {
+                return Ok(false);
+            }
         }
         self.write(|connection| {
             connection.execute("DELETE FROM instance WHERE id = ?1", [id])?;
             endpoints::forget_unused(connection)
-        })
+        })?;
+        Ok(true)
     }
 
     fn instances_where(

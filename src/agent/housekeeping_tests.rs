@@ -1,0 +1,89 @@
+//! How long the housekeeper keeps to one thing, by a clock that is turned by hand.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::*;
+use crate::agent::scheduler_tests::Site;
+use crate::callback::Sender;
+use crate::clock::FakeClock;
+use crate::config::Config;
+use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
+use crate::store::PollRecord;
+
+#[test]
+fn a_write_is_rested_from_as_long_as_it_took_and_not_for_the_years_that_the_clock_was_set() {
+    let rest = |took: SignedDuration| {
+        let clock = FakeClock::at(Timestamp::UNIX_EPOCH);
+        let ended = Timestamp::from_second(1_800_000_000).unwrap() + took;
+        clock.set(ended - took);
+        giving_way(&clock, || {
+            clock.set(ended);
+            Ok(())
+        })
+        .unwrap();
+        clock.now().duration_since(ended)
+    };
+    assert_eq!(
+        rest(SignedDuration::from_millis(300)),
+        SignedDuration::from_millis(300)
+    );
+    assert_eq!(
+        rest(SignedDuration::from_hours(56 * 8_766)),
+        SignedDuration::from_secs(2)
+    );
+    assert_eq!(rest(SignedDuration::from_hours(-1)), SignedDuration::ZERO);
+}
+
+/// A clock on which each look at it takes a second: a disk on which everything takes long.
+#[derive(Debug)]
+struct Slow(FakeClock);
+
+impl Clock for Slow {
+    fn now(&self) -> Timestamp {
+        self.0.advance(Duration::from_secs(1));
+        self.0.now()
+    }
+
+    fn sleep(&self, wait: Duration) {
+        self.0.sleep(wait);
+    }
+}
+
+#[test]
+fn what_takes_long_is_done_part_by_part_so_that_the_watchdog_is_fed_between() {
+    let site = Site::new("2026-03-02T10:00:00Z", "");
+    let resource = site.add("Docs", json!({}));
+    let (store, now) = (&site.store, site.clock.now());
+    store.begin_poll(resource, now).unwrap();
+    store
+        .end_poll(resource, now, &PollRecord::default(), false)
+        .unwrap();
+    store.begin_deletion(1, now).unwrap();
+    let config = Config::parse("").unwrap();
+    let client = Client::new(&GraphConfig {
+        base: &config.microsoft.graph,
+        authority: &config.microsoft.authority,
+        company: "",
+        proxy: None,
+        extra_roots: None,
+        timeouts: TIMEOUTS,
+    });
+    let house = House {
+        config: &config,
+        store,
+        client: &client.unwrap(),
+        sender: &Sender::new(config.delivery.timeout, None, None, &[]).unwrap(),
+        clock: &Slow(FakeClock::at(now)),
+    };
+    let (live, stop) = (Live::new(&config), AtomicBool::new(false));
+    let mut housekeeper = Housekeeper::new(&house, &live, &stop);
+    housekeeper.look();
+    assert_eq!(
+        store.instance_count().unwrap(),
+        1,
+        "its polls were removed, and that took long"
+    );
+    housekeeper.look_to_the_end();
+    assert_eq!(store.instance_count().unwrap(), 0);
+}
