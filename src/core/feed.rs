@@ -1,8 +1,8 @@
 //! What a resource reads: a drive's delta feed, another delta feed of Graph, or a collection by dates. Which of them a path
 //! means, and what it can be asked for, is known here; where a path may lead stands in `elements`.
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::model::spelled;
 use super::window::{DateField, DateFormat, Rules, Template, ZoneId};
@@ -75,11 +75,6 @@ impl Feed {
 }
 
 impl Window {
-    /// The earliest instant that the updated dates cannot tell from `time`.
-    pub fn floor(&self, time: Timestamp) -> Timestamp {
-        Timestamp::from_second(time.as_second()).unwrap_or(time)
-    }
-
     /// The rules by which its records are judged, with zones as `zones` has them.
     ///
     /// # Errors

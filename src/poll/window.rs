@@ -9,6 +9,7 @@ use ring::digest::{SHA256, digest};
 
 use super::reading::Run;
 use super::{PollError, RESTARTS};
+use crate::core::cycle::Cycle;
 use crate::core::detect;
 use crate::core::feed::Window;
 use crate::core::model::{BaselineMode, Change, EventType, Phase, time_text};
@@ -28,6 +29,9 @@ const FINGERPRINT: usize = 16;
 
 /// How exactly an answer tells the provider's time: to a second, and the time that it took.
 const MARGIN: SignedDuration = SignedDuration::from_secs(2);
+
+/// The least that a request's date can be before a window.
+const MOMENT: SignedDuration = SignedDuration::from_millis(1);
 
 /// What one page of records means.
 #[derive(Default)]
@@ -96,7 +100,7 @@ impl Run<'_> {
 
     /// The window to be read, when it is `now` to this box. It ends at the provider's present, since its dates are the
     /// provider's; what answers do not tell exactly errs to the earlier side, and the next window shows that part again.
-    fn bounds(&self, resource: &Resource, window: &Window, now: Timestamp) -> Bounds {
+    fn bounds(&self, resource: &Resource, window: &Window, rules: &Rules, now: Timestamp) -> Bounds {
         let to = resource.window_to.unwrap_or_else(|| self.to_provider(now));
         let to = to.max(resource.window_from.unwrap_or(to));
         let since = match resource.window_from {
@@ -105,7 +109,7 @@ impl Run<'_> {
             None => to,
         };
         Bounds {
-            from: lower(since, window),
+            from: lower(since, window, rules),
             to,
         }
     }
@@ -125,13 +129,15 @@ impl Run<'_> {
     ) -> Result<bool, PollError> {
         let base = self.poller.client.base();
         let now = self.poller.clock.now();
-        let mut bounds = self.bounds(resource, window, now);
+        let mut bounds = self.bounds(resource, window, rules, now);
         // What is learnt silently must reach back behind where the next window begins, whatever the answer tells of time.
         let learns = resource.window_from.is_none() && resource.baseline != BaselineMode::Emit;
         let margin = if learns { MARGIN } else { SignedDuration::ZERO };
         let link = match resource.cursor.clone() {
             Some(link) => link,
             None => {
+                // Begun again, a window goes by the same links.
+                self.cycle = Cycle::default();
                 let from = bounds.from.saturating_sub(margin).unwrap_or(bounds.from);
                 let url = self.expanded(window, from)?;
                 link::first_link(base, &url, &self.feed, resource.baseline, resource.page_size)?
@@ -155,7 +161,7 @@ impl Run<'_> {
         if resource.window_to.is_none() {
             // The answer tells the provider's time, of which the request knew nothing, or what had held before a clock was
             // set.
-            let told = self.bounds(resource, window, now);
+            let told = self.bounds(resource, window, rules, now);
             if learns && bounds.to.duration_since(told.to) > margin {
                 return Ok(false);
             }
@@ -167,7 +173,7 @@ impl Run<'_> {
         if page.next.is_some() {
             return Ok(false);
         }
-        let next = lower(bounds.to, window);
+        let next = lower(bounds.to, window, rules);
         self.poller
             .store
             .forget_records(resource.id, next, resource.generation)?;
@@ -261,7 +267,8 @@ impl Run<'_> {
             let seen = SeenRecord {
                 fingerprint: digest(&SHA256, raw.as_bytes()).as_ref()[..FINGERPRINT].to_vec(),
                 id: judged.id.clone(),
-                updated: judged.updated,
+                // Unfiltered, an old record may be shown by every window, so it is remembered for as long as it is.
+                updated: judged.updated.filter(|_| rules.filter_by_updated),
             };
             let before = known.get(&judged.id);
             // A replica that lags shows a record as it was before.
@@ -317,12 +324,15 @@ impl Run<'_> {
         }
     }
 
-    /// The url with its dates filled in.
+    /// The url with its dates filled in. They are a moment before the window, since urls ask for what is later (`gt`, `>`) as
+    /// often as for what is not earlier: a record of the bound's own second may have come after the last answer.
     fn expanded(&self, window: &Window, from: Timestamp) -> Result<String, PollError> {
         let invalid = |problem| self.not_valid(problem);
         let zones = |name: &str| self.zones.find(name).ok();
         let zone = self.zone(window.zone.as_deref().unwrap_or("UTC"))?;
-        window.template.expand(from, &zone, &zones).map_err(invalid)
+        let before = from.saturating_sub(MOMENT).unwrap_or(from);
+        let before = before.max(Timestamp::UNIX_EPOCH);
+        window.template.expand(before, &zone, &zones).map_err(invalid)
     }
 
     fn rules_of(&self, window: &Window) -> Result<Rules, PollError> {
@@ -345,11 +355,10 @@ impl Run<'_> {
     }
 }
 
-/// What was updated from then on is asked for, when all before `since` has been read. A date that tells whole seconds only
-/// lies before instants that it is not older than.
-fn lower(since: Timestamp, window: &Window) -> Timestamp {
+/// What was updated from then on belongs to the window, when all before `since` has been read.
+fn lower(since: Timestamp, window: &Window, rules: &Rules) -> Timestamp {
     let from = since
         .saturating_sub(window.poll_delay)
         .unwrap_or(Timestamp::UNIX_EPOCH);
-    window.floor(from.max(Timestamp::UNIX_EPOCH))
+    rules.floor(from.max(Timestamp::UNIX_EPOCH))
 }

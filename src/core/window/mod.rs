@@ -46,6 +46,24 @@ pub struct Rules {
     pub tolerance: SignedDuration,
 }
 
+impl Rules {
+    /// The earliest instant that the updated dates cannot tell from `time`: a date in whole seconds, or in whole days, lies
+    /// before instants that it is not older than. It is no later than the beginning of `time`'s second.
+    pub fn floor(&self, time: Timestamp) -> Timestamp {
+        let second = Timestamp::from_second(time.as_second()).unwrap_or(time);
+        let told = self.updated.as_ref().and_then(|field| {
+            let text = field.format.as_ref()?.print(second, &field.zone);
+            // The later reading of an hour that comes twice may lie behind the instant that was written.
+            let read = field
+                .format
+                .as_ref()?
+                .read(&Value::String(text), &field.zone, second)?;
+            Some(read.min(second))
+        });
+        told.unwrap_or(second)
+    }
+}
+
 /// What a record that belongs to the window says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
