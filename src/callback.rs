@@ -5,11 +5,10 @@ use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, since};
 use crate::core::address::Network;
 use crate::core::model::Secret;
 use crate::core::shown;
@@ -116,6 +115,7 @@ impl Sender {
             }
             request.send(body)
         });
+        wire::told("POST", url.expose(), &sent, since(started, clock));
         let outcome = match sent {
             Ok(response) => answered(response, clock),
             Err(error) => Outcome::Failed(NoAnswer::from(&error)),
@@ -142,12 +142,6 @@ fn setup<'a>(
         idle_per_host: IDLE_PER_HOST,
         idle_in_all: IDLE_IN_ALL,
     }
-}
-
-/// The time since `started`; none where the clock was put back.
-fn since(started: Timestamp, clock: &dyn Clock) -> Duration {
-    let elapsed = clock.now().duration_since(started);
-    elapsed.try_into().unwrap_or(Duration::ZERO)
 }
 
 fn answered(response: Response<Body>, clock: &dyn Clock) -> Outcome {

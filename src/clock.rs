@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nix::time::{ClockId, clock_gettime};
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
@@ -65,6 +66,22 @@ impl Clock for FakeClock {
     fn sleep(&self, wait: Duration) {
         self.advance(wait);
     }
+}
+
+/// The time since `started`; none where the clock was put back.
+pub fn since(started: Timestamp, clock: &dyn Clock) -> Duration {
+    let elapsed = clock.now().duration_since(started);
+    elapsed.try_into().unwrap_or(Duration::ZERO)
+}
+
+/// Microseconds since the machine's start, by the clock that nobody can set; for messages that want exactly that.
+///
+/// # Panics
+/// When the operating system has no such clock; Linux has.
+pub fn monotonic_usec() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has a monotonic clock");
+    let whole = u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000;
+    whole + u64::try_from(now.tv_nsec()).unwrap_or(0) / 1_000
 }
 
 /// `N` bytes from the operating system's generator.

@@ -194,9 +194,7 @@ impl Poller<'_> {
         if self.store.note_clock_skew(instance.id, minutes)? {
             match minutes {
                 Some(minutes) => log::warn!(
-                    "this box's clock is {} min {} of the provider's: correct it instance={:?}",
-                    minutes.abs(),
-                    if minutes < 0 { "behind" } else { "ahead" },
+                    "this box's clock differs from the provider's: correct it instance={:?} minutes_ahead={minutes}",
                     instance.name
                 ),
                 None => log::info!("this box's clock is right again instance={:?}", instance.name),
@@ -218,6 +216,8 @@ fn log_outcome(instance: &Instance, resource: &str, record: &PollRecord, error: 
     match error {
         Some(error) => log::warn!("poll failed {poll} error={:?}", error.to_string()),
         None if record.paused => log::warn!("poll paused, the outbox is full {poll}"),
+        // Most polls find nothing; when they were made stands in the table `poll`.
+        None if *items == 0 => log::debug!("poll done {poll}"),
         None => log::info!("poll done {poll}"),
     }
 }

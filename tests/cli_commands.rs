@@ -18,6 +18,8 @@ mod house;
 mod init;
 #[path = "cli_commands/instances.rs"]
 mod instances;
+#[path = "cli_commands/pages.rs"]
+mod pages;
 #[path = "cli_commands/run.rs"]
 mod run;
 #[path = "cli_commands/world.rs"]

@@ -7,16 +7,17 @@ mod command;
 mod housekeeping;
 mod live;
 mod news;
+mod panics;
 mod reload;
 #[cfg(test)]
 mod reload_tests;
 mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
+mod systemd;
 mod timetable;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -28,8 +29,10 @@ pub use self::reload::ConfigFile;
 use self::alerts::Alerter;
 use self::housekeeping::Housekeeper;
 use self::live::Live;
+use self::panics::outlives;
 use self::reload::Reloader;
 use self::scheduler::{Job, Scheduler};
+use self::systemd::Pulse;
 use self::timetable::Timetable;
 use crate::claims::{Claims, Found};
 use crate::commands::House;
@@ -53,6 +56,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a grant dies of idleness.
 const IDLE_GRANTS: Duration = Duration::from_secs(60 * 60);
+
+/// Who is employed beside those who poll and deliver: for the timetable, idle grants and alerts.
+const OTHERS: usize = 3;
 
 /// What `once` came to.
 #[derive(Debug, Default)]
@@ -79,6 +85,8 @@ struct Floor<'a> {
     deliveries: Claims,
     stop: &'a AtomicBool,
     working: AtomicUsize,
+    /// How often the timetable's thread has looked around.
+    beats: AtomicU64,
 }
 
 /// Runs until `stop` is set. Requests that are under way then have ten seconds to end; what is cut off is as safe as in a
@@ -99,9 +107,9 @@ pub fn run(house: &House<'_>, file: Option<ConfigFile>, stop: &AtomicBool) -> Re
     let floor = Floor::new(house, stop);
     let mut alerter = Alerter::new(house, &floor.live, stop)?;
     let scheduler = Scheduler::new(house.store, house.clock, &floor.live);
-    let reloader = file.map(|file| Reloader::new(file, &floor.live, house.store, house.clock));
+    let mut reloader = file.map(|file| Reloader::new(file, &floor.live, house.store, house.clock));
     thread::scope(|scope| {
-        scope.spawn(|| floor.keep_time(&scheduler, reloader));
+        scope.spawn(|| floor.employed(|| floor.keep_time(&scheduler, reloader.as_mut())));
         for _ in 0..house.config.schedule.workers {
             scope.spawn(|| floor.employed(|| floor.poll_until_stopped(&scheduler)));
         }
@@ -110,8 +118,10 @@ pub fn run(house: &House<'_>, file: Option<ConfigFile>, stop: &AtomicBool) -> Re
         }
         scope.spawn(|| floor.employed(|| floor.keep_grants()));
         scope.spawn(|| floor.employed(|| alerter.work()));
+        systemd::ready();
         let kept = floor.keep_house(&scheduler);
         stop.store(true, Ordering::Relaxed);
+        systemd::stopping();
         scheduler.ring();
         floor.polls.ring();
         floor.deliveries.ring();
@@ -231,6 +241,7 @@ impl<'a> Floor<'a> {
             deliveries: Claims::default(),
             stop,
             working: AtomicUsize::new(0),
+            beats: AtomicU64::new(0),
         }
     }
 
@@ -271,10 +282,10 @@ impl<'a> Floor<'a> {
 
     /// The scheduler's thread: reads the configuration again, keeps the timetable, and says when there is something to
     /// poll.
-    fn keep_time(&self, scheduler: &Scheduler<'_>, mut reloader: Option<Reloader<'_>>) {
+    fn keep_time(&self, scheduler: &Scheduler<'_>, mut reloader: Option<&mut Reloader<'_>>) {
         let mut told = None;
         while !self.stopping() {
-            let reloaded = reloader.as_mut().map_or(Ok(()), Reloader::look);
+            let reloaded = reloader.as_mut().map_or(Ok(()), |reloader| reloader.look());
             let looked = reloaded.and_then(|()| scheduler.look());
             let error = looked.as_ref().err().map(ToString::to_string);
             if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
@@ -285,6 +296,7 @@ impl<'a> Floor<'a> {
             if looked.unwrap_or(true) {
                 self.polls.ring();
             }
+            self.beats.fetch_add(1, Ordering::Relaxed);
             scheduler.wait();
         }
     }
@@ -369,6 +381,9 @@ impl<'a> Floor<'a> {
     /// Keeps house until the agent is asked to stop, or has lost its database.
     fn keep_house(&self, scheduler: &Scheduler<'_>) -> Result<(), StoreError> {
         let mut housekeeper = Housekeeper::new(self.house, &self.live, self.stop);
+        let mut pulse = Pulse::default();
+        let config = self.house.config;
+        let employed = config.schedule.workers + config.delivery.workers + OTHERS;
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
             // What is written to a file without a name is written for nobody.
@@ -376,6 +391,10 @@ impl<'a> Floor<'a> {
             if housekeeper.look() {
                 scheduler.ring();
             }
+            let all_work = self.working.load(Ordering::SeqCst) == employed;
+            pulse.look(self.house.store, self.beats.load(Ordering::Relaxed), all_work);
+            // Lines that were held back as repeats are told in time.
+            log::logger().flush();
         }
         Ok(())
     }
@@ -416,26 +435,5 @@ impl<'a> Floor<'a> {
 
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
-    }
-}
-
-/// Does a worker's work, and returns whether it ended by a panic: then it is taken up again, since what one resource or
-/// endpoint brings about must not take a worker from the others. What was in hand is free again by then.
-fn outlives(work: impl FnMut()) -> bool {
-    let panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
-    if panicked {
-        log::error!("a worker panicked, and goes on with other work; please report this");
-    }
-    panicked
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_outlives_a_panic_in_its_work() {
-        assert!(outlives(|| panic!("a page that nobody thought of")));
-        assert!(!outlives(|| {}));
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::{SignedDuration, Timestamp};
 
 use super::live::Live;
+use super::systemd;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::store::{Store, StoreError};
@@ -68,8 +69,11 @@ impl<'a> Reloader<'a> {
     pub(super) fn look(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
         if self.file.wanted.swap(false, Ordering::Relaxed) {
+            systemd::reloading();
             log::info!("reading the configuration again path={:?}", self.file.path);
-            return self.read_again(stamp(&self.file.path), now);
+            let read = self.read_again(stamp(&self.file.path), now);
+            systemd::ready();
+            return read;
         }
         let is_early = |at: Timestamp| now.duration_since(at).abs() < REST;
         if self.seen.is_some_and(|(_, at)| is_early(at)) {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::outbox_args::OutboxArgs;
 
@@ -42,7 +43,7 @@ pub struct Args {
     #[arg(long, global = true)]
     pub(super) json: bool,
 
-    /// Log more on standard error: each delivery and each renewed grant.
+    /// Log more on standard error: each request, delivery and renewed grant, and polls that found nothing.
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(super) verbose: bool,
 
@@ -85,7 +86,7 @@ pub(super) enum Command {
     /// exits with 0; a second signal ends it at once.
     #[command(after_help = "Examples:
   deltapost run
-  deltapost -v run        # logs each delivery, too")]
+  deltapost -v run        # logs each request, too")]
     Run,
 
     /// Poll every enabled resource once, deliver what is due, and exit: for timers and scripts.
@@ -162,6 +163,25 @@ pub(super) enum Command {
     /// The token of the local API and page.
     #[command(subcommand)]
     Token(TokenCommand),
+
+    /// Print completions for a shell.
+    #[command(after_help = "Examples:
+  deltapost completions bash > /etc/bash_completion.d/deltapost
+  deltapost completions fish > ~/.config/fish/completions/deltapost.fish")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+
+    /// Print a manual page, for man(1).
+    #[command(after_help = "Examples:
+  deltapost man | man -l -
+  deltapost man deltapost-schema | man -l -")]
+    Man {
+        /// The page: the commands, the configuration file, or the database.
+        #[arg(default_value = "deltapost")]
+        page: Page,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -307,6 +327,16 @@ pub(super) struct ScheduleArgs {
     /// The zone that it is read in [default: UTC].
     #[arg(long, value_name = "ZONE", requires = "cron")]
     pub(super) timezone: Option<String>,
+}
+
+/// The manual pages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Page {
+    Deltapost,
+    #[value(name = "deltapost.toml")]
+    Configuration,
+    #[value(name = "deltapost-schema")]
+    Schema,
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -13,12 +13,14 @@ mod input;
 mod instance;
 mod logging;
 mod login;
+mod man;
 mod outbox;
 mod outbox_args;
 mod outbox_redeliver;
 mod poll;
 mod polled;
 mod progress;
+mod repeats;
 mod reply;
 mod run;
 mod schedule;
@@ -47,6 +49,9 @@ pub fn run(args: &Args) -> Reply {
         Command::Restore { file } => backup::restore(args, file),
         Command::Outbox(outbox) => outbox::run(args, outbox),
         Command::Token(TokenCommand::Rotate) => token::rotate(args),
+        Command::Completions { shell } => Ok(man::completions(*shell)),
+        Command::Man { page } => Ok(man::page(*page)),
     };
+    logging::end();
     done.unwrap_or_else(Reply::from)
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use ureq::http::HeaderMap;
 use url::Url;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, since};
 use crate::core::model::{Secret, Settings};
 use crate::core::shown::{redacted, shown};
 use crate::graph::client::{Client, Message};
@@ -226,15 +226,17 @@ impl Client {
         let mut form = vec![("client_id", client_id)];
         form.extend_from_slice(fields);
         // Not sent again on a stale connection: a code works once.
-        let mut response = self
+        let (url, started) = (endpoint(&self.authority, app.tenant, action), clock.now());
+        let answer = self
             .agent
-            .post(endpoint(&self.authority, app.tenant, action).as_str())
+            .post(url.as_str())
             .header("Accept", "application/json")
             .config()
             .timeout_global(Some(LONGEST_REQUEST))
             .build()
-            .send_form(form)
-            .map_err(|error| AuthError::Unreachable(NoAnswer::from(&error)))?;
+            .send_form(form);
+        wire::told("POST", url.as_str(), &answer, since(started, clock));
+        let mut response = answer.map_err(|error| AuthError::Unreachable(NoAnswer::from(&error)))?;
         let provider_time = self.provider_time(response.headers(), clock);
         let status = response.status().as_u16();
         let body = match wire::read_body(response.body_mut(), MAX_ANSWER_BYTES) {

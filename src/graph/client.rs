@@ -10,7 +10,7 @@ use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, since};
 use crate::core::model::Secret;
 use crate::graph::complaint::Complaint;
 use crate::graph::link::{lies_below, shown_origin};
@@ -273,7 +273,8 @@ impl Client {
             });
         }
         let authorization = format!("Bearer {}", token.expose());
-        let mut response = wire::once_more_if_stale(|on_new_connection| {
+        let started = clock.now();
+        let answer = wire::once_more_if_stale(|on_new_connection| {
             let mut request = self
                 .agent
                 .get(link.expose())
@@ -290,8 +291,9 @@ impl Client {
                 request = request.config().max_idle_age(Duration::ZERO).build();
             }
             request.call()
-        })
-        .map_err(|error| GraphError::Unreachable(NoAnswer::from(&error)))?;
+        });
+        wire::told("GET", link.expose(), &answer, since(started, clock));
+        let mut response = answer.map_err(|error| GraphError::Unreachable(NoAnswer::from(&error)))?;
         let provider_time = self.provider_time(response.headers(), clock);
         if response.status() != 200 {
             return Err(self.refusal(response, link, token, provider_time));
@@ -357,7 +359,7 @@ impl Client {
         };
         if !lies_below(self.base(), &location) {
             let origin = shown_origin(&location);
-            log::warn!("a stale token's `Location` leads to {origin:?} and is not followed");
+            log::warn!("a stale token's `Location` leads elsewhere and is not followed to={origin:?}");
             return None;
         }
         Some(Secret::new(location))

@@ -68,7 +68,7 @@ pub(super) fn refuse_crowded(stream: &TcpStream, refuse: Refuse) {
         .and_then(|()| (&mut &*stream).write_all(&out))
         .and_then(|()| stream.shutdown(Shutdown::Write));
     if let Err(error) = answered {
-        log::debug!("could not refuse a connection: {error}");
+        log::debug!("could not refuse a connection error={:?}", error.to_string());
     }
 }
 
@@ -188,7 +188,7 @@ fn answer(request: &Request<'_>, shared: &Shared) -> (Reply, bool) {
         Ok(reply) => (reply, true),
         Err(_) => {
             let path: String = request.path().chars().take(200).collect();
-            log::error!("the handler of {} {path:?} panicked", request.method);
+            log::error!("a handler panicked method={} path={path:?}", request.method);
             ((shared.refuse)(500, "internal error"), false)
         }
     }

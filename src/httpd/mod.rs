@@ -293,7 +293,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 Err(stream) => connection::refuse_crowded(&stream, shared.refuse),
             },
             Err(error) => {
-                log::warn!("could not accept a connection: {error}");
+                log::warn!("could not accept a connection error={:?}", error.to_string());
                 let state = shared.lock();
                 if !state.stopping {
                     drop(shared.wait(state, RETRY_WAIT));
@@ -309,11 +309,14 @@ fn converse_on_a_thread(place: Place, peer: SocketAddr) {
     let (stream, refuse) = (place.stream.clone(), place.shared.refuse);
     let started = thread::Builder::new().name("http".into()).spawn(move || {
         if let Err(error) = connection::converse(&place.stream, peer, &place.shared) {
-            log::debug!("connection of {peer} ended: {error}");
+            log::debug!("connection ended peer={peer} error={:?}", error.to_string());
         }
     });
     if let Err(error) = started {
-        log::warn!("could not start a thread for a connection: {error}");
+        log::warn!(
+            "could not start a thread for a connection error={:?}",
+            error.to_string()
+        );
         connection::refuse_crowded(&stream, refuse);
     }
 }
@@ -321,6 +324,6 @@ fn converse_on_a_thread(place: Place, peer: SocketAddr) {
 /// Lets the thread that waits for this client see the end of its input. A client that is gone already has none.
 fn end_reading(stream: &TcpStream) {
     if let Err(error) = stream.shutdown(Shutdown::Read) {
-        log::debug!("a connection was closed already: {error}");
+        log::debug!("a connection was closed already error={:?}", error.to_string());
     }
 }

@@ -109,7 +109,7 @@ impl Run<'_> {
             None => to,
         };
         Bounds {
-            from: lower(since, window, rules),
+            from: rules.floor(behind(since, window)),
             to,
         }
     }
@@ -173,7 +173,7 @@ impl Run<'_> {
         if page.next.is_some() {
             return Ok(false);
         }
-        let next = lower(bounds.to, window, rules);
+        let next = rules.floor(behind(bounds.to, window));
         self.poller
             .store
             .forget_records(resource.id, next, resource.generation)?;
@@ -262,6 +262,7 @@ impl Run<'_> {
             }
         }
         let ids = taken.iter().map(|(judged, _)| judged.id.as_str());
+        let ordered = rules.keeps_order();
         let mut known = self.poller.store.seen_records(resource.id, ids)?;
         for (judged, raw) in taken {
             let seen = SeenRecord {
@@ -271,8 +272,8 @@ impl Run<'_> {
                 updated: judged.updated.filter(|_| rules.filter_by_updated),
             };
             let before = known.get(&judged.id);
-            // A replica that lags shows a record as it was before.
-            if before.is_some_and(|before| *before == seen || before.updated > seen.updated) {
+            // Where a later date means a later update, an earlier one comes from a replica that lags.
+            if before.is_some_and(|before| *before == seen || (ordered && before.updated > seen.updated)) {
                 found.unchanged += 1;
                 if seen.updated.is_none() {
                     found.seen.push(seen);
@@ -355,10 +356,8 @@ impl Run<'_> {
     }
 }
 
-/// What was updated from then on belongs to the window, when all before `since` has been read.
-fn lower(since: Timestamp, window: &Window, rules: &Rules) -> Timestamp {
-    let from = since
-        .saturating_sub(window.poll_delay)
-        .unwrap_or(Timestamp::UNIX_EPOCH);
-    rules.floor(from.max(Timestamp::UNIX_EPOCH))
+/// `since`, less what is asked for again.
+fn behind(since: Timestamp, window: &Window) -> Timestamp {
+    let from = since.saturating_sub(window.poll_delay);
+    from.unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)
 }

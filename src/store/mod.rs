@@ -59,7 +59,7 @@ pub use outbox::PageStep;
 pub use plan::{Planned, Rows};
 pub use redeliver::{Head, Selection, Tallied};
 pub use replay::Replayed;
-pub use report::{AttemptRow, EndpointRow, EventRow, NotificationRow, OutboxCount, ResourceRow};
+pub use report::{AttemptRow, EndpointRow, EventRow, NotificationRow, OutboxCount, ResourceRow, Standing};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
 pub use restore::{Candidate, Replaced};

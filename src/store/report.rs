@@ -99,7 +99,40 @@ pub struct ResourceRow {
     pub dead: i64,
 }
 
+/// How the whole agent stands, in four numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub instances: i64,
+    /// Events in notifications that are pending or dead.
+    pub undelivered: i64,
+    /// Instances that a person must sign in to again.
+    pub logins: i64,
+    /// Endpoints that back off or are disabled.
+    pub failing: i64,
+}
+
 impl Store {
+    /// How the whole agent stands.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn standing(&self) -> Result<Standing, StoreError> {
+        self.read(|connection| {
+            let counts = "SELECT count(*), ifnull(sum(backlog_events), 0), ifnull(sum(grant_state = 'login_required'), 0),
+                                 (SELECT count(*) FROM endpoint WHERE state <> 'active')
+                            FROM instance";
+            let standing = connection.query_row(counts, [], |row| {
+                Ok(Standing {
+                    instances: row.get(0)?,
+                    undelivered: row.get(1)?,
+                    logins: row.get(2)?,
+                    failing: row.get(3)?,
+                })
+            })?;
+            Ok(standing)
+        })
+    }
+
     /// How many notifications there are, by endpoint and state.
     ///
     /// # Errors

@@ -125,6 +125,12 @@ mod tests {
     }
 
     #[test]
+    fn the_document_is_written_plainly_and_no_key_is_there_twice() {
+        let plain = serde_json::to_string_pretty(&described()).unwrap() + "\n";
+        assert!(plain == DOCUMENT, "write it anew with two spaces an indent");
+    }
+
+    #[test]
     fn every_reference_leads_somewhere_and_every_component_is_used() {
         let document = described();
         let places: BTreeSet<&str> = DOCUMENT

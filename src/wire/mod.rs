@@ -8,6 +8,7 @@ mod gate;
 mod line;
 #[cfg(test)]
 pub(crate) mod peer;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use gate::Gate;
 
 pub use failure::{Failure, NoAnswer, Stage};
 pub(crate) use gate::Lookup;
+pub(crate) use told::told;
 
 /// The largest head of an answer that is read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -194,7 +196,10 @@ fn roots(extra: Option<&[u8]>) -> Result<RootCerts, SetupError> {
     }
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
-        log::warn!("could not read a root certificate of the system: {error}");
+        log::warn!(
+            "could not read a root certificate of the system error={:?}",
+            error.to_string()
+        );
     }
     roots.extend(
         system

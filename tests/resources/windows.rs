@@ -206,6 +206,82 @@ fn a_crash_in_the_middle_of_a_window_neither_loses_nor_repeats() {
     }
 }
 
+/// A collection whose dates stand in Los Angeles' time, asked for in Tokyo's, by a box that lives on a third clock.
+#[test]
+fn the_zones_of_fields_urls_and_of_the_box_are_each_their_own() {
+    let local = |time: Timestamp, zone: &str| {
+        time.in_tz(zone)
+            .unwrap()
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string()
+    };
+    let plain = "yyyy-MM-dd HH:mm:ss";
+    let site = Site::new(Account::business());
+    let resources = json!({"jobs": {
+        "url": "/me/jobs?$filter=changed ge ${dateTimeZone:Asia/Tokyo:yyyy-MM-dd HH:mm:ss}", "idField": "ref.number",
+        "datesConfiguration": {"updatedDateField": "changed", "updatedDateFormat": plain, "updatedDateTimezone": "PST",
+                               "createdDateField": "made", "createdDateFormat": "seconds"}}});
+    site.create_instance("Jobs", json!({"event.poller.configuration": resources}));
+    let jobs = site.cloud.add_collection("/me/jobs", Shape::Messages);
+    let put = |number: u32, made: Timestamp, changed: Timestamp| {
+        let changed = local(changed, "America/Los_Angeles");
+        let made = made.as_second();
+        jobs.put(
+            &format!("J{number}"),
+            json!({"ref": {"number": number}, "made": made, "changed": changed}),
+        );
+    };
+    let now = SystemClock.now();
+    put(1, now, now - SignedDuration::from_secs(90));
+    let poll = || drop(site.cli_in(&[("TZ", "Pacific/Kiritimati")], &["once"]).code(0));
+    poll();
+    put(2, SystemClock.now(), SystemClock.now());
+    put(3, now - SignedDuration::from_hours(1), SystemClock.now());
+    poll();
+    poll();
+    let told: Vec<String> = told(&site.receiver.events());
+    assert_eq!(told, ["CREATED jobs 2", "UPDATED jobs 3"]);
+    let targets: Vec<String> = site
+        .cloud
+        .requests()
+        .into_iter()
+        .map(|request| request.target)
+        .collect();
+    let day = local(SystemClock.now(), "Asia/Tokyo")[..10].to_owned();
+    let asked = targets
+        .iter()
+        .rfind(|target| target.contains("/me/jobs"))
+        .unwrap();
+    assert!(asked.contains(&day), "{asked}");
+}
+
+#[test]
+fn what_is_no_format_and_what_is_no_zone_is_told_at_creation() {
+    let site = Site::new(Account::business());
+    for (extra, expect) in [
+        (
+            json!({"datesConfiguration": {"updatedDateField": "u", "updatedDateFormat": "yyyy-MM-dd'T"}}),
+            "updatedDateFormat",
+        ),
+        (
+            json!({"datesConfiguration": {"updatedDateField": "u", "updatedDateTimezone": "Europe/Berlinn"}}),
+            "Europe/Berlin",
+        ),
+        (
+            json!({"url": "/me/messages?x=${dateTimeZone:Mars/Base:yyyy}"}),
+            "Mars/Base",
+        ),
+        (json!({"url": "/me/messages?x=${datum:yyyy}"}), "datum"),
+        (json!({"pollDelay": -1}), "pollDelay"),
+    ] {
+        let resources = json!({"mail": messages(extra)});
+        let ran = site.try_create(&site.document("Mail", json!({"event.poller.configuration": resources})));
+        let ran = ran.code(2);
+        assert!(ran.stderr.contains(expect), "{expect}: {}", ran.stderr);
+        assert_eq!(site.cell("SELECT count(*) FROM instance"), "0");
+    }
+}
+
 #[test]
 fn a_note_tells_what_the_scope_does_not_reach() {
     let site = Site::new(Account::business());

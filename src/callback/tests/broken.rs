@@ -1,5 +1,7 @@
 //! POSTs to peers that refuse, break off, drag on or never end.
 
+use jiff::Timestamp;
+
 use super::*;
 
 /// More than the buffers between two sockets take.

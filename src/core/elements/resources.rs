@@ -235,6 +235,20 @@ fn feed_of(key: &str, place: &Place, settings: &Value, report: &mut Report) -> O
     }
 }
 
+/// The IANA zones of the dates of the resource `name`, each with the key that has it; none where it has no dates, or what
+/// it has is not sound.
+pub(super) fn zones(name: &str, settings: &Value) -> Vec<(String, String)> {
+    let url = settings.get("url").and_then(Value::as_str).unwrap_or_default();
+    match graph_path::resolve(url, mode(settings), None) {
+        Ok(place) if place.mode == Mode::Window => {
+            let key = format!("{RESOURCES}.{name}");
+            let window = window::read(&key, &place.url, settings, &mut Report::default());
+            window.map_or_else(Vec::new, |window| window::zones(&key, &window))
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn text(settings: &Value, key: &str) -> Option<String> {
     settings.get(key).and_then(Value::as_str).map(str::to_owned)
 }

@@ -90,8 +90,9 @@ pub fn zones(configuration: &Configuration) -> Vec<(String, String)> {
     let named = |key: String, value: Option<&Value>| Some((key, value?.as_str()?.to_owned()));
     let of_instance = named(TIMEZONE.to_owned(), configuration.get(TIMEZONE));
     let resources = configuration.get(RESOURCES).and_then(Value::as_object);
-    let of_resources = resources.into_iter().flatten().filter_map(|(name, settings)| {
-        named(format!("{RESOURCES}.{name}.timezone"), settings.get("timezone"))
+    let of_resources = resources.into_iter().flatten().flat_map(|(name, settings)| {
+        let own = named(format!("{RESOURCES}.{name}.timezone"), settings.get("timezone"));
+        own.into_iter().chain(resources::zones(name, settings))
     });
     of_instance.into_iter().chain(of_resources).collect()
 }

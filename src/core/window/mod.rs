@@ -47,20 +47,23 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The earliest instant that the updated dates cannot tell from `time`: a date in whole seconds, or in whole days, lies
-    /// before instants that it is not older than. It is no later than the beginning of `time`'s second.
-    pub fn floor(&self, time: Timestamp) -> Timestamp {
-        let second = Timestamp::from_second(time.as_second()).unwrap_or(time);
+    /// The earliest time that the date of a record updated at `since` may be read as: one in whole seconds, or in days, lies
+    /// before instants that it is not older than.
+    pub fn floor(&self, since: Timestamp) -> Timestamp {
+        let second = Timestamp::from_second(since.as_second()).unwrap_or(since);
         let told = self.updated.as_ref().and_then(|field| {
-            let text = field.format.as_ref()?.print(second, &field.zone);
-            // The later reading of an hour that comes twice may lie behind the instant that was written.
-            let read = field
-                .format
-                .as_ref()?
-                .read(&Value::String(text), &field.zone, second)?;
-            Some(read.min(second))
+            let format = field.format.as_ref()?;
+            let text = Value::from(format.print(since, &field.zone));
+            format.read(&text, &field.zone, since)
         });
-        told.unwrap_or(second)
+        told.map_or(second, |told| told.min(second))
+    }
+
+    /// Whether a later update always bears a later date, or the same one. A time without its offset does not, in the hour
+    /// that comes twice when clocks are set back: it is read as the second of the two.
+    pub fn keeps_order(&self) -> bool {
+        let fixed = |field: &DateField| field.zone.to_fixed_offset().is_ok();
+        self.updated.as_ref().is_none_or(fixed)
     }
 }
 

@@ -264,6 +264,29 @@ fn a_record_is_created_or_updated_by_its_dates() {
     assert_eq!(record("2026-03-01T10:00:00Z", "2026-06-15T00:00:00.001Z"), None);
 }
 
+#[track_caller]
+fn check_floor(pattern: &str, id: &str, since: &str, expect: &str) {
+    let mut rules = rules();
+    rules.updated = Some(DateField {
+        path: "u".to_owned(),
+        format: Some(DateFormat::new(pattern).unwrap()),
+        zone: zone(id),
+    });
+    assert_eq!(rules.floor(since.parse().unwrap()), expect.parse().unwrap());
+}
+
+#[test]
+fn a_bound_lies_before_all_that_a_date_cannot_tell_from_it() {
+    let at = "2026-03-01T09:30:15.75Z";
+    check_floor("yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "UTC", at, "2026-03-01T09:30:15Z");
+    check_floor("yyyy-MM-dd HH:mm", "UTC", at, "2026-03-01T09:30:00Z");
+    check_floor("yyyy-MM-dd", "Asia/Tokyo", at, "2026-02-28T15:00:00Z");
+    check_floor("seconds", "UTC", at, "2026-03-01T09:30:15Z");
+    // 02:00 to 03:00 comes twice there, and the first is read as the second: never as something earlier.
+    let twice = "2026-10-25T00:50:00Z";
+    check_floor("yyyy-MM-dd HH:mm:ss", "Europe/Berlin", twice, twice);
+}
+
 #[test]
 fn a_field_that_is_not_as_expected_is_named_with_what_was_found() {
     let good = "2026-03-01T10:00:00Z";

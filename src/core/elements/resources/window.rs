@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::core::elements::problem::{Report, quoted};
 use crate::core::feed::{DateSettings, Window};
-use crate::core::window::{DateFormat, Template};
+use crate::core::window::{DateFormat, Template, ZoneId};
 
 /// `createdCheckTolerance` where it is not given, in seconds: what the framework's own documentation names.
 const DEFAULT_TOLERANCE: i64 = 10;
@@ -49,6 +49,27 @@ pub(super) fn read(key: &str, url: &str, settings: &Value, report: &mut Report) 
         updated,
         created,
     })
+}
+
+/// The IANA zones that `window` names, each with its key below `key`.
+pub(super) fn zones(key: &str, window: &Window) -> Vec<(String, String)> {
+    let of_date = |which: &str, date: &Option<DateSettings>| {
+        let id = date.as_ref()?.zone.as_deref()?;
+        match ZoneId::of(id) {
+            ZoneId::Named(name) => Some((format!("{key}.datesConfiguration.{which}DateTimezone"), name)),
+            ZoneId::Fixed(_) => None,
+        }
+    };
+    let of_url = window
+        .template
+        .zones()
+        .into_iter()
+        .map(|name| (format!("{key}.url"), name));
+    let of_dates = [
+        of_date("updated", &window.updated),
+        of_date("created", &window.created),
+    ];
+    of_url.chain(of_dates.into_iter().flatten()).collect()
 }
 
 /// The updated, or the created, date. Its zone may stand beside `datesConfiguration`, too.
