@@ -264,6 +264,14 @@ fn what_is_no_format_and_what_is_no_zone_is_told_at_creation() {
             "updatedDateFormat",
         ),
         (
+            json!({"datesConfiguration": {"updatedDateField": "u", "updatedDateFormat": "HH:mm:ss"}}),
+            "`HH:mm:ss` tells no day",
+        ),
+        (
+            json!({"url": "/me/messages?x=${date:yyyy-MM-dd hh:mm}"}),
+            "no `a` tells which half of the day",
+        ),
+        (
             json!({"datesConfiguration": {"updatedDateField": "u", "updatedDateTimezone": "Europe/Berlinn"}}),
             "Europe/Berlin",
         ),
