@@ -26,9 +26,9 @@ has_systemd() { [ -d /run/systemd/system ]; }
 # put MODE FILE PLACE: whole or not at all, also over a binary that runs.
 put() {
     mkdir -p "$(dirname "$3")"
+    echo "$3" >>"$manifest.new"
     install -m "$1" "$2" "$3.new"
     mv -f "$3.new" "$3"
-    echo "$3" >>"$manifest.new"
 }
 
 put_unit() {
@@ -65,6 +65,7 @@ install_files() {
         done
     elif has rc-update; then
         put_unit "$here/deltapost.openrc" 755 /etc/init.d/deltapost
+        put 644 "$here/deltapost.logrotate" /etc/logrotate.d/deltapost
     fi
 }
 
@@ -120,19 +121,21 @@ do_uninstall() {
         rc-service --ifstarted deltapost stop || true
         rc-update --quiet del deltapost || true
     fi
-    if [ -e $manifest ]; then
+    # The new one is there after an installation that was cut off.
+    for list in $manifest $manifest.new; do
+        [ -e $list ] || continue
         while read -r file; do
-            rm -f "$file"
-        done <$manifest
-        rm -f $manifest
-    fi
+            rm -f "$file" "$file.new"
+        done <$list
+        rm -f $list
+    done
     rmdir ${manifest%/*} $share/doc/deltapost 2>/dev/null || true
     ! has_systemd || systemctl daemon-reload
 }
 
 do_purge() {
     do_uninstall
-    rm -rf $data $config
+    rm -rf $data $config /var/lib/systemd/timers/stamp-deltapost-once.timer /var/log/deltapost.log*
     rmdir ${config%/*} 2>/dev/null || true
     if getent passwd deltapost >/dev/null; then
         if has userdel; then userdel deltapost; else deluser deltapost; fi
