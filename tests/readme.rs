@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use page::{Block, Page};
 use stage::Stage;
 use support::Site;
+use support::api::Api;
 
 macro_rules! pages {
     ($($path:literal),* $(,)?) => {
@@ -142,6 +143,25 @@ fn no_row_of_the_tables_is_for_nothing() {
     for row in Stage::rows() {
         assert!(all.contains(row), "no page has `{row}` any more");
     }
+}
+
+/// The README gives the address to sign in at where no agent runs that could tell it.
+#[test]
+fn the_address_to_sign_in_at_is_the_one_that_the_agent_gives() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let asked = "/elements/onedrivev2/oauth/url?apiKey=APPLICATION_ID&callbackUrl=http://localhost:8649/oauth2callback";
+    let given = Api::of(&site, agent.address()).get(asked).status(200).json();
+    let given = given["oauthUrl"].as_str().unwrap();
+    let expect = given.replace(
+        &site.cloud.authority(),
+        "https://login.microsoftonline.com/common",
+    );
+    let without_state = expect.split("&state=").next().unwrap();
+    assert!(
+        PAGES[0].text.contains(&format!("\n{without_state}\n")),
+        "the README lacks {without_state}"
+    );
 }
 
 /// The words of a command as a shell would see them, the placeholders of prose as a value that any option takes.

@@ -9,6 +9,7 @@ use ring::digest::{SHA256, digest};
 
 use super::reading::Run;
 use super::{PollError, RESTARTS};
+use crate::core::cycle::Cycle;
 use crate::core::detect;
 use crate::core::feed::Window;
 use crate::core::model::{BaselineMode, Change, EventType, Phase, time_text};
@@ -28,6 +29,9 @@ const FINGERPRINT: usize = 16;
 
 /// How exactly an answer tells the provider's time: to a second, and the time that it took.
 const MARGIN: SignedDuration = SignedDuration::from_secs(2);
+
+/// The least that a request's date can be before a window.
+const MOMENT: SignedDuration = SignedDuration::from_millis(1);
 
 /// What one page of records means.
 #[derive(Default)]
@@ -132,6 +136,8 @@ impl Run<'_> {
         let link = match resource.cursor.clone() {
             Some(link) => link,
             None => {
+                // Begun again, a window goes by the same links.
+                self.cycle = Cycle::default();
                 let from = bounds.from.saturating_sub(margin).unwrap_or(bounds.from);
                 let url = self.expanded(window, from)?;
                 link::first_link(base, &url, &self.feed, resource.baseline, resource.page_size)?
@@ -262,7 +268,8 @@ impl Run<'_> {
             let seen = SeenRecord {
                 fingerprint: digest(&SHA256, raw.as_bytes()).as_ref()[..FINGERPRINT].to_vec(),
                 id: judged.id.clone(),
-                updated: judged.updated,
+                // Unfiltered, an old record may be shown by every window, so it is remembered for as long as it is.
+                updated: judged.updated.filter(|_| rules.filter_by_updated),
             };
             let before = known.get(&judged.id);
             // Where a later date means a later update, an earlier one comes from a replica that lags.
@@ -318,12 +325,15 @@ impl Run<'_> {
         }
     }
 
-    /// The url with its dates filled in.
+    /// The url with its dates filled in. They are a moment before the window, since urls ask for what is later (`gt`, `>`) as
+    /// often as for what is not earlier: a record of the bound's own second may have come after the last answer.
     fn expanded(&self, window: &Window, from: Timestamp) -> Result<String, PollError> {
         let invalid = |problem| self.not_valid(problem);
         let zones = |name: &str| self.zones.find(name).ok();
         let zone = self.zone(window.zone.as_deref().unwrap_or("UTC"))?;
-        window.template.expand(from, &zone, &zones).map_err(invalid)
+        let before = from.saturating_sub(MOMENT).unwrap_or(from);
+        let before = before.max(Timestamp::UNIX_EPOCH);
+        window.template.expand(before, &zone, &zones).map_err(invalid)
     }
 
     fn rules_of(&self, window: &Window) -> Result<Rules, PollError> {

@@ -118,6 +118,47 @@ fn a_record_that_is_found_late_is_announced_once_within_the_delay() {
 }
 
 #[test]
+fn what_was_updated_at_the_bound_is_seen_however_coarse_its_date_and_strict_the_url() {
+    for (pattern, written) in [
+        ("yyyy-MM-dd'T'HH:mm:ss'Z'", "%Y-%m-%dT%H:%M:%SZ"),
+        ("yyyy-MM-dd'T00:00:00Z'", "%Y-%m-%dT00:00:00Z"),
+    ] {
+        let url = format!("/me/messages?$filter=changed gt ${{gmtDate:{pattern}}}");
+        let dates = json!({"updatedDateField": "changed", "updatedDateFormat": pattern});
+        let (site, mail) = site(json!({"url": url, "datesConfiguration": dates}));
+        let mut seen = 0;
+        news(&site, &mut seen);
+        for id in ["A", "B", "C"] {
+            let today = SystemClock.now().strftime(written).to_string();
+            mail.put(id, json!({"changed": today}));
+            assert_eq!(told(&news(&site, &mut seen)), [format!("UPDATED mail {id}")]);
+        }
+    }
+}
+
+#[test]
+fn without_the_filter_a_record_that_is_always_shown_is_announced_once() {
+    let (site, mail) = site(json!({"url": "/me/messages", "filterByUpdatedDate": false}));
+    let mut seen = 0;
+    mail.put("old", message(0));
+    news(&site, &mut seen);
+    let time = "2010-03-01T09:00:00.000Z";
+    mail.put(
+        "A",
+        json!({"createdDateTime": time, "lastModifiedDateTime": time}),
+    );
+    assert_eq!(told(&news(&site, &mut seen)), ["CREATED mail A"]);
+    for _ in 0..3 {
+        assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
+    }
+    mail.put(
+        "A",
+        json!({"createdDateTime": time, "lastModifiedDateTime": "2011-03-01T09:00:00.000Z"}),
+    );
+    assert_eq!(told(&news(&site, &mut seen)), ["UPDATED mail A"]);
+}
+
+#[test]
 fn a_failure_in_the_middle_of_a_window_neither_loses_nor_repeats() {
     for fault in [
         Fault::status(500),
@@ -221,6 +262,14 @@ fn what_is_no_format_and_what_is_no_zone_is_told_at_creation() {
         (
             json!({"datesConfiguration": {"updatedDateField": "u", "updatedDateFormat": "yyyy-MM-dd'T"}}),
             "updatedDateFormat",
+        ),
+        (
+            json!({"datesConfiguration": {"updatedDateField": "u", "updatedDateFormat": "HH:mm:ss"}}),
+            "`HH:mm:ss` tells no day",
+        ),
+        (
+            json!({"url": "/me/messages?x=${date:yyyy-MM-dd hh:mm}"}),
+            "no `a` tells which half of the day",
         ),
         (
             json!({"datesConfiguration": {"updatedDateField": "u", "updatedDateTimezone": "Europe/Berlinn"}}),

@@ -1,9 +1,9 @@
 //! Java's SimpleDateFormat, in English: a pattern is read once, then instants are written by it. How texts are read by it
 //! stands in `reading`. The letters are `G y M d E a H k K h m s S z Z X`.
 //!
-//! It says what the JDK says, but for `SSSS` and longer: documented formats mean a fraction by it, and the JDK writes a
-//! number of milliseconds with zeros before it. Here the digits beyond three are a fraction's. Years before 1582 are
-//! Gregorian.
+//! It says what the JDK says, but for what would be misunderstood. `SSSS` and longer is a fraction, which documented formats
+//! mean by it; the JDK writes a number of milliseconds with zeros before it. `X` tells the minutes of an offset that has
+//! some, as `java.time` does, and a clock of 12 hours needs its `a`. Years before 1582 are Gregorian.
 
 use std::fmt::Write as _;
 
@@ -67,7 +67,29 @@ impl DateFormat {
         if !parts.iter().any(|part| matches!(part, Part::Field(..))) {
             return Err("a date format needs at least one of the letters of a date".to_owned());
         }
-        Ok(DateFormat::Pattern(parts))
+        let format = DateFormat::Pattern(parts);
+        // By the JDK `03:30` is half past three in the afternoon, too: as a request's date that is up to twelve hours late.
+        match "hK".chars().find(|letter| format.has(*letter)) {
+            Some(letter) if !format.has('a') && !format.has('H') && !format.has('k') => Err(format!(
+                "`{letter}` counts hours to 12 and no `a` tells which half of the day they are of; write `H` for 0 to 23"
+            )),
+            _ => Ok(format),
+        }
+    }
+
+    /// Whether its dates tell year, month and day. Without them the JDK takes those of 1970.
+    pub fn tells_the_day(&self) -> bool {
+        matches!(self, DateFormat::Milliseconds | DateFormat::Seconds)
+            || "yMd".chars().all(|letter| self.has(letter))
+    }
+
+    fn has(&self, letter: char) -> bool {
+        let DateFormat::Pattern(parts) = self else {
+            return false;
+        };
+        parts
+            .iter()
+            .any(|part| matches!(part, Part::Field(found, _) if *found == letter))
     }
 
     /// `instant`, as it is written in `zone`.
@@ -189,9 +211,10 @@ impl Moment {
         match count {
             _ if self.offset.seconds() == 0 => text.push('Z'),
             1 => {
-                let start = text.len();
                 offset(text, self.offset, "");
-                text.truncate(start + 3);
+                if text.ends_with("00") {
+                    text.truncate(text.len() - 2);
+                }
             }
             2 => offset(text, self.offset, ""),
             _ => offset(text, self.offset, ":"),

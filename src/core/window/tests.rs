@@ -33,7 +33,9 @@ fn check_answers(answers: &str) {
                 let ours = DateFormat::new(pattern)
                     .unwrap()
                     .print(milliseconds(at), &zone(id));
-                assert_eq!(ours, text, "{line}");
+                if !tells_half_an_hour(pattern, &zone(id), milliseconds(at)) {
+                    assert_eq!(ours, text, "{line}");
+                }
             }
             ["parse", pattern, id, text, at] => {
                 let ours = DateFormat::new(pattern)
@@ -51,6 +53,12 @@ fn check_answers(answers: &str) {
             _ => panic!("a line of another kind: {line:?}"),
         }
     }
+}
+
+/// Where the JDK's `X` leaves out the minutes of an offset, and so tells another time.
+fn tells_half_an_hour(pattern: &str, zone: &TimeZone, at: Timestamp) -> bool {
+    let letters = pattern.replace("XXX", "").replace("XX", "");
+    letters.contains('X') && zone.to_offset_info(at).offset().seconds() % 3600 != 0
 }
 
 #[test]
@@ -209,6 +217,17 @@ fn refused(pattern: &str, message: &str) {
 }
 
 #[test]
+fn a_date_with_its_offset_is_written_as_the_instant_that_it_is() {
+    let print = |pattern: &str, zone_id: &str| {
+        let at = "2026-03-02T09:32:01Z".parse().unwrap();
+        DateFormat::new(pattern).unwrap().print(at, &zone(zone_id))
+    };
+    assert_eq!(print("HH:mmX", "Asia/Kolkata"), "15:02+0530");
+    assert_eq!(print("HH:mmX", "America/St_Johns"), "06:02-0330");
+    assert_eq!(print("HH:mmX", "Europe/Berlin"), "10:32+01");
+}
+
+#[test]
 fn a_pattern_that_is_none_is_refused_with_the_place() {
     refused("yyyy-MM-ddTHH", "the letter `T` at character 11");
     refused("yyyy 'at", "the quote at character 6 has no end");
@@ -216,6 +235,8 @@ fn a_pattern_that_is_none_is_refused_with_the_place() {
     refused("", "at least one");
     refused("'only text'", "at least one");
     refused("YYYY-MM-dd", "the letter `Y`");
+    refused("yyyy-MM-dd hh:mm", "`h` counts hours to 12 and no `a` tells");
+    refused("yyyy-MM-dd'a'KK", "`K` counts hours to 12");
 }
 
 fn rules() -> Rules {

@@ -78,7 +78,13 @@ fn date(key: &str, which: &str, settings: &Value, report: &mut Report) -> Option
     let field = super::text(dates, &format!("{which}DateField"))?;
     let format = super::text(dates, &format!("{which}DateFormat"));
     let format = format.and_then(|pattern| match DateFormat::new(&pattern) {
-        Ok(format) => Some(format),
+        Ok(format) if format.tells_the_day() => Some(format),
+        Ok(_) => {
+            let key = format!("{key}.datesConfiguration.{which}DateFormat");
+            let message = format!("{} tells no day; it needs `y`, `M` and `d`", quoted(&pattern));
+            report.problem(&key, message);
+            None
+        }
         Err(message) => {
             let key = format!("{key}.datesConfiguration.{which}DateFormat");
             report.problem(&key, format!("{}: {message}", quoted(&pattern)));
