@@ -13,6 +13,7 @@ mod stage;
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -31,7 +32,7 @@ macro_rules! pages {
     };
 }
 
-const PAGES: [Page; 11] = pages![
+const PAGES: [Page; 12] = pages![
     "README.md",
     "CHANGELOG.md",
     "benches/README.md",
@@ -39,6 +40,7 @@ const PAGES: [Page; 11] = pages![
     "docs/api.md",
     "docs/beyond-one-box.md",
     "docs/decisions/0001-own-accept-loop.md",
+    "docs/internals.md",
     "docs/receivers.md",
     "docs/resources.md",
     "packaging/README.md",
@@ -238,6 +240,53 @@ fn each_json_of_the_pages_with_resources_makes_an_instance() {
         }
     }
     assert!(count > 1, "the pages show {count}");
+}
+
+/// The words of all of `directory`'s Rust files, and the modules that stand right in it.
+fn words_and_modules(directory: &Path, words: &mut BTreeSet<String>) -> BTreeSet<String> {
+    let mut modules = BTreeSet::new();
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        modules.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
+        if path.is_dir() {
+            words_and_modules(&path, words);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let separators = |letter: char| !letter.is_alphanumeric() && letter != '_';
+            words.extend(text.split(separators).map(str::to_owned));
+        }
+    }
+    modules
+}
+
+#[test]
+fn the_map_names_each_module_of_core_and_no_code_that_is_not_there() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut words = BTreeSet::new();
+    let rooms = words_and_modules(&source, &mut words);
+    let core = words_and_modules(&source.join("core"), &mut BTreeSet::new());
+    let maps: Vec<&Page> = PAGES
+        .iter()
+        .filter(|page| ["docs/ARCHITECTURE.md", "docs/internals.md"].contains(&page.path))
+        .collect();
+    let named: BTreeSet<&str> = maps
+        .iter()
+        .flat_map(|page| page.inline())
+        .map(|(_, code)| code.trim_end_matches('/'))
+        .collect();
+    let is_code =
+        |module: &&String| !module.ends_with("tests") && !["mod", "lib", "main"].contains(&module.as_str());
+    for module in rooms.iter().chain(&core).filter(is_code) {
+        assert!(
+            named.contains(module.as_str()),
+            "the map does not name `{module}`"
+        );
+    }
+    for code in named.iter().filter(|code| code.contains("::")) {
+        for word in code.split("::") {
+            assert!(words.contains(word), "`{code}`: there is no `{word}` in src");
+        }
+    }
 }
 
 #[test]
