@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -16,7 +16,10 @@ use super::reply::is_obeyed;
 use crate::clock::{Clock, SystemClock};
 use crate::core::model::time_text;
 
-/// Begins to log what `args` ask for. Other crates' lines stay out: they may tell URLs with what is secret in them.
+/// Whose lines are told. Other crates' stay out: they may tell URLs with what is secret in them.
+const OURS: &str = env!("CARGO_PKG_NAME");
+
+/// Begins to log what `args` ask for.
 pub(super) fn start(args: &Args) {
     let level = match (&args.command, args.verbose, args.quiet) {
         (_, _, true) => LevelFilter::Error,
@@ -27,7 +30,7 @@ pub(super) fn start(args: &Args) {
         _ => LevelFilter::Warn,
     };
     let lines = LINES.get_or_init(|| Lines {
-        is_journal: is_journal(),
+        told: told(level),
         repeats: Mutex::new(Repeats::new()),
     });
     log::set_logger(lines).expect("logging is started once");
@@ -43,28 +46,44 @@ pub(super) fn end() {
 
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// Log lines on standard error.
+/// What of the lines of `level` goes to standard error, and how it looks there.
+fn told(level: LevelFilter) -> env_logger::Logger {
+    let journal = is_journal();
+    env_logger::Builder::new()
+        .filter_module(OURS, level)
+        .format(move |line, record| {
+            progress::make_way(line)?;
+            let level = record.level();
+            let message: String = record.args().to_string().chars().map(on_one_line).collect();
+            match journal {
+                true => writeln!(line, "<{}>{message}", syslog_level(level)),
+                false => writeln!(line, "{} {level:<5} {message}", time_text(SystemClock.now())),
+            }
+        })
+        .build()
+}
+
+/// The lines that are told, and those that are only counted.
 #[derive(Debug)]
 struct Lines {
-    is_journal: bool,
+    told: env_logger::Logger,
     repeats: Mutex<Repeats>,
 }
 
 impl Log for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let crate_name = metadata.target().split("::").next();
-        crate_name == Some(env!("CARGO_PKG_NAME")) && metadata.level() <= log::max_level()
+        self.told.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        if !self.told.matches(record) {
             return;
         }
         self.tell_over(false);
         let (level, message) = (record.level(), record.args().to_string());
         // Who asks for everything gets everything.
         if level >= Level::Debug || self.repeats().is_told(level, &message, SystemClock.now()) {
-            self.write(level, &message);
+            self.told.log(record);
         }
     }
 
@@ -77,21 +96,10 @@ impl Lines {
     fn tell_over(&self, end: bool) {
         let over = self.repeats().over(SystemClock.now(), end);
         for (level, message) in over {
-            self.write(level, &message);
+            let mut line = Record::builder();
+            line.level(level).target(OURS);
+            self.told.log(&line.args(format_args!("{message}")).build());
         }
-    }
-
-    fn write(&self, level: Level, message: &str) {
-        let message: String = message.chars().map(on_one_line).collect();
-        let line = match self.is_journal {
-            true => format!("<{}>{message}\n", syslog_level(level)),
-            false => format!("{} {level:<5} {message}\n", time_text(SystemClock.now())),
-        };
-        let mut stderr = io::stderr().lock();
-        // Where standard error is gone, nobody is left to be told.
-        progress::make_way(&mut stderr)
-            .and_then(|()| stderr.write_all(line.as_bytes()))
-            .ok();
     }
 
     fn repeats(&self) -> MutexGuard<'_, Repeats> {
