@@ -166,6 +166,26 @@ fn the_address_to_sign_in_at_is_the_one_that_the_agent_gives() {
     );
 }
 
+#[test]
+fn the_api_page_names_each_metric_and_no_other() {
+    let site = Site::new(Account::business());
+    site.create_instance("Docs", json!({}));
+    let agent = site.spawn_run();
+    let api = Api::of(&site, agent.address());
+    let authorization = format!("Authorization: Bearer {}", api.token);
+    let host = format!("Host: {}", api.address);
+    let metrics = api
+        .raw("GET", "/metrics", &[&host, &authorization], "")
+        .status(200)
+        .body;
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let given: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+    let page = PAGES.iter().find(|page| page.path == "docs/api.md").unwrap();
+    let codes = page.inline().into_iter().map(|(_, code)| code);
+    let named: BTreeSet<&str> = codes.filter(|code| code.starts_with("deltapost_")).collect();
+    assert_eq!(named, given);
+}
+
 /// The words of a command as a shell would see them, the placeholders of prose as a value that any option takes.
 fn words(code: &str) -> Vec<String> {
     let mut words = Vec::new();
