@@ -209,7 +209,12 @@ fn each_command_within_a_sentence_is_one_that_the_binary_knows() {
             else {
                 continue;
             };
-            let command = code[at..].trim_start_matches("deltapost ");
+            // What a shell does with its input or output is no argument.
+            let command = code[at..]
+                .trim_start_matches("deltapost ")
+                .split(" < ")
+                .next()
+                .unwrap();
             if !tried.insert(command) {
                 continue;
             }
@@ -306,6 +311,26 @@ fn the_map_names_each_module_of_core_and_no_code_that_is_not_there() {
         for word in code.split("::") {
             assert!(words.contains(word), "`{code}`: there is no `{word}` in src");
         }
+    }
+}
+
+#[test]
+fn each_figure_of_the_readme_was_measured() {
+    let page = |path| PAGES.iter().find(|page: &&Page| page.path == path).unwrap().text;
+    let (_, figures) = page("README.md").split_once("## Figures").unwrap();
+    let rows: Vec<&str> = figures
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.len() > 6)
+        .collect();
+    assert!(rows.len() > 4, "{rows:?}");
+    for row in rows {
+        let value = row.split('|').nth(2).unwrap().trim();
+        let figure: Vec<&str> = value.split(' ').take(2).collect();
+        let figure = figure.join(" ");
+        assert!(
+            page("benches/README.md").contains(&figure),
+            "nobody measured `{figure}`: {row}"
+        );
     }
 }
 

@@ -102,11 +102,17 @@ impl Page {
         })
     }
 
-    /// What stands between backticks in sentences and tables, with the line it stands in.
+    /// What stands between backticks in sentences and tables, with the line it stands in. Fails where code begins in one
+    /// line and ends in another.
+    #[track_caller]
     pub(crate) fn inline(&self) -> Vec<(usize, &'static str)> {
         let lines = self.lines().into_iter();
         let prose = lines.filter_map(|(number, line)| match line {
-            Line::Prose(line) => Some((number, line)),
+            Line::Prose(line) => {
+                let pairs = line.matches('`').count() % 2 == 0;
+                assert!(pairs, "{}:{number}: code goes over the line's end", self.path);
+                Some((number, line))
+            }
             _ => None,
         });
         prose
