@@ -2,7 +2,7 @@
 //! programs that a test cannot run.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -86,6 +86,12 @@ esac"#,
     },
 ];
 
+/// The programs that are run as they are. There are no others on the stage, so that a page's new command does nothing to the
+/// machine before somebody has given it a row here or above.
+const PROGRAMS: &[&str] = &[
+    "bash", "cat", "cp", "grep", "mkdir", "rm", "seq", "sleep", "sqlite3", "timeout",
+];
+
 /// What a page says, what stands there instead when it is run, and why.
 const REPLACED: &[(&str, &str, &str)] = &[
     (
@@ -156,6 +162,9 @@ impl Stage {
             stage.write(&place, &format!("#!/bin/sh\n{}\n", stand_in.script));
             fs::set_permissions(stage.path(&place), fs::Permissions::from_mode(0o755)).unwrap();
         }
+        for program in PROGRAMS {
+            symlink(which(program), stage.path("bin").join(program)).unwrap();
+        }
         stage
     }
 
@@ -193,15 +202,14 @@ impl Stage {
     #[track_caller]
     fn run(&self, what: &str, script: &str) {
         let config = self.path("home/deltapost/deltapost.toml");
-        let path = std::env::var("PATH").unwrap();
-        let bins = format!("{}:{path}", self.path("bin").display());
         let whole = format!("set -euo pipefail\ntrap 'systemctl stop deltapost' EXIT\n{script}");
-        let output = Command::new("bash")
-            .args(["-c", &whole])
+        // So that a command that waits for ever fails, and is told of.
+        let output = Command::new("timeout")
+            .args(["300", "bash", "-c", &whole])
             .current_dir(self.path("home"))
             .stdin(Stdio::null())
             .env_clear()
-            .env("PATH", bins)
+            .env("PATH", self.path("bin"))
             .env("HOME", self.path("home"))
             .env("BOX", self.home.path())
             .env("BINARY", env!("CARGO_BIN_EXE_deltapost"))
@@ -234,7 +242,7 @@ impl Stage {
         text
     }
 
-    /// Whether one of the table's rows stands in for `text`.
+    /// What the tables have rows for: each must be on some page.
     pub(crate) fn rows() -> impl Iterator<Item = &'static str> {
         let replaced = REPLACED.iter().map(|row| row.0);
         STAND_INS.iter().map(|row| row.name).chain(replaced)
@@ -271,7 +279,7 @@ fn loopback(number: u8) -> String {
     format!("127.{}.{high}.{low}:8649", 100 + number)
 }
 
-/// Where a program is, so that its stand-in can run it.
+/// Where a program of the machine is.
 fn which(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     let found = std::env::split_paths(&path)
