@@ -13,7 +13,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 pub(super) fn guarded(reply: Reply) -> Reply {
     reply
         .with("Content-Security-Policy", POLICY)
-        .with("Referrer-Policy", "no-referrer")
+        // With `no-referrer` a browser sends its own forms with `Origin: null`.
+        .with("Referrer-Policy", "same-origin")
         .with("Cross-Origin-Opener-Policy", "same-origin")
         .with("Cache-Control", "no-store")
 }
