@@ -6,13 +6,15 @@
     reason = "a fixture that fails should fail the test at once"
 )]
 
+#[path = "page/browser.rs"]
+mod browser;
 #[path = "support/mod.rs"]
 mod support;
 
 use deltapost::sim::onedrive::Account;
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
+use browser::Browser;
 use support::api::{Answer, Api};
 use support::process::Agent;
 use support::{Site, eventually};
@@ -26,68 +28,6 @@ const PAGES: &[&str] = &[
     "/page/outbox?state=delivered",
     "/page/outbox/1",
 ];
-
-/// Somebody at a browser.
-struct Browser {
-    api: Api,
-    cookie: String,
-}
-
-impl Browser {
-    fn new(api: Api) -> Browser {
-        Browser {
-            api,
-            cookie: String::new(),
-        }
-    }
-
-    /// One that has signed in.
-    fn signed_in(api: Api) -> Browser {
-        let mut browser = Browser::new(api);
-        let token = browser.api.token.clone();
-        let answer = browser.post("/signin", &[("api-token", &token)]).status(303);
-        assert_eq!(answer.header("Location"), Some("/"));
-        browser.cookie = answer
-            .header("Set-Cookie")
-            .unwrap()
-            .split(';')
-            .next()
-            .unwrap()
-            .to_owned();
-        browser
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        let host = format!("Host: {}", self.api.address);
-        self.api
-            .raw("GET", path, &[&host, &format!("Cookie: {}", self.cookie)], "")
-    }
-
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish();
-        let host = format!("Host: {}", self.api.address);
-        self.api
-            .raw("POST", path, &[&host, &format!("Cookie: {}", self.cookie)], &body)
-    }
-
-    /// Fills in the form on the page `path`, with its token.
-    fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let page = self.get(path).status(200).body;
-        let token = page
-            .split("name=\"token\" value=\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap()
-            .to_owned();
-        let mut all = vec![("token", token.as_str())];
-        all.extend_from_slice(fields);
-        self.post(path, &all)
-    }
-}
 
 /// An agent with one instance, one delivered notification about `file`, and somebody who has signed in to its page.
 fn opened(file: &str) -> (Site, Agent, Browser) {

@@ -56,6 +56,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
         let port = host.rsplit_once(':').map_or("", |(_, port)| port);
         form.set(REDIRECT_URL, &format!("http://localhost:{port}{CALLBACK}"));
         form.set(EVENTS_ENABLED, "true");
+        form.set("element", "onedrivev2");
         form.set("connect", "redirect");
         form.set(SCHEDULE, "*/15 * * * *");
         form.set(TIMEZONE, "UTC");
