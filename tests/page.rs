@@ -11,7 +11,7 @@ mod browser;
 #[path = "support/mod.rs"]
 mod support;
 
-use deltapost::sim::onedrive::Account;
+use deltapost::sim::onedrive::{Account, DeviceAnswer};
 use serde_json::{Value, json};
 
 use browser::Browser;
@@ -250,6 +250,33 @@ fn an_instance_is_created_polled_paused_changed_and_deleted_on_the_page() {
         .submit("/page/instances/1", &[("do", "delete"), ("name", "Finance")])
         .status(303);
     assert_eq!(site.cell("SELECT count(*) FROM instance"), "0");
+}
+
+#[test]
+fn a_device_code_is_shown_until_the_person_has_entered_it() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let browser = Browser::signed_in(Api::of(&site, agent.address()));
+    let fields = [
+        ("name", "Finance"),
+        ("oauth.api.key", "app-id"),
+        ("oauth.api.secret", "app-secret"),
+        ("event.notification.enabled", "true"),
+        ("event.notification.callback.url", &site.receiver.url()),
+        ("connect", "device"),
+        ("do", "create"),
+    ];
+    let answer = browser.submit("/page/instances/new", &fields).status(303);
+    let path = answer.header("Location").unwrap().to_owned();
+    assert_eq!(path, "/page/instances/1/device");
+    let shown = || browser.get(&path).status(200);
+    eventually("the code is shown", || shown().body.contains("devicelogin"));
+    assert_eq!(shown().header("Refresh"), Some("3"));
+    browser.get("/page/instances/2/device").status(404);
+    site.cloud.answer_device_codes(DeviceAnswer::Approve);
+    eventually("it is done", || shown().body.contains("signed in"));
+    assert_eq!(shown().header("Refresh"), None);
+    assert_eq!(site.cell("SELECT grant_state FROM instance"), "ok");
 }
 
 #[test]

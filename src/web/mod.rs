@@ -97,6 +97,7 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
         premises: Arc::clone(premises),
         signing: Signing::default(),
         sessions: page::Sessions::new(),
+        devices: page::Devices::default(),
         stop: Arc::clone(stop),
     };
     let running = server
@@ -112,6 +113,7 @@ struct Web {
     gate: Gate,
     signing: Signing,
     sessions: page::Sessions,
+    devices: page::Devices,
     stop: Arc<AtomicBool>,
 }
 

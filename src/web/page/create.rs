@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::super::call::Call;
 use super::super::reply::{self, Refusal};
 use super::super::signing::CALLBACK;
+use super::device;
 use super::form::Form;
 use super::html::Html;
 use super::instance::leaving;
@@ -94,6 +95,10 @@ pub(super) fn submit(call: &Call<'_>) -> Result<Reply, Refusal> {
                         Err(error) => Ok(told(call, visitor, form, error)),
                     }
                 }
+                "device" => match call.house.create_instance(&document.to_string()) {
+                    Ok(outcome) => device::begin(call, &outcome.instance),
+                    Err(error) => Ok(told(call, visitor, form, error)),
+                },
                 _ => created(call, visitor, form, &document.to_string()),
             }
         }
@@ -315,7 +320,8 @@ fn view(
         .add(&option("connect", "redirect", "Connect with Microsoft now: the redirect URL leads to this page"))
         .add(&option("connect", "code", "I paste the code from the redirect’s address"))
         .add(&input(field("code", "password", "Code", "Works once, for ten minutes.")))
-        .add(&option("connect", "later", "Sign in later by device code: <code>deltapost login NAME</code>"))
+        .add(&option("connect", "device",
+            "By device code: a page and a code to enter there, on any device",))
         .raw("</fieldset><fieldset><legend>Events</legend><label class=\"in\"><input type=\"checkbox\" value=\"true\"")
         .attr("name", EVENTS_ENABLED)
         .raw(if form.get(EVENTS_ENABLED).is_empty() { "" } else { " checked" })

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::super::api::oauth;
 use super::super::call::Call;
 use super::super::reply::Refusal;
+use super::device;
 use super::html::Html;
 use super::layout::{go, link, note, number, page, state, table, text, time};
 use super::{Visitor, done, id, seen};
@@ -77,6 +78,7 @@ pub(super) fn act(call: &Call<'_>) -> Result<Reply, Refusal> {
                 let (url, cookie) = oauth::begun(call, Subject::Existing(instance.id))?;
                 Ok(leaving(visitor, &url).with("Set-Cookie", cookie))
             }
+            "device" => device::begin(call, &instance),
             "delete" if form.get("name") == instance.name => {
                 let discard = !form.get("discard").is_empty();
                 match call.house.delete_instance(&instance.id.to_string(), discard)? {
@@ -137,6 +139,7 @@ fn view(
         .add(&button("poll", "Poll now"))
         .add(&paused)
         .add(&button("sign-in", "Sign in again"))
+        .add(&button("device", "Sign in by device code"))
         .raw("</div></form><h2>Resources</h2>")
         .add(&table(
             &["Resource", "Health", "Phase", "Last poll", "Last success", "Next poll", "#Pending", "#Dead"],

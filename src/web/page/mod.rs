@@ -2,6 +2,7 @@
 //! with one. It shows what the store tells, and acts through `commands`.
 
 mod create;
+mod device;
 mod form;
 mod html;
 mod instance;
@@ -15,6 +16,7 @@ use super::reply::Refusal;
 use super::route::{Table, Who, route};
 use crate::core::shown::shown;
 use crate::httpd::Reply;
+pub(super) use device::Devices;
 use form::Form;
 use html::Html;
 pub(super) use session::Sessions;
@@ -37,6 +39,7 @@ pub(super) const TABLES: &[Table] = &[Table {
         route("POST", "/page/instances/new", Who::Anyone, create::submit),
         route("GET", "/page/instances/{id}", Who::Anyone, instance::show),
         route("POST", "/page/instances/{id}", Who::Anyone, instance::act),
+        route("GET", "/page/instances/{id}/device", Who::Anyone, device::show),
         route("GET", "/page/outbox", Who::Anyone, outbox::show),
         route("POST", "/page/outbox", Who::Anyone, outbox::act),
         route("GET", "/page/outbox/{id}", Who::Anyone, outbox::notification),
