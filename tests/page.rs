@@ -368,6 +368,19 @@ fn form_and_json_are_made_of_each_other() {
 }
 
 #[test]
+fn the_next_poll_stands_on_the_clocks_of_the_schedule_that_holds_now() {
+    let (site, _agent, browser) = opened("a.txt");
+    let page = || browser.get("/page/instances/1").status(200).body;
+    assert!(page().contains("every 15 min (instance)"), "{}", page());
+    site.configure("[[poll]]\ninstance = \"*\"\ncron = \"0 3 * * *\"\ntimezone = \"Asia/Tokyo\"\n");
+    eventually("the new schedule is shown", || {
+        let page = page();
+        page.contains("0 3 * * * in Asia/Tokyo ([[poll]]") && page.contains("03:00:00 +09:00 Asia/Tokyo")
+    });
+    assert!(browser.get("/").status(200).body.contains("Asia/Tokyo"));
+}
+
+#[test]
 fn runs_are_shown_with_what_daylight_saving_does() {
     let (_site, _agent, browser) = opened("a.txt");
     let ask = |query: &str| browser.get(&format!("/page/schedule?{query}")).status(200).json();

@@ -10,10 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::command;
-use super::live::Live;
 use super::news::News;
 use crate::clock;
 use crate::commands::House;
+use crate::config::Live;
 use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts};
 use crate::core::bounds::Limits;
 use crate::core::model::Secret;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::live::Live;
 use super::news::News;
 use crate::clock::{self, Clock};
 use crate::commands::House;
+use crate::config::Live;
 use crate::core::bounds::{self, Limits, PausedBy, Verdict};
 use crate::store::StoreError;
 

@@ -5,7 +5,6 @@ mod alerts;
 mod calendar;
 mod command;
 mod housekeeping;
-mod live;
 mod news;
 mod panics;
 mod reload;
@@ -28,7 +27,6 @@ pub use self::reload::ConfigFile;
 
 use self::alerts::Alerter;
 use self::housekeeping::Housekeeper;
-use self::live::Live;
 use self::panics::outlives;
 use self::reload::Reloader;
 use self::scheduler::{Job, Scheduler};
@@ -36,7 +34,7 @@ use self::systemd::Pulse;
 use self::timetable::Timetable;
 use crate::claims::{Claims, Found};
 use crate::commands::House;
-use crate::config::Delivery;
+use crate::config::{Delivery, Live};
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;
 use crate::poll::{PollError, Poller};
@@ -79,7 +77,7 @@ pub struct OncePoll {
 /// What the workers share.
 struct Floor<'a> {
     house: &'a House<'a>,
-    live: Live,
+    live: &'a Live,
     grants: Grants<'a>,
     polls: Claims,
     deliveries: Claims,
@@ -90,11 +88,16 @@ struct Floor<'a> {
 }
 
 /// Runs until `stop` is set. Requests that are under way then have ten seconds to end; what is cut off is as safe as in a
-/// crash. The settings are those of the house, and then those that `file` holds, each time it is read again.
+/// crash. The settings are those in `live`, which become what `file` holds each time it is read again.
 ///
 /// # Errors
 /// When the database cannot be used at all, or is no longer where it was; a failing poll or delivery is no error of the agent.
-pub fn run(house: &House<'_>, file: Option<ConfigFile>, stop: &AtomicBool) -> Result<(), StoreError> {
+pub fn run(
+    house: &House<'_>,
+    live: &Live,
+    file: Option<ConfigFile>,
+    stop: &AtomicBool,
+) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
     house.store.note_settings_error(None, house.clock.now())?;
     // A command that was killed waits no more, and what it asked for is nobody's wish by now.
@@ -104,10 +107,10 @@ pub fn run(house: &House<'_>, file: Option<ConfigFile>, stop: &AtomicBool) -> Re
         .saturating_sub(ASKED_BEFORE)
         .unwrap_or(Timestamp::MIN);
     house.store.purge_requests(asked_before)?;
-    let floor = Floor::new(house, stop);
-    let mut alerter = Alerter::new(house, &floor.live, stop)?;
-    let scheduler = Scheduler::new(house.store, house.clock, &floor.live);
-    let mut reloader = file.map(|file| Reloader::new(file, &floor.live, house.store, house.clock));
+    let floor = Floor::new(house, live, stop);
+    let mut alerter = Alerter::new(house, floor.live, stop)?;
+    let scheduler = Scheduler::new(house.store, house.clock, floor.live);
+    let mut reloader = file.map(|file| Reloader::new(file, floor.live, house.store, house.clock));
     thread::scope(|scope| {
         scope.spawn(|| floor.employed(|| floor.keep_time(&scheduler, reloader.as_mut())));
         for _ in 0..house.config.schedule.workers {
@@ -140,8 +143,9 @@ pub fn once(
     stop: &AtomicBool,
     progress: &(dyn Fn(&str, &PollRecord) + Sync),
 ) -> Result<OnceReport, StoreError> {
-    let floor = Floor::new(house, stop);
-    let mut housekeeper = Housekeeper::new(house, &floor.live, stop);
+    let live = Live::new(house.config);
+    let floor = Floor::new(house, &live, stop);
+    let mut housekeeper = Housekeeper::new(house, floor.live, stop);
     housekeeper.look_to_the_end();
     let queue = std::sync::Mutex::new(house.polled_resources()?.into_iter());
     let polls = std::sync::Mutex::new(Vec::new());
@@ -175,7 +179,7 @@ pub fn once(
     floor.grants.renew_idle(stop)?;
     housekeeper.look_to_the_end();
     show_next_polls(house, Rows::All)?;
-    Alerter::new(house, &floor.live, stop)?.round();
+    Alerter::new(house, floor.live, stop)?.round();
     Ok(report)
 }
 
@@ -184,7 +188,8 @@ pub fn once(
 /// # Errors
 /// When the outbox cannot be read or written.
 pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
-    let floor = Floor::new(house, stop);
+    let live = Live::new(house.config);
+    let floor = Floor::new(house, &live, stop);
     let deliverer = floor.deliverer(&house.config.delivery);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..house.config.delivery.workers)
@@ -213,7 +218,8 @@ pub fn poll(
     depth: Depth,
     progress: &mut dyn FnMut(&PollRecord),
 ) -> Result<PollRecord, PollError> {
-    let polled = Floor::new(house, stop)
+    let live = Live::new(house.config);
+    let polled = Floor::new(house, &live, stop)
         .poller()
         .poll(resource_id, depth, progress);
     show_next_polls(house, Rows::Beside(resource_id))?;
@@ -232,10 +238,10 @@ pub fn show_next_polls(house: &House<'_>, rows: Rows) -> Result<(), StoreError> 
 }
 
 impl<'a> Floor<'a> {
-    fn new(house: &'a House<'a>, stop: &'a AtomicBool) -> Floor<'a> {
+    fn new(house: &'a House<'a>, live: &'a Live, stop: &'a AtomicBool) -> Floor<'a> {
         Floor {
             house,
-            live: Live::new(house.config),
+            live,
             grants: Grants::new(house.store, house.client, house.clock),
             polls: Claims::default(),
             deliveries: Claims::default(),
@@ -380,7 +386,7 @@ impl<'a> Floor<'a> {
 
     /// Keeps house until the agent is asked to stop, or has lost its database.
     fn keep_house(&self, scheduler: &Scheduler<'_>) -> Result<(), StoreError> {
-        let mut housekeeper = Housekeeper::new(self.house, &self.live, self.stop);
+        let mut housekeeper = Housekeeper::new(self.house, self.live, self.stop);
         let mut pulse = Pulse::default();
         let config = self.house.config;
         let employed = config.schedule.workers + config.delivery.workers + OTHERS;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::live::Live;
 use crate::config::Config;
+use crate::config::Live;
 use crate::store::{Store, StoreError};
 
 /// How many looks without news go by before there is held to be some all the same: the hour and the disk tell nobody.

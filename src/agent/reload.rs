@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::live::Live;
 use super::systemd;
 use crate::clock::Clock;
+use crate::config::Live;
 use crate::config::{Config, ConfigError};
 use crate::store::{Store, StoreError};
 

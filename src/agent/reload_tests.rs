@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::live::Live;
 use super::reload::{ConfigFile, Reloader};
 use super::scheduler_tests::open;
 use crate::clock::FakeClock;
 use crate::config::Config;
+use crate::config::Live;
 use crate::core::schedule::Schedule;
 
 /// Steps of a file's life, each followed by a look half a second later; at the end the agent polls by `expect`.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::live::Live;
 use super::timetable::Timetable;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::Live;
 use crate::store::{Planned, Request, Rows, Store, StoreError};
 
 /// How often it is looked for what nobody told of: requests, changes by commands, a clock that was set, a machine that

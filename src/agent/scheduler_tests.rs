@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::live::Live;
 use super::scheduler::{Job, Scheduler};
 use crate::clock::{Clock, FakeClock};
 use crate::config::Config;
+use crate::config::Live;
 use crate::core::bounds::PausedBy;
 use crate::core::elements;
 use crate::core::model::{Configuration, ElementKey, Secret, time_text};

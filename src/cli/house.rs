@@ -17,6 +17,7 @@ use crate::callback::Sender;
 use crate::clock::SystemClock;
 use crate::commands::Premises;
 use crate::config::Config;
+use crate::config::Live;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
 use crate::store::{AgentLock, DATABASE, Key, Look, Sharing, Store, StoreError};
 
@@ -118,6 +119,7 @@ impl Opened {
         let store = Store::open(&config.data_dir, sharing(&config), key, look)?;
         let (client, sender) = ways_out(&config)?;
         Ok(Opened(Arc::new(Premises {
+            live: Live::new(&config),
             config,
             store,
             client,

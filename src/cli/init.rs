@@ -150,23 +150,20 @@ fn name_another(failure: Failure, config_path: &Path) -> Failure {
 
 /// Makes the data directory, or makes sure that it is one: `init` narrows its mode, which would do harm to another.
 pub(super) fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, Failure> {
-    match fs::read_dir(data_dir) {
-        Ok(entries) => {
-            let names: Vec<_> = entries
-                .filter_map(|entry| Some(entry.ok()?.file_name()))
-                .collect();
-            let ours = |name: &str| names.iter().any(|entry| entry == name);
-            // The lock is the first thing that `restore` makes.
-            let ours = [KEY_FILE, DATABASE, "agent.lock"].into_iter().any(ours);
-            if !ours && !names.iter().all(|name| name == NOT_OURS) {
-                let hint = "name a new or an empty directory as `data_dir`".to_owned();
-                let message = format!(
-                    "`{}` holds other files and no database of deltapost",
-                    data_dir.display()
-                );
-                return Err(Failure::wrong(message, Some(hint)));
+    match is_ours(data_dir) {
+        Ok(true) => Ok(false),
+        Ok(false) => {
+            // Another `init` that has just begun has made a file that is not known by its name yet.
+            let _alone = alone(data_dir)?;
+            if is_ours(data_dir).map_err(file("look into", data_dir))? {
+                return Ok(false);
             }
-            Ok(false)
+            let hint = "name a new or an empty directory as `data_dir`".to_owned();
+            let message = format!(
+                "`{}` holds other files and no database of deltapost",
+                data_dir.display()
+            );
+            Err(Failure::wrong(message, Some(hint)))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mode = sharing.directory_mode();
@@ -176,6 +173,15 @@ pub(super) fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, 
         }
         Err(error) => Err(file("look into", data_dir)(error).into()),
     }
+}
+
+/// Whether `directory` is a data directory, or an empty one that may become one.
+fn is_ours(directory: &Path) -> io::Result<bool> {
+    let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name()));
+    let names = names.collect::<io::Result<Vec<_>>>()?;
+    let ours = |name: &str| names.iter().any(|entry| entry == name);
+    // The lock is the first thing that `restore` makes.
+    Ok([KEY_FILE, DATABASE, "agent.lock"].into_iter().any(ours) || names.iter().all(|name| name == NOT_OURS))
 }
 
 /// The key that is there, or a new one where there is no database that would need another.

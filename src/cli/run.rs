@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         std::process::id()
     );
     let listening = web::listen(&opened.0, &stop)?;
-    agent::run(&opened.house(), Some(file), &stop)?;
+    agent::run(&opened.house(), &opened.live, Some(file), &stop)?;
     if let Some(listening) = listening {
         listening.stop();
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
 use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Settings};
@@ -52,7 +52,10 @@ pub enum Deletion {
 /// A house that is owned, so that it can be shared by threads.
 #[derive(Debug)]
 pub struct Premises {
+    /// The settings of the start, which commands go by.
     pub config: Config,
+    /// Those that hold now, when the agent reads its file again.
+    pub live: Live,
     pub store: Store,
     pub client: Client,
     pub sender: Sender,

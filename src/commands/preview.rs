@@ -1,6 +1,7 @@
 //! When a schedule would run, before anybody configures it.
 
-use jiff::ZonedDateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 
 use super::House;
 use crate::core::model::time_text;
@@ -34,11 +35,20 @@ impl House<'_> {
         let runs = schedule.runs(&zone, self.clock.now()).take(count);
         let told = runs.map(|fire| Run {
             utc: time_text(fire.at),
-            local: ZonedDateTime::new(fire.at, zone.clone())
-                .strftime("%a %Y-%m-%d %H:%M:%S %:z")
-                .to_string(),
+            local: local(fire.at, &zone),
             note: fire.shift.map(|shift| shift.to_string()),
         });
         Ok(told.collect())
     }
+
+    /// `at` on the clocks of the zone `timezone`; `None` where there is no such zone.
+    pub fn on_clocks_of(&self, at: Timestamp, timezone: &str) -> Option<String> {
+        let zone = Zones::of_system().find(timezone).ok()?;
+        Some(local(at, &zone))
+    }
+}
+
+fn local(at: Timestamp, zone: &TimeZone) -> String {
+    let local = ZonedDateTime::new(at, zone.clone());
+    local.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string()
 }

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod listen_tests;
+mod live;
 mod problem;
 mod reader;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use toml::de::DeValue;
 use crate::core::address;
 use crate::core::plan::{Rule, Rules, Whose};
 use crate::core::schedule;
+pub use live::Live;
 pub use problem::{ConfigError, ConfigProblem, Fault};
 use reader::Reader;
 

@@ -87,7 +87,7 @@ impl Play<'_> {
         let house = self.stage.opened.house();
         let end_agent = AtomicBool::new(false);
         thread::scope(|scope| {
-            let agent = scope.spawn(|| agent::run(&house, None, &end_agent));
+            let agent = scope.spawn(|| agent::run(&house, &self.stage.opened.live, None, &end_agent));
             let performed = {
                 let _end = SetAtEnd(&end_agent);
                 self.acts(script, seconds)

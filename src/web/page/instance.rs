@@ -8,6 +8,7 @@ use super::super::reply::Refusal;
 use super::device;
 use super::html::Html;
 use super::layout::{go, link, note, number, page, state, table, text, time};
+use super::plans::Plans;
 use super::{Visitor, done, id, seen};
 use crate::commands::{Deletion, Edit, Subject};
 use crate::core::model::Instance;
@@ -112,6 +113,7 @@ fn view(
 ) -> Result<Reply, Refusal> {
     let store = call.house.store;
     let resources = store.health(&instance.name)?;
+    let plans = Plans::of_all(call)?;
     let path = format!("/page/instances/{}", instance.id);
     let shown = serde_json::to_string_pretty(&settings(call.house.shown(instance))).unwrap_or_default();
     let errors: Vec<String> = resources
@@ -152,7 +154,8 @@ fn view(
                         text(&row.phase),
                         time(row.last_poll_at.as_deref()),
                         time(row.last_success_at.as_deref()),
-                        time(row.next_poll_at.as_deref()),
+                        plans.words(instance.id, &row.resource),
+                        plans.next(instance.id, &row.resource, row.next_poll_at.as_deref()),
                         number(row.pending),
                         number(row.dead),
                     ]

@@ -4,6 +4,7 @@ use super::super::call::Call;
 use super::super::reply::Refusal;
 use super::html::Html;
 use super::layout::{link, number, page, state, table, text, time};
+use super::plans::Plans;
 use super::seen;
 use crate::core::model::Instance;
 use crate::httpd::Reply;
@@ -30,9 +31,10 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
                 .raw(new);
             return Ok(page(visitor, 200, "Instances", &content));
         }
+        let plans = Plans::of_all(call)?;
         let mut rows = Vec::new();
         for instance in &instances {
-            rows.extend(lines(call.house.store, instance)?);
+            rows.extend(lines(call.house.store, &plans, instance)?);
         }
         let headings = [
             "Instance",
@@ -58,7 +60,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
     })
 }
 
-fn lines(store: &Store, instance: &Instance) -> Result<Vec<Vec<Html>>, StoreError> {
+fn lines(store: &Store, plans: &Plans<'_>, instance: &Instance) -> Result<Vec<Vec<Html>>, StoreError> {
     let resources = store.health(&instance.name)?;
     let name = || link(&format!("/page/instances/{}", instance.id), &instance.name);
     if resources.is_empty() {
@@ -78,7 +80,7 @@ fn lines(store: &Store, instance: &Instance) -> Result<Vec<Vec<Html>>, StoreErro
             text(&resource.resource),
             state(&resource.health),
             time(resource.last_poll_at.as_deref()),
-            time(resource.next_poll_at.as_deref()),
+            plans.next(instance.id, &resource.resource, resource.next_poll_at.as_deref()),
             number(resource.pending),
             number(resource.dead),
         ]

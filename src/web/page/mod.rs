@@ -9,6 +9,7 @@ mod instance;
 mod instances;
 mod layout;
 mod outbox;
+mod plans;
 mod session;
 
 use super::call::Call;

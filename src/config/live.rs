@@ -3,28 +3,30 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::config::Config;
+use super::Config;
 
 /// The settings in use.
 #[derive(Debug)]
-pub(super) struct Live(Mutex<Arc<Config>>);
+pub struct Live(Mutex<Arc<Config>>);
 
 impl Live {
-    pub(super) fn new(config: &Config) -> Live {
+    /// With `config` to begin with.
+    pub fn new(config: &Config) -> Live {
         Live(Mutex::new(Arc::new(config.clone())))
     }
 
     /// Those that hold now.
-    pub(super) fn current(&self) -> Arc<Config> {
+    pub fn current(&self) -> Arc<Config> {
         Arc::clone(&self.lock())
     }
 
     /// Whether `config` is what holds now.
-    pub(super) fn holds(&self, config: &Arc<Config>) -> bool {
+    pub fn holds(&self, config: &Arc<Config>) -> bool {
         Arc::ptr_eq(&self.lock(), config)
     }
 
-    pub(super) fn replace(&self, config: Config) {
+    /// Makes `config` what holds from now on.
+    pub fn replace(&self, config: Config) {
         *self.lock() = Arc::new(config);
     }
 
