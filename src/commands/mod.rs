@@ -7,6 +7,7 @@ mod error;
 mod login;
 mod outbox;
 mod polls;
+mod preview;
 mod sign_in;
 
 use serde_json::Value;
@@ -28,6 +29,7 @@ pub use edit::Edit;
 pub use error::{CommandError, Fault};
 pub use outbox::{OutboxError, Retried, Which};
 pub use polls::{Asked, PollAnswer};
+pub use preview::Run;
 pub use sign_in::{SignIn, Subject, UnboundApp};
 
 /// What became of an instance, and what its operator should know about it.

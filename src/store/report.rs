@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Row};
 
 use super::{Store, StoreError};
+use crate::core::model::OutboxState;
 
 /// Notifications of one endpoint in one state.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -212,6 +213,25 @@ impl Store {
                   ORDER BY o.id DESC LIMIT ?3"
             ))?;
             let rows = statement.query_map((state, instance_id, limit), notification)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The oldest notifications in a state, behind the one with the id `after`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn oldest_of(
+        &self,
+        state: OutboxState,
+        after: i64,
+        most: u32,
+    ) -> Result<Vec<NotificationRow>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "{NOTIFICATION} WHERE o.state = ?1 AND o.id > ?2 ORDER BY o.id LIMIT ?3"
+            ))?;
+            let rows = statement.query_map((state.as_str(), after, most), notification)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }

@@ -7,6 +7,7 @@ mod call;
 mod health;
 mod metrics;
 mod openapi;
+mod page;
 mod paging;
 mod reply;
 mod route;
@@ -95,6 +96,8 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
         gate: Gate::new(&premises.config.data_dir, bound),
         premises: Arc::clone(premises),
         signing: Signing::default(),
+        sessions: page::Sessions::new(),
+        devices: page::Devices::default(),
         stop: Arc::clone(stop),
     };
     let running = server
@@ -109,6 +112,8 @@ struct Web {
     premises: Arc<Premises>,
     gate: Gate,
     signing: Signing,
+    sessions: page::Sessions,
+    devices: page::Devices,
     stop: Arc<AtomicBool>,
 }
 
@@ -142,10 +147,18 @@ impl Web {
         reply.with("X-Content-Type-Options", "nosniff")
     }
 
+    /// The API's rows, and then the page's.
+    fn find(&self, request: &Request<'_>) -> Found {
+        match route::find(TABLES, request.method, request.path()) {
+            Found::Nothing => route::find(page::TABLES, request.method, request.path()),
+            found => found,
+        }
+    }
+
     fn dispatch(&self, request: &Request<'_>) -> Result<Reply, Refusal> {
         self.gate.check_host(request)?;
         self.gate.check_site(request)?;
-        let (route, params) = match route::find(TABLES, request.method, request.path()) {
+        let (route, params) = match self.find(request) {
             Found::Route(route, params) => (route, params),
             Found::OtherMethods(allowed) => {
                 return Err(Refusal::new(405, format!("this path takes {allowed}")).with("Allow", allowed));

@@ -1,0 +1,37 @@
+//! What a form says.
+
+use url::form_urlencoded;
+
+use super::super::call::Call;
+use super::super::reply::Refusal;
+
+/// The fields of a form, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// The form in the body of a request.
+    ///
+    /// # Errors
+    /// 400 where the body is none.
+    pub(super) fn of(call: &Call<'_>) -> Result<Form, Refusal> {
+        let fields = form_urlencoded::parse(call.text()?.as_bytes());
+        // Browsers send line breaks as CRLF.
+        let field = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
+            (name.into_owned(), value.replace("\r\n", "\n"))
+        };
+        Ok(Form(fields.map(field).collect()))
+    }
+
+    /// The trimmed value of a field; empty where it is not there.
+    pub(super) fn get(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value.trim())
+    }
+
+    /// Sets a field.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+}

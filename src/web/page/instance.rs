@@ -1,0 +1,279 @@
+//! One instance: its health, its polls and events, its settings, and what can be done with it.
+
+use serde_json::Value;
+
+use super::super::api::oauth;
+use super::super::call::Call;
+use super::super::reply::Refusal;
+use super::device;
+use super::html::Html;
+use super::layout::{go, link, note, number, page, state, table, text, time};
+use super::{Visitor, done, id, seen};
+use crate::commands::{Deletion, Edit, Subject};
+use crate::core::model::Instance;
+use crate::core::shown::shown;
+use crate::httpd::Reply;
+use crate::store::{Depth, PastPoll};
+
+/// Polls and events shown.
+const MOST: u32 = 40;
+
+pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
+    seen(call, |visitor| {
+        let instance = call.house.present_instance(id(call)?)?;
+        let said = call.query("said");
+        view(
+            call,
+            visitor,
+            200,
+            &instance,
+            said.as_deref().and_then(said_by),
+            None,
+        )
+    })
+}
+
+/// What an action has to say after it, by a word in the URL.
+fn said_by(word: &str) -> Option<&'static str> {
+    match word {
+        "polling" => Some("a poll was asked for; it shows below when it ends"),
+        "saved" => Some("saved"),
+        _ => None,
+    }
+}
+
+/// What the buttons of the page do.
+pub(super) fn act(call: &Call<'_>) -> Result<Reply, Refusal> {
+    done(call, |visitor, form| {
+        let instance = call.house.present_instance(id(call)?)?;
+        let path = format!("/page/instances/{}", instance.id);
+        match form.get("do") {
+            "poll" => {
+                call.house.ask_for_polls(&instance, None, Depth::Changes)?;
+                Ok(go(&format!("{path}?said=polling")))
+            }
+            "pause" | "resume" => {
+                call.house
+                    .enable_instance(instance.id, form.get("do") == "resume")?;
+                Ok(go(&path))
+            }
+            "save" => {
+                let document = form.get("document");
+                match call.house.edit_instance(instance.id, document, Edit::Replace) {
+                    Ok(_) => Ok(go(&format!("{path}?said=saved"))),
+                    Err(error) => {
+                        let refusal = Refusal::from(error);
+                        view(
+                            call,
+                            visitor,
+                            refusal.status,
+                            &instance,
+                            Some(&refusal.message),
+                            Some(document),
+                        )
+                    }
+                }
+            }
+            "sign-in" => {
+                let (url, cookie) = oauth::begun(call, Subject::Existing(instance.id))?;
+                Ok(leaving(visitor, &url).with("Set-Cookie", cookie))
+            }
+            "device" => device::begin(call, &instance),
+            "delete" if form.get("name") == instance.name => {
+                let discard = !form.get("discard").is_empty();
+                match call.house.delete_instance(&instance.id.to_string(), discard)? {
+                    Deletion::Removed | Deletion::Draining => Ok(go("/")),
+                }
+            }
+            "delete" => Err(Refusal::bad(
+                "type the instance's name as it is to delete it; nothing was deleted",
+            )),
+            other => Err(Refusal::bad(format!("there is no action `{}`", shown(other)))),
+        }
+    })
+}
+
+/// The page from which a person goes to the provider: a form may not lead there itself.
+pub(super) fn leaving(visitor: &Visitor, url: &str) -> Reply {
+    let content = Html::new()
+        .raw("<p>Microsoft asks who you are and whether deltapost may read the files, and sends you back here. You have ten minutes.</p><p><a class=\"button main\"")
+        .attr("href", url)
+        .raw(">Connect with Microsoft</a></p>");
+    page(visitor, 200, "Sign in at Microsoft", &content)
+}
+
+fn view(
+    call: &Call<'_>,
+    visitor: &Visitor,
+    status: u16,
+    instance: &Instance,
+    said: Option<&str>,
+    document: Option<&str>,
+) -> Result<Reply, Refusal> {
+    let store = call.house.store;
+    let resources = store.health(&instance.name)?;
+    let path = format!("/page/instances/{}", instance.id);
+    let shown = serde_json::to_string_pretty(&settings(call.house.shown(instance))).unwrap_or_default();
+    let errors: Vec<String> = resources
+        .iter()
+        .flat_map(|row| [row.last_error.clone(), row.last_fault.clone()])
+        .flatten()
+        .collect();
+    let button = |action: &'static str, words: &'static str| {
+        Html::new()
+            .raw("<button name=\"do\"")
+            .attr("value", action)
+            .raw(">")
+            .raw(words)
+            .raw("</button>")
+    };
+    let paused = if instance.enabled {
+        button("pause", "Pause polling")
+    } else {
+        button("resume", "Resume polling")
+    };
+    let content = Html::new()
+        .some(said, |said| note(said, status >= 400))
+        .add(&visitor.form(&path))
+        .raw("<div class=\"row\">")
+        .add(&button("poll", "Poll now"))
+        .add(&paused)
+        .add(&button("sign-in", "Sign in again"))
+        .add(&button("device", "Sign in by device code"))
+        .raw("</div></form><h2>Resources</h2>")
+        .add(&table(
+            &["Resource", "Health", "Phase", "Last poll", "Last success", "Next poll", "#Pending", "#Dead"],
+            resources
+                .iter()
+                .map(|row| {
+                    vec![
+                        text(&row.resource),
+                        state(&row.health),
+                        text(&row.phase),
+                        time(row.last_poll_at.as_deref()),
+                        time(row.last_success_at.as_deref()),
+                        time(row.next_poll_at.as_deref()),
+                        number(row.pending),
+                        number(row.dead),
+                    ]
+                })
+                .collect(),
+        ))
+        .some((!errors.is_empty()).then(|| errors.join("\n")), |errors| note(&errors, true))
+        .add(&polls(&store.past_polls(instance.id, MOST)?))
+        .add(&events(call, instance.id)?)
+        .raw("<h2 id=\"settings\">Settings</h2><p>The instance's JSON. <code>********</code> stands for a secret and leaves it as it is.</p>")
+        .add(&visitor.form(&path))
+        .raw("<label><span>Instance JSON</span><textarea name=\"document\" spellcheck=\"false\">")
+        .text(document.unwrap_or(&shown))
+        .raw("</textarea></label><button class=\"main\" name=\"do\" value=\"save\">Save</button></form><h2>Delete</h2><p>What is pending is delivered first.</p>")
+        .add(&visitor.form(&path))
+        .raw(
+            "<div class=\"row\"><label><span>Type the instance’s name</span><input name=\"name\" autocomplete=\"off\" required></label>\
+             <label class=\"in\"><input type=\"checkbox\" name=\"discard\" value=\"1\"><span>Discard what is pending</span></label>\
+             <button class=\"bad\" name=\"do\" value=\"delete\">Delete instance</button></div></form>",
+        );
+    Ok(page(visitor, status, &instance.name, &content))
+}
+
+/// What of a shown instance can be changed.
+fn settings(shown: Value) -> Value {
+    let mut settings = serde_json::Map::new();
+    for key in ["name", "tags", "configuration"] {
+        if let Some(value) = shown.get(key) {
+            settings.insert(key.to_owned(), value.clone());
+        }
+    }
+    settings.into()
+}
+
+fn polls(polls: &[PastPoll]) -> Html {
+    if polls.is_empty() {
+        return Html::new().raw("<h2>Polls</h2><p class=\"dim\">Not polled yet.</p>");
+    }
+    let rows = polls.iter().take(12).map(|poll| {
+        vec![
+            time(Some(&poll.started_at)),
+            text(&poll.resource),
+            state(&poll.outcome),
+            number(poll.duration_ms),
+            number(poll.pages),
+            number(poll.items),
+            number(poll.events),
+            text(poll.error.as_deref().or(poll.note.as_deref()).unwrap_or("")),
+        ]
+    });
+    Html::new().raw("<h2>Polls</h2>").add(&chart(polls)).add(&table(
+        &[
+            "Started", "Resource", "Outcome", "#ms", "#Pages", "#Items", "#Events", "Remark",
+        ],
+        rows.collect(),
+    ))
+}
+
+/// Items and events of the polls, oldest first, as bars on one scale.
+fn chart(polls: &[PastPoll]) -> Html {
+    let most = polls
+        .iter()
+        .map(|poll| poll.items.max(poll.events))
+        .max()
+        .unwrap_or(0)
+        .max(1);
+    let height = |count: i64| if count == 0 { 0 } else { (count * 60 / most).max(1) };
+    let width = 16 * polls.len();
+    let words = format!(
+        "The last {} polls: {} items and {} events; the largest has {most}.",
+        polls.len(),
+        polls.iter().map(|poll| poll.items).sum::<i64>(),
+        polls.iter().map(|poll| poll.events).sum::<i64>(),
+    );
+    let bar = |class: &'static str, x: usize, count: i64| {
+        let tall = height(count);
+        Html::new()
+            .raw("<rect")
+            .attr("class", class)
+            .attr("x", &x.to_string())
+            .attr("y", &(62 - tall).to_string())
+            .attr("width", "6")
+            .attr("height", &tall.to_string())
+            .raw("/>")
+    };
+    Html::new()
+        .raw("<figure class=\"wide\" tabindex=\"0\"><svg role=\"img\"")
+        .attr("aria-label", &words)
+        .attr("viewBox", &format!("0 0 {width} 64"))
+        .attr("width", &width.to_string())
+        .raw(" height=\"64\">")
+        .each(polls.iter().rev().enumerate(), |(at, poll)| {
+            bar("a", 16 * at, poll.items).add(&bar("b", 16 * at + 7, poll.events))
+        })
+        .raw("</svg><figcaption class=\"dim\">")
+        .text(&words)
+        .raw(" Items are grey, events are coloured.</figcaption></figure>")
+}
+
+fn events(call: &Call<'_>, instance_id: i64) -> Result<Html, Refusal> {
+    let events = call.house.store.past_events(instance_id, MOST)?;
+    if events.is_empty() {
+        return Ok(Html::new().raw("<h2>Events</h2><p class=\"dim\">None yet.</p>"));
+    }
+    let rows = events.iter().map(|event| {
+        let changes: Vec<String> = event
+            .changes
+            .as_deref()
+            .and_then(|changes| serde_json::from_str(changes).ok())
+            .unwrap_or_default();
+        vec![
+            time(Some(&event.created_at)),
+            text(&event.event_type),
+            text(&event.object_type),
+            text(event.path.as_deref().unwrap_or(&event.object_id)),
+            text(&changes.join(", ")),
+            link(&format!("/page/outbox/{}", event.outbox_id), &event.state),
+        ]
+    });
+    Ok(Html::new().raw("<h2>Events</h2>").add(&table(
+        &["Found", "Event", "Type", "Object", "Changed", "Notification"],
+        rows.collect(),
+    )))
+}

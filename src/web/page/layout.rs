@@ -1,0 +1,169 @@
+//! What all pages share: the frame around them, the headers that bind the browser, and the pieces that recur.
+
+use super::super::reply::Refusal;
+use super::Visitor;
+use super::html::Html;
+use crate::httpd::Reply;
+
+/// Nothing but this server's own files runs, loads, frames or takes a form.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
+                      frame-ancestors 'none'; base-uri 'none'";
+
+/// `reply` with the headers that every answer of the page bears.
+pub(super) fn guarded(reply: Reply) -> Reply {
+    reply
+        .with("Content-Security-Policy", POLICY)
+        // With `no-referrer` a browser sends its own forms with `Origin: null`.
+        .with("Referrer-Policy", "same-origin")
+        .with("Cross-Origin-Opener-Policy", "same-origin")
+        .with("Cache-Control", "no-store")
+}
+
+/// Sends the browser to `path`, one of our own.
+pub(super) fn go(path: &str) -> Reply {
+    guarded(Reply::empty(303).with("Location", path))
+}
+
+/// A whole page.
+pub(super) fn page(visitor: &Visitor, status: u16, title: &str, content: &Html) -> Reply {
+    let out = visitor.form("/signout").raw("<button>Sign out</button></form>");
+    let bar = Html::new()
+        .raw("<header><b>deltapost</b><a href=\"/\">Instances</a><a href=\"/page/outbox\">Outbox</a>")
+        .add(&out)
+        .raw("</header>");
+    framed(status, title, &bar, content)
+}
+
+fn framed(status: u16, title: &str, bar: &Html, content: &Html) -> Reply {
+    let html = Html::new()
+        .raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>")
+        .text(title)
+        .raw(
+            " · deltapost</title><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+             <link rel=\"stylesheet\" href=\"/page/style.css\"><script src=\"/page/page.js\" defer></script></head>\
+             <body><a class=\"skip\" href=\"#main\">To the content</a>",
+        )
+        .add(bar)
+        .raw("<main id=\"main\"><h1>")
+        .text(title)
+        .raw("</h1>")
+        .add(content)
+        .raw("</main></body></html>");
+    guarded(Reply::new(status, "text/html; charset=utf-8", html.into_string()))
+}
+
+/// The page that asks for the API token.
+pub(super) fn sign_in(status: u16, refused: Option<&str>) -> Reply {
+    let content = Html::new()
+        .some(refused, |why| note(why, true))
+        .raw(
+            "<p>The API token is in the file <code>api.token</code> of the data directory: \
+             <code>sudo cat /var/lib/deltapost/api.token</code></p>\
+             <form method=\"post\" action=\"/signin\"><label><span>API token</span>\
+             <input type=\"password\" name=\"api-token\" autocomplete=\"current-password\" required autofocus></label>\
+             <button class=\"main\">Sign in</button></form>",
+        );
+    let bar = Html::new().raw("<header><b>deltapost</b></header>");
+    framed(status, "Sign in", &bar, &content)
+}
+
+/// Why something was not done.
+pub(super) fn refused(visitor: &Visitor, refusal: &Refusal) -> Reply {
+    let content = note(&refusal.message, true).raw("<p><a href=\"/\">To the instances</a></p>");
+    page(visitor, refusal.status, "That did not work", &content)
+}
+
+/// A remark of several lines.
+pub(super) fn note(text: &str, is_bad: bool) -> Html {
+    let role = match is_bad {
+        true => "<div class=\"note bad\" role=\"alert\">",
+        false => "<div class=\"note\" role=\"status\">",
+    };
+    Html::new()
+        .raw(role)
+        .each(text.lines(), |line| {
+            Html::new().raw("<div>").text(line).raw("</div>")
+        })
+        .raw("</div>")
+}
+
+/// A time of the database, which the browser shows in the viewer's zone; a dash where there is none.
+pub(super) fn time(text: Option<&str>) -> Html {
+    match text {
+        None => Html::new().raw("<span class=\"dim\">–</span>"),
+        Some(text) => {
+            let seconds = text.get(..19).unwrap_or(text).replace('T', " ");
+            Html::new()
+                .raw("<time")
+                .attr("datetime", text)
+                .raw(">")
+                .text(&seconds)
+                .raw(" UTC</time>")
+        }
+    }
+}
+
+/// A state in a word, with a sign before it: colour only repeats it.
+pub(super) fn state(word: &str) -> Html {
+    let (class, sign) = match word {
+        "ok" | "active" | "delivered" | "done" => ("good", "● "),
+        "dead" | "failing" | "failed" | "login required" | "disabled" | "held" => ("bad", "▲ "),
+        "throttled" | "backing_off" | "paused" | "faulty records" => ("warn", "◆ "),
+        _ => ("dim", "○ "),
+    };
+    Html::new()
+        .raw("<span")
+        .attr("class", class)
+        .raw(">")
+        .text(sign)
+        .text(&word.replace('_', " "))
+        .raw("</span>")
+}
+
+/// A table whose first row are headings; those that begin with `#` are of numbers.
+pub(super) fn table(headings: &[&'static str], rows: Vec<Vec<Html>>) -> Html {
+    let is_number = |at: usize| headings.get(at).is_some_and(|heading| heading.starts_with('#'));
+    let head = Html::new().each(headings, |heading| match heading.strip_prefix('#') {
+        Some(heading) => Html::new()
+            .raw("<th class=\"n\" scope=\"col\">")
+            .text(heading)
+            .raw("</th>"),
+        None => Html::new().raw("<th scope=\"col\">").text(heading).raw("</th>"),
+    });
+    let body = Html::new().each(rows, |row| {
+        let cells = row.into_iter().enumerate();
+        Html::new()
+            .raw("<tr>")
+            .each(cells, |(at, cell)| {
+                let open = if is_number(at) { "<td class=\"n\">" } else { "<td>" };
+                Html::new().raw(open).add(&cell).raw("</td>")
+            })
+            .raw("</tr>")
+    });
+    Html::new()
+        .raw("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"table\"><table><thead><tr>")
+        .add(&head)
+        .raw("</tr></thead><tbody>")
+        .add(&body)
+        .raw("</tbody></table></div>")
+}
+
+/// A piece that is text only.
+pub(super) fn text(text: &str) -> Html {
+    Html::new().text(text)
+}
+
+/// A number.
+pub(super) fn number(number: i64) -> Html {
+    Html::new().number(number)
+}
+
+/// A link to one of our own pages.
+pub(super) fn link(path: &str, words: &str) -> Html {
+    Html::new()
+        .raw("<a")
+        .attr("href", path)
+        .raw(">")
+        .text(words)
+        .raw("</a>")
+}
