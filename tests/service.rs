@@ -157,3 +157,34 @@ fn many_failing_instances_do_not_fill_the_log() {
         "{ran:#?}"
     );
 }
+
+#[test]
+fn a_failing_endpoint_is_logged_without_what_is_secret_in_its_url() {
+    let site = Site::configured(Account::business(), "[delivery]\nretry = [\"1s\"]\n");
+    let url = format!("{}?key=s3cret", site.receiver.url());
+    site.create_instance("Docs", json!({"event.notification.callback.url": url}));
+    site.once().code(0);
+    site.receiver
+        .answer_always(deltapost::sim::receiver::Answer::Status(503));
+    let drive = site.drive();
+    drive.create_file(&drive.root_id(), "new.txt", 7);
+    let agent = site.spawn(&["-v", "run"], &[]);
+    site.poll("Docs", &[]).code(0);
+    eventually("it is disabled and told of", || {
+        let log = agent.log();
+        log.contains("endpoint disabled url=") && log.contains("alert raised alert=endpoint_disabled")
+    });
+    let log = agent.log();
+    assert_eq!(agent.stop(), Some(0));
+    assert!(!log.contains("s3cret"), "{log}");
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("endpoint disabled"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(
+        lines[0].contains(" WARN  endpoint disabled url=\"http://127.0.0.1:"),
+        "{}",
+        lines[0]
+    );
+}

@@ -145,8 +145,13 @@ pub(super) fn verify(file: &Path) -> Result<Contents, StoreError> {
 
 /// Opens the database `file` to read from it.
 pub(super) fn open_read_only(file: &Path) -> Result<Connection, StoreError> {
+    let unread = |source| StoreError::file("read", file, source);
+    // A directory would be an error of the disk to SQLite, and at a pipe it would wait for ever.
+    if !fs::metadata(file).map_err(unread)?.is_file() {
+        return Err(StoreError::NotADatabase(file.to_owned()));
+    }
     // SQLite would say the same of all that is wrong with a name.
-    fs::File::open(file).map_err(|source| StoreError::file("read", file, source))?;
+    fs::File::open(file).map_err(unread)?;
     let connection = Connection::open_with_flags(file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))
         .map_err(|source| StoreError::opening(file, source))?;
     connection.busy_timeout(BUSY)?;

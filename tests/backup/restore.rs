@@ -182,7 +182,10 @@ fn what_is_no_sound_copy_replaces_nothing() {
     drop(connection);
     let text = site.file("letter.db", &"Dear all. ".repeat(1_000));
     let missing = text.with_file_name("missing.db");
-    let cases: [(&Path, &str); 4] = [
+    let folder = text.with_file_name("folder.db");
+    fs::create_dir(&folder).unwrap();
+    let cases: [(&Path, &str); 5] = [
+        (&folder, "folder.db` is not a deltapost database"),
         (&damaged, "is damaged: "),
         (&newer, "has schema version 999; "),
         (&text, "letter.db` is not a deltapost database"),
