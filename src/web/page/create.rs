@@ -7,35 +7,15 @@ use super::super::call::Call;
 use super::super::reply::{self, Refusal};
 use super::super::signing::CALLBACK;
 use super::device;
+use super::draft::{self, KEYS, RUNS};
 use super::form::Form;
-use super::html::Html;
 use super::instance::leaving;
-use super::layout::{go, guarded, note, page};
+use super::layout::{go, guarded};
 use super::{Visitor, done, seen};
 use crate::commands::{CommandError, Subject};
-use crate::core::elements::Problem;
-use crate::core::elements::keys::{
-    API_KEY, API_SECRET, CALLBACK_URL, EVENTS_ENABLED, REDIRECT_URL, RESOURCES, SCHEDULE, SIGNATURE_KEY,
-    TENANT, TIMEZONE,
-};
+use crate::core::elements::keys::{EVENTS_ENABLED, REDIRECT_URL, RESOURCES, SCHEDULE, TIMEZONE};
 use crate::core::model::Secret;
 use crate::httpd::Reply;
-
-/// Runs shown of a schedule.
-const RUNS: usize = 5;
-
-/// The fields that are a key of the configuration each.
-const KEYS: &[&str] = &[
-    API_KEY,
-    API_SECRET,
-    REDIRECT_URL,
-    TENANT,
-    EVENTS_ENABLED,
-    CALLBACK_URL,
-    SIGNATURE_KEY,
-    SCHEDULE,
-    TIMEZONE,
-];
 
 /// The next runs of a schedule, as JSON.
 pub(super) fn preview(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -62,7 +42,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
         form.set(SCHEDULE, "*/15 * * * *");
         form.set(TIMEZONE, "UTC");
         form.set("baseline", "snapshot");
-        Ok(view(call, visitor, 200, &form, &[], None))
+        Ok(draft::show(call, visitor, 200, &form, &[], None))
     })
 }
 
@@ -72,13 +52,20 @@ pub(super) fn submit(call: &Call<'_>) -> Result<Reply, Refusal> {
             let mut form = form.clone();
             let text = serde_json::to_string_pretty(&document(&form)).unwrap_or_default();
             form.set("document", &text);
-            Ok(view(call, visitor, 200, &form, &[], None))
+            Ok(draft::show(call, visitor, 200, &form, &[], None))
         }
         "take-json" => match serde_json::from_str::<Value>(form.get("document")) {
-            Ok(document) => Ok(view(call, visitor, 200, &filled(&document, form), &[], None)),
+            Ok(document) => Ok(draft::show(
+                call,
+                visitor,
+                200,
+                &filled(&document, form),
+                &[],
+                None,
+            )),
             Err(error) => {
                 let why = format!("the JSON cannot be read: {error}");
-                Ok(view(call, visitor, 400, form, &[], Some(&why)))
+                Ok(draft::show(call, visitor, 400, form, &[], Some(&why)))
             }
         },
         "create-json" => created(call, visitor, form, form.get("document")),
@@ -102,7 +89,7 @@ pub(super) fn submit(call: &Call<'_>) -> Result<Reply, Refusal> {
                 _ => created(call, visitor, form, &document.to_string()),
             }
         }
-        _ => Ok(view(call, visitor, 200, form, &[], None)),
+        _ => Ok(draft::show(call, visitor, 200, form, &[], None)),
     })
 }
 
@@ -115,10 +102,10 @@ fn created(call: &Call<'_>, visitor: &Visitor, form: &Form, document: &str) -> R
 
 fn told(call: &Call<'_>, visitor: &Visitor, form: &Form, error: CommandError) -> Reply {
     match error {
-        CommandError::Invalid(problems) => view(call, visitor, 400, form, &problems, None),
+        CommandError::Invalid(problems) => draft::show(call, visitor, 400, form, &problems, None),
         error => {
             let refusal = Refusal::from(error);
-            view(call, visitor, refusal.status, form, &[], Some(&refusal.message))
+            draft::show(call, visitor, refusal.status, form, &[], Some(&refusal.message))
         }
     }
 }
@@ -207,171 +194,4 @@ fn filled(document: &Value, before: &Form) -> Form {
         form.set("baseline", &words(settings.get("baseline")));
     }
     form
-}
-
-/// A field: its name in the form, what it is called, and what helps to fill it in.
-struct Field {
-    name: &'static str,
-    kind: &'static str,
-    label: &'static str,
-    help: &'static str,
-}
-
-const fn field(name: &'static str, kind: &'static str, label: &'static str, help: &'static str) -> Field {
-    Field {
-        name,
-        kind,
-        label,
-        help,
-    }
-}
-
-fn view(
-    call: &Call<'_>,
-    visitor: &Visitor,
-    status: u16,
-    form: &Form,
-    problems: &[Problem],
-    why: Option<&str>,
-) -> Reply {
-    let input = |field: Field| {
-        let mine: Vec<&Problem> = problems
-            .iter()
-            .filter(|problem| is_about(problem, field.name))
-            .collect();
-        Html::new()
-            .raw("<label><span>")
-            .raw(field.label)
-            .raw("</span><input autocomplete=\"off\"")
-            .attr("name", field.name)
-            .attr("type", field.kind)
-            .attr("value", form.get(field.name))
-            .some(
-                match field.name {
-                    SCHEDULE => Some("cron"),
-                    TIMEZONE => Some("zone"),
-                    _ => None,
-                },
-                |id| Html::new().attr("id", id),
-            )
-            .some((!mine.is_empty()).then_some(()), |()| {
-                Html::new().raw(" aria-invalid=\"true\"")
-            })
-            .raw("><small>")
-            .raw(field.help)
-            .raw("</small>")
-            .each(mine, |problem| {
-                Html::new()
-                    .raw("<span class=\"err\">▲ ")
-                    .text(&problem.message)
-                    .raw("</span>")
-            })
-            .raw("</label>")
-    };
-    let others: Vec<String> = problems
-        .iter()
-        .filter(|problem| !shown_at_a_field(problem))
-        .map(ToString::to_string)
-        .chain(why.map(str::to_owned))
-        .collect();
-    let summary = match (problems.len(), others.is_empty()) {
-        (0, true) => None,
-        (0, false) => Some(others.join("\n")),
-        (count, _) => Some(format!(
-            "Nothing was created: {count} to correct.\n{}",
-            others.join("\n")
-        )),
-    };
-    let option = |name: &'static str, value: &'static str, words: &'static str| {
-        let checked = form.get(name) == value;
-        Html::new()
-            .raw("<label class=\"in\"><input type=\"radio\"")
-            .attr("name", name)
-            .attr("value", value)
-            .raw(if checked { " checked" } else { "" })
-            .raw("><span>")
-            .raw(words)
-            .raw("</span></label>")
-    };
-    let runs = match call.house.runs(form.get(SCHEDULE), form.get(TIMEZONE), RUNS) {
-        Ok(runs) => Html::new().each(runs, |run| {
-            Html::new()
-                .raw("<li>")
-                .text(&run.local)
-                .some(run.note.as_deref(), |note| {
-                    Html::new().raw(" (").text(note).raw(")")
-                })
-                .raw("</li>")
-        }),
-        Err(why) => Html::new().raw("<li class=\"bad\">").text(&why).raw("</li>"),
-    };
-    let left = Html::new()
-        .raw("<fieldset><legend>Instance</legend>")
-        .add(&input(field("name", "text", "Name", "Unique, and not only digits.")))
-        .add(&input(field("tags", "text", "Tags", "Parted by commas.")))
-        .raw("<p>Account type</p>")
-        .add(&option("element", "onedrivev2", "OneDrive, personal or at work"))
-        .add(&option("element", "onedrivebusiness", "OneDrive for Business"))
-        .raw("</fieldset><fieldset><legend>Account</legend>")
-        .add(&input(field(API_KEY, "text", "Client id", "Of the app that you registered at Microsoft.")))
-        .add(&input(field(API_SECRET, "password", "Client secret", "")))
-        .add(&input(field(REDIRECT_URL, "url", "Redirect URL", "One that the app registration names.")))
-        .add(&input(field(TENANT, "text", "Tenant", "Left empty for any account.")))
-        .add(&option("connect", "redirect", "Connect with Microsoft now: the redirect URL leads to this page"))
-        .add(&option("connect", "code", "I paste the code from the redirect’s address"))
-        .add(&input(field("code", "password", "Code", "Works once, for ten minutes.")))
-        .add(&option("connect", "device",
-            "By device code: a page and a code to enter there, on any device",))
-        .raw("</fieldset><fieldset><legend>Events</legend><label class=\"in\"><input type=\"checkbox\" value=\"true\"")
-        .attr("name", EVENTS_ENABLED)
-        .raw(if form.get(EVENTS_ENABLED).is_empty() { "" } else { " checked" })
-        .raw("><span>Poll and send events</span></label>")
-        .add(&input(field(CALLBACK_URL, "url", "Callback URL", "Where changes are sent.")))
-        .add(&input(field(SIGNATURE_KEY, "password", "Signature key", "Your receiver checks signatures by it.")))
-        .raw("</fieldset>");
-    let right = Html::new()
-        .raw("<fieldset><legend>When</legend>")
-        .add(&input(field(SCHEDULE, "text", "Schedule", "A crontab expression: minute, hour, day, month, weekday.")))
-        .add(&input(field(TIMEZONE, "text", "Time zone", "An IANA name, such as Europe/Berlin.")))
-        .raw("<p>The next runs:</p><ul id=\"runs\" aria-live=\"polite\">")
-        .add(&runs)
-        .raw("</ul><button name=\"do\" value=\"look\">Show the next runs</button></fieldset><fieldset><legend>What</legend>")
-        .add(&input(field("resource", "text", "Resource", "A name for it; <code>events</code> when left empty.")))
-        .add(&input(field("url", "text", "Graph path", "The account’s drive when left empty.")))
-        .raw("<p>What is there already</p>")
-        .add(&option("baseline", "snapshot", "is learnt in silence"))
-        .add(&option("baseline", "emit", "is announced, too"))
-        .add(&option("baseline", "latest", "is not read: only what changes from now on"))
-        .raw("</fieldset><fieldset><legend>The same as JSON</legend><label><span>Instance JSON</span><textarea name=\"document\" spellcheck=\"false\">")
-        .text(form.get("document"))
-        .raw(
-            "</textarea></label><div class=\"row\"><button name=\"do\" value=\"show-json\">Form to JSON</button>\
-             <button name=\"do\" value=\"take-json\">JSON to form</button>\
-             <button name=\"do\" value=\"create-json\">Create from JSON</button></div></fieldset>",
-        );
-    let content = Html::new()
-        .some(summary, |summary| note(&summary, true))
-        .add(&visitor.form("/page/instances/new"))
-        // Return in a field is the main button's, not the first one's.
-        .raw("<button class=\"skip\" name=\"do\" value=\"create\" tabindex=\"-1\" aria-hidden=\"true\">Create</button><div class=\"two\"><div>")
-        .add(&left)
-        .raw("</div><div>")
-        .add(&right)
-        .raw("</div></div><button class=\"main\" name=\"do\" value=\"create\">Create Instance</button></form>");
-    page(visitor, status, "New instance", &content)
-}
-
-/// Whether `problem` is told at the field `name`.
-fn is_about(problem: &Problem, name: &str) -> bool {
-    let key = problem.key.strip_prefix("configuration.").unwrap_or(&problem.key);
-    key == name
-        || (name == "code" && key == "providerData.code")
-        || (name == "url" && key.starts_with(RESOURCES) && key.ends_with(".url"))
-}
-
-fn shown_at_a_field(problem: &Problem) -> bool {
-    let fields = KEYS.iter().copied().filter(|key| *key != EVENTS_ENABLED);
-    fields
-        .chain(["name", "tags", "code", "url"])
-        .any(|name| is_about(problem, name))
 }

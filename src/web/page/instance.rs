@@ -103,6 +103,7 @@ pub(super) fn leaving(visitor: &Visitor, url: &str) -> Reply {
     page(visitor, 200, "Sign in at Microsoft", &content)
 }
 
+/// The page of `instance`, with a remark above, and with `document` in its editor in the place of what holds.
 fn view(
     call: &Call<'_>,
     visitor: &Visitor,
@@ -112,71 +113,104 @@ fn view(
     document: Option<&str>,
 ) -> Result<Reply, Refusal> {
     let store = call.house.store;
-    let resources = store.health(&instance.name)?;
-    let plans = Plans::of_all(call)?;
-    let path = format!("/page/instances/{}", instance.id);
     let shown = serde_json::to_string_pretty(&settings(call.house.shown(instance))).unwrap_or_default();
-    let errors: Vec<String> = resources
-        .iter()
-        .flat_map(|row| [row.last_error.clone(), row.last_fault.clone()])
-        .flatten()
-        .collect();
-    let button = |action: &'static str, words: &'static str| {
-        Html::new()
-            .raw("<button name=\"do\"")
-            .attr("value", action)
-            .raw(">")
-            .raw(words)
-            .raw("</button>")
-    };
-    let paused = if instance.enabled {
-        button("pause", "Pause polling")
-    } else {
-        button("resume", "Resume polling")
-    };
     let content = Html::new()
         .some(said, |said| note(said, status >= 400))
-        .add(&visitor.form(&path))
-        .raw("<div class=\"row\">")
-        .add(&button("poll", "Poll now"))
-        .add(&paused)
-        .add(&button("sign-in", "Sign in again"))
-        .add(&button("device", "Sign in by device code"))
-        .raw("</div></form><h2>Resources</h2>")
-        .add(&table(
-            &["Resource", "Health", "Phase", "Last poll", "Last success", "Next poll", "#Pending", "#Dead"],
-            resources
-                .iter()
-                .map(|row| {
-                    vec![
-                        text(&row.resource),
-                        state(&row.health),
-                        text(&row.phase),
-                        time(row.last_poll_at.as_deref()),
-                        time(row.last_success_at.as_deref()),
-                        plans.words(instance.id, &row.resource),
-                        plans.next(instance.id, &row.resource, row.next_poll_at.as_deref()),
-                        number(row.pending),
-                        number(row.dead),
-                    ]
-                })
-                .collect(),
-        ))
-        .some((!errors.is_empty()).then(|| errors.join("\n")), |errors| note(&errors, true))
+        .add(&actions(visitor, instance))
+        .raw("<h2>Resources</h2>")
+        .add(&resources(call, instance)?)
         .add(&polls(&store.past_polls(instance.id, MOST)?))
         .add(&events(call, instance.id)?)
-        .raw("<h2 id=\"settings\">Settings</h2><p>The instance's JSON. <code>********</code> stands for a secret and leaves it as it is.</p>")
-        .add(&visitor.form(&path))
+        .add(&editor(visitor, instance, document.unwrap_or(&shown)))
+        .add(&deletion(visitor, instance));
+    Ok(page(visitor, status, &instance.name, &content))
+}
+
+/// A form's beginning whose button says what is done with the instance.
+fn form(visitor: &Visitor, instance: &Instance) -> Html {
+    visitor.form(&format!("/page/instances/{}", instance.id))
+}
+
+fn actions(visitor: &Visitor, instance: &Instance) -> Html {
+    let polling = match instance.enabled {
+        true => ("pause", "Pause polling"),
+        false => ("resume", "Resume polling"),
+    };
+    let all = [
+        ("poll", "Poll now"),
+        polling,
+        ("sign-in", "Sign in again"),
+        ("device", "Sign in by device code"),
+    ];
+    form(visitor, instance)
+        .raw("<div class=\"row\">")
+        .each(all, |(action, words)| {
+            Html::new()
+                .raw("<button name=\"do\"")
+                .attr("value", action)
+                .raw(">")
+                .raw(words)
+                .raw("</button>")
+        })
+        .raw("</div></form>")
+}
+
+fn resources(call: &Call<'_>, instance: &Instance) -> Result<Html, Refusal> {
+    let resources = call.house.store.health(&instance.name)?;
+    let plans = Plans::of_all(call)?;
+    let headings = [
+        "Resource",
+        "Health",
+        "Phase",
+        "Schedule",
+        "Last poll",
+        "Last success",
+        "Next poll",
+        "#Pending",
+        "#Dead",
+    ];
+    let rows = resources.iter().map(|row| {
+        vec![
+            text(&row.resource),
+            state(&row.health),
+            text(&row.phase),
+            plans.words(instance.id, &row.resource),
+            time(row.last_poll_at.as_deref()),
+            time(row.last_success_at.as_deref()),
+            plans.next(instance.id, &row.resource, row.next_poll_at.as_deref()),
+            number(row.pending),
+            number(row.dead),
+        ]
+    });
+    let wrong = resources
+        .iter()
+        .flat_map(|row| [&row.last_error, &row.last_fault]);
+    let wrong = wrong.flatten().map(String::as_str).collect::<Vec<_>>().join("\n");
+    Ok(table(&headings, rows.collect())
+        .some((!wrong.is_empty()).then_some(wrong), |wrong| note(&wrong, true)))
+}
+
+fn editor(visitor: &Visitor, instance: &Instance, document: &str) -> Html {
+    Html::new()
+        .raw(
+            "<h2 id=\"settings\">Settings</h2><p>The instance’s JSON. <code>********</code> stands for a secret and leaves it as it \
+             is.</p>",
+        )
+        .add(&form(visitor, instance))
         .raw("<label><span>Instance JSON</span><textarea name=\"document\" spellcheck=\"false\">")
-        .text(document.unwrap_or(&shown))
-        .raw("</textarea></label><button class=\"main\" name=\"do\" value=\"save\">Save</button></form><h2>Delete</h2><p>What is pending is delivered first.</p>")
-        .add(&visitor.form(&path))
+        .text(document)
+        .raw("</textarea></label><button class=\"main\" name=\"do\" value=\"save\">Save</button></form>")
+}
+
+fn deletion(visitor: &Visitor, instance: &Instance) -> Html {
+    Html::new()
+        .raw("<h2>Delete</h2><p>What is pending is delivered first.</p>")
+        .add(&form(visitor, instance))
         .raw(
             "<div class=\"row\"><label><span>Type the instance’s name</span><input name=\"name\" autocomplete=\"off\" required></label>\
              <label class=\"in\"><input type=\"checkbox\" name=\"discard\" value=\"1\"><span>Discard what is pending</span></label>\
              <button class=\"bad\" name=\"do\" value=\"delete\">Delete instance</button></div></form>",
-        );
-    Ok(page(visitor, status, &instance.name, &content))
+        )
 }
 
 /// What of a shown instance can be changed.

@@ -3,6 +3,7 @@
 
 mod create;
 mod device;
+mod draft;
 mod form;
 mod html;
 mod instance;
