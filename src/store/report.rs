@@ -217,21 +217,22 @@ impl Store {
         })
     }
 
-    /// The oldest notifications in a state, behind the one with the id `after`.
+    /// The oldest notifications in a state, of one endpoint where given, behind the one with the id `after`.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn oldest_of(
         &self,
         state: OutboxState,
+        endpoint_id: Option<i64>,
         after: i64,
         most: u32,
     ) -> Result<Vec<NotificationRow>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "{NOTIFICATION} WHERE o.state = ?1 AND o.id > ?2 ORDER BY o.id LIMIT ?3"
+                "{NOTIFICATION} WHERE o.state = ?1 AND o.id > ?2 AND (?4 IS NULL OR i.endpoint_id = ?4) ORDER BY o.id LIMIT ?3"
             ))?;
-            let rows = statement.query_map((state.as_str(), after, most), notification)?;
+            let rows = statement.query_map((state.as_str(), after, most, endpoint_id), notification)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }

@@ -25,7 +25,9 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
         let wanted = OutboxState::from_text(&asked)
             .ok_or_else(|| Refusal::bad(format!("there is no state `{}`", shown(&asked))))?;
         let after = call.query_as::<i64>("after", "a notification's id")?.unwrap_or(0);
-        let rows = call.house.store.oldest_of(wanted, after, MOST)?;
+        let endpoint = call.query_as::<i64>("endpoint", "an endpoint's id")?;
+        let rows = call.house.store.oldest_of(wanted, endpoint, after, MOST)?;
+        let chosen = endpoint.map_or_else(String::new, |id| format!("&endpoint={id}"));
         let more = (rows.len() == MOST as usize)
             .then(|| rows.last().map(|last| last.id))
             .flatten();
@@ -35,11 +37,11 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
             .add(&counts(call)?)
             .add(&endpoints(visitor, &call.house.store.endpoints()?))
             .raw("<h2>Notifications, oldest first</h2><p>")
-            .each(states, |word| link(&format!("/page/outbox?state={word}"), word).raw(" "))
+            .each(states, |word| link(&format!("/page/outbox?state={word}{chosen}"), word).raw(" "))
             .raw("</p>")
             .add(&listed(&rows, wanted))
             .some(more, |last| {
-                let path = format!("/page/outbox?state={}&after={last}", wanted.as_str());
+                let path = format!("/page/outbox?state={}{chosen}&after={last}", wanted.as_str());
                 Html::new().raw("<p>").add(&link(&path, "Later ones")).raw("</p>")
             })
             .raw("<h2>Replay</h2><p>Sends again what was delivered in that time, under new ids. Times are UTC: <code>2026-03-01T09:30:00Z</code>.</p>")
@@ -91,6 +93,8 @@ fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Html {
         };
         vec![
             text(&endpoint.url),
+            waiting(endpoint, "pending", endpoint.pending),
+            waiting(endpoint, "dead", endpoint.dead),
             state(&endpoint.state),
             time(Some(&endpoint.state_since)),
             time(endpoint.next_probe_at.as_deref()),
@@ -99,9 +103,26 @@ fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Html {
         ]
     });
     Html::new().raw("<h2>Endpoints</h2>").add(&table(
-        &["Endpoint", "State", "Since", "Next probe", "Last error", "Action"],
+        &[
+            "Endpoint",
+            "#Pending",
+            "#Dead",
+            "State",
+            "Since",
+            "Next probe",
+            "Last error",
+            "Action",
+        ],
         rows.collect(),
     ))
+}
+
+/// How many notifications of an endpoint are in a state, and the way to them.
+fn waiting(endpoint: &EndpointRow, state: &str, count: i64) -> Html {
+    link(
+        &format!("/page/outbox?state={state}&endpoint={}", endpoint.id),
+        &count.to_string(),
+    )
 }
 
 fn listed(rows: &[NotificationRow], wanted: OutboxState) -> Html {
