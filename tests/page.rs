@@ -350,9 +350,9 @@ fn form_and_json_are_made_of_each_other() {
         ("tags", "a, b"),
         ("event.notification.enabled", "true"),
         ("event.poller.schedule", "0 3 * * Mon"),
-        ("resource", "mail"),
-        ("url", "/me/messages/delta"),
-        ("baseline", "emit"),
+        ("resource.0", "mail"),
+        ("url.0", "/me/messages/delta"),
+        ("baseline.0", "emit"),
         ("do", "show-json"),
     ];
     let page = browser.submit("/page/instances/new", &fields).status(200).body;

@@ -1,19 +1,20 @@
-//! A new instance, in one form: the app, the account, the events, when to poll and what; or its JSON instead. Form and JSON are
-//! made of each other, and every mistake stands at its field.
+//! A new instance, in one form: the app, the account, the events, when to poll and what, with its JSON beside it. Either can be
+//! edited, and every mistake stands at its field.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::reply::{self, Refusal};
 use super::super::signing::CALLBACK;
 use super::device;
-use super::draft::{self, KEYS, RUNS};
+use super::document::{self, DOCUMENT, MOST_RESOURCES, of_resource, resource_count};
+use super::draft::{self, NO_SCHEDULE, RUNS};
 use super::form::Form;
 use super::instance::leaving;
 use super::layout::{go, guarded};
 use super::{Visitor, done, seen};
 use crate::commands::{CommandError, Subject};
-use crate::core::elements::keys::{EVENTS_ENABLED, REDIRECT_URL, RESOURCES, SCHEDULE, TIMEZONE};
+use crate::core::elements::keys::{EVENTS_ENABLED, REDIRECT_URL, SCHEDULE, TIMEZONE};
 use crate::core::model::Secret;
 use crate::httpd::Reply;
 
@@ -21,10 +22,27 @@ use crate::httpd::Reply;
 pub(super) fn preview(call: &Call<'_>) -> Result<Reply, Refusal> {
     seen(call, |_| {
         let given = |name| call.query(name).unwrap_or_default();
-        let told = match call.house.runs(&given("cron"), &given("timezone"), RUNS) {
-            Ok(runs) => json!({"runs": runs}),
-            Err(why) => json!({"error": why}),
+        let told = match given("cron").as_str() {
+            "" => json!({"runs": [], "note": NO_SCHEDULE}),
+            cron => match call.house.runs(cron, &given("timezone"), RUNS) {
+                Ok(runs) => json!({"runs": runs}),
+                Err(why) => json!({"error": why}),
+            },
         };
+        Ok(guarded(reply::json(200, &told)))
+    })
+}
+
+/// Form or JSON as the other has it, for the script: `document`, or the `fields`.
+pub(super) fn brought_together(call: &Call<'_>) -> Result<Reply, Refusal> {
+    done(call, |_, form| {
+        let taken = match form.get("do") {
+            "take-json" => {
+                document::by_json(form).map(|(form, _)| json!({"fields": document::fields(&form)}))
+            }
+            _ => document::by_form(form).map(|(form, _)| json!({"document": form.get(DOCUMENT)})),
+        };
+        let told = taken.unwrap_or_else(|why| json!({"error": why}));
         Ok(guarded(reply::json(200, &told)))
     })
 }
@@ -41,63 +59,64 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
         form.set("connect", "redirect");
         form.set(SCHEDULE, "*/15 * * * *");
         form.set(TIMEZONE, "UTC");
-        form.set("baseline", "snapshot");
+        form.set(&of_resource("baseline", 0), "snapshot");
+        let form = document::by_form(&form).map_err(Refusal::bad)?.0;
         Ok(draft::show(call, visitor, 200, &form, &[], None))
     })
 }
 
 pub(super) fn submit(call: &Call<'_>) -> Result<Reply, Refusal> {
-    done(call, |visitor, form| match form.get("do") {
-        "show-json" => {
-            let mut form = form.clone();
-            let text = serde_json::to_string_pretty(&document(&form)).unwrap_or_default();
-            form.set("document", &text);
-            Ok(draft::show(call, visitor, 200, &form, &[], None))
-        }
-        "take-json" => match serde_json::from_str::<Value>(form.get("document")) {
-            Ok(document) => Ok(draft::show(
-                call,
-                visitor,
-                200,
-                &filled(&document, form),
-                &[],
-                None,
-            )),
-            Err(error) => {
-                let why = format!("the JSON cannot be read: {error}");
-                Ok(draft::show(call, visitor, 400, form, &[], Some(&why)))
-            }
-        },
-        "create-json" => created(call, visitor, form, form.get("document")),
-        "create" => {
-            let document = document(form);
-            match form.get("connect") {
-                "redirect" => {
-                    let subject = Subject::New(Secret::new(document.to_string()));
-                    match call.house.begin_sign_in(subject) {
-                        Ok((sign_in, url)) => {
-                            let cookie = call.web.signing.begin(sign_in, call.house.clock.now());
-                            Ok(leaving(visitor, &url).with("Set-Cookie", cookie))
+    done(call, |visitor, form| {
+        let taken = match form.get("do") {
+            "show-json" => document::by_form(form),
+            "take-json" => document::by_json(form),
+            _ => document::settled(form),
+        };
+        let (mut taken, document) = match taken {
+            Ok(taken) => taken,
+            Err(why) => return Ok(draft::show(call, visitor, 400, form, &[], Some(&why))),
+        };
+        match form.get("do") {
+            "create" => Ok(created(call, visitor, &taken, &document)),
+            "add" => {
+                let next = resource_count(&taken);
+                if next < MOST_RESOURCES {
+                    for at in 0..=next {
+                        let url = of_resource("url", at);
+                        if !taken.has(&url) {
+                            taken.set(&url, "");
+                            taken.set(&of_resource("baseline", at), "snapshot");
                         }
-                        Err(error) => Ok(told(call, visitor, form, error)),
                     }
                 }
-                "device" => match call.house.create_instance(&document.to_string()) {
-                    Ok(outcome) => device::begin(call, &outcome.instance),
-                    Err(error) => Ok(told(call, visitor, form, error)),
-                },
-                _ => created(call, visitor, form, &document.to_string()),
+                Ok(draft::show(call, visitor, 200, &taken, &[], None))
             }
+            _ => Ok(draft::show(call, visitor, 200, &taken, &[], None)),
         }
-        _ => Ok(draft::show(call, visitor, 200, form, &[], None)),
     })
 }
 
-fn created(call: &Call<'_>, visitor: &Visitor, form: &Form, document: &str) -> Result<Reply, Refusal> {
-    match call.house.create_instance(document) {
-        Ok(outcome) => Ok(go(&format!("/page/instances/{}", outcome.instance.id))),
-        Err(error) => Ok(told(call, visitor, form, error)),
-    }
+/// Creates what `document` says, and leads to where it is signed in, or to it.
+fn created(call: &Call<'_>, visitor: &Visitor, form: &Form, document: &Value) -> Reply {
+    let document = document.to_string();
+    let done = match form.get("connect") {
+        "redirect" => call
+            .house
+            .begin_sign_in(Subject::New(Secret::new(document)))
+            .map(|(sign_in, url)| {
+                let cookie = call.web.signing.begin(sign_in, call.house.clock.now());
+                leaving(visitor, &url).with("Set-Cookie", cookie)
+            }),
+        connect => match call.house.create_instance(&document) {
+            Ok(outcome) if connect == "device" => {
+                return device::begin(call, &outcome.instance)
+                    .unwrap_or_else(|refusal| super::layout::refused(visitor, &refusal));
+            }
+            Ok(outcome) => Ok(go(&format!("/page/instances/{}", outcome.instance.id))),
+            Err(error) => Err(error),
+        },
+    };
+    done.unwrap_or_else(|error| told(call, visitor, form, error))
 }
 
 fn told(call: &Call<'_>, visitor: &Visitor, form: &Form, error: CommandError) -> Reply {
@@ -108,90 +127,4 @@ fn told(call: &Call<'_>, visitor: &Visitor, form: &Form, error: CommandError) ->
             draft::show(call, visitor, refusal.status, form, &[], Some(&refusal.message))
         }
     }
-}
-
-/// The instance's JSON as the form says it.
-fn document(form: &Form) -> Value {
-    let mut configuration = Map::new();
-    for key in KEYS {
-        if !form.get(key).is_empty() {
-            configuration.insert((*key).to_owned(), form.get(key).into());
-        }
-    }
-    if form.get(EVENTS_ENABLED).is_empty() {
-        configuration.insert(EVENTS_ENABLED.to_owned(), "false".into());
-    }
-    let element = if form.get("element").is_empty() {
-        "onedrivev2"
-    } else {
-        form.get("element")
-    };
-    let (name, url, baseline) = (form.get("resource"), form.get("url"), form.get("baseline"));
-    if !(name.is_empty() && url.is_empty() && matches!(baseline, "" | "snapshot")) {
-        let mut resource = Map::new();
-        let url = if url.is_empty() {
-            "/hubs/documents/events"
-        } else {
-            url
-        };
-        resource.insert("url".to_owned(), url.into());
-        if !baseline.is_empty() {
-            resource.insert("baseline".to_owned(), baseline.into());
-        }
-        let name = if name.is_empty() { "events" } else { name };
-        configuration.insert(RESOURCES.to_owned(), json!({name: resource}));
-    }
-    let tags: Vec<&str> = form
-        .get("tags")
-        .split(',')
-        .map(str::trim)
-        .filter(|tag| !tag.is_empty())
-        .collect();
-    let mut document = json!({"name": form.get("name"), "element": {"key": element}, "tags": tags, "configuration": configuration});
-    if form.get("connect") == "code" && !form.get("code").is_empty() {
-        document["providerData"] = json!({"code": form.get("code")});
-    }
-    document
-}
-
-/// The form as `document` fills it; what it has no field for stays in the JSON only.
-fn filled(document: &Value, before: &Form) -> Form {
-    let mut form = before.clone();
-    let words = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    };
-    let configuration = &document["configuration"];
-    for key in KEYS {
-        form.set(key, &words(configuration.get(*key)));
-    }
-    if form.get(EVENTS_ENABLED) == "false" {
-        form.set(EVENTS_ENABLED, "");
-    }
-    form.set("name", &words(document.get("name")));
-    form.set("element", &words(document["element"].get("key")));
-    let tags = document["tags"].as_array().map_or(&[][..], Vec::as_slice);
-    form.set(
-        "tags",
-        &tags
-            .iter()
-            .filter_map(Value::as_str)
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
-    let code = words(document["providerData"].get("code"));
-    if !code.is_empty() {
-        form.set("connect", "code");
-        form.set("code", &code);
-    }
-    if let Some((name, settings)) = configuration[RESOURCES]
-        .as_object()
-        .and_then(|all| all.iter().next())
-    {
-        form.set("resource", name);
-        form.set("url", &words(settings.get("url")));
-        form.set("baseline", &words(settings.get("baseline")));
-    }
-    form
 }

@@ -2,6 +2,7 @@
 
 use super::super::call::Call;
 use super::Visitor;
+use super::document::{DOCUMENT, KEYS, MOST_RESOURCES, SHOWN, of_resource, resource_count};
 use super::form::Form;
 use super::html::Html;
 use super::layout::{note, page};
@@ -15,21 +16,12 @@ use crate::httpd::Reply;
 /// Runs shown of a schedule.
 pub(super) const RUNS: usize = 5;
 
-/// The fields that are a key of the configuration each.
-pub(super) const KEYS: &[&str] = &[
-    API_KEY,
-    API_SECRET,
-    REDIRECT_URL,
-    TENANT,
-    EVENTS_ENABLED,
-    CALLBACK_URL,
-    SIGNATURE_KEY,
-    SCHEDULE,
-    TIMEZONE,
-];
+/// What holds where no schedule is given.
+pub(super) const NO_SCHEDULE: &str =
+    "none of its own: the refresh interval in the JSON holds, else the configuration file";
 
 /// Fields beside the keys that a problem can be about.
-const OTHERS: &[&str] = &["name", "tags", "code", "url"];
+const OTHERS: &[&str] = &["name", "tags", "code"];
 
 /// What has been filled in, and what is wrong with it.
 struct Draft<'a> {
@@ -67,7 +59,10 @@ pub(super) fn show(
 impl Draft<'_> {
     /// How much is to be corrected, and what of it stands at no field.
     fn summary(&self, why: Option<&str>) -> Option<String> {
-        let others = self.problems.iter().filter(|problem| !stands_at_a_field(problem));
+        let others = self
+            .problems
+            .iter()
+            .filter(|problem| !self.stands_at_a_field(problem));
         let others = others.map(ToString::to_string).chain(why.map(str::to_owned));
         let others = others.collect::<Vec<_>>().join("\n");
         match (self.problems.len(), others.is_empty()) {
@@ -114,7 +109,8 @@ impl Draft<'_> {
                 "connect",
                 "device",
                 "By device code: a page and a code to enter there, on any device",
-            ));
+            ))
+            .add(&self.option("connect", "later", "Not here: later, or the JSON brings a grant"));
         group("Account", &fields)
     }
 
@@ -145,6 +141,10 @@ impl Draft<'_> {
             .house
             .runs(self.form.get(SCHEDULE), self.form.get(TIMEZONE), RUNS)
         {
+            _ if self.form.get(SCHEDULE).is_empty() => Html::new()
+                .raw("<li class=\"dim\">")
+                .text(NO_SCHEDULE)
+                .raw("</li>"),
             Ok(runs) => Html::new().each(runs, |run| {
                 let shift = |note: &str| Html::new().raw(" (").text(note).raw(")");
                 Html::new()
@@ -170,44 +170,61 @@ impl Draft<'_> {
     }
 
     fn what(&self) -> Html {
+        let count = resource_count(self.form);
+        let add = "<button name=\"do\" value=\"add\">Add a resource</button>";
         let fields = Html::new()
+            .raw("<p><small>Left empty, the account’s drive is polled as <code>events</code>.</small></p>")
+            .each(0..count, |at| self.resource(at))
+            .raw(if count < MOST_RESOURCES { add } else { "" });
+        group("What", &fields)
+    }
+
+    fn resource(&self, at: usize) -> Html {
+        let name = |field| of_resource(field, at);
+        let baseline = name("baseline");
+        Html::new()
+            .raw("<div class=\"one\">")
             .add(&self.input(
-                "resource",
+                &name("resource"),
                 "text",
                 "Resource",
-                "A name for it; <code>events</code> when left empty.",
+                "A name for it, such as <code>events</code>.",
             ))
             .add(&self.input(
-                "url",
+                &name("url"),
                 "text",
                 "Graph path",
-                "The account’s drive when left empty.",
+                "Such as <code>/hubs/documents/events</code>: the drive’s changes.",
             ))
             .raw("<p>What is there already</p>")
-            .add(&self.option("baseline", "snapshot", "is learnt in silence"))
-            .add(&self.option("baseline", "emit", "is announced, too"))
-            .add(&self.option("baseline", "latest", "is not read: only what changes from now on"));
-        group("What", &fields)
+            .add(&self.option(&baseline, "snapshot", "is learnt in silence"))
+            .add(&self.option(&baseline, "emit", "is announced, too"))
+            .add(&self.option(&baseline, "latest", "is not read: only what changes from now on"))
+            .raw("</div>")
     }
 
     fn json(&self) -> Html {
         let fields = Html::new()
-            .raw("<label><span>Instance JSON</span><textarea name=\"document\" spellcheck=\"false\">")
-            .text(self.form.get("document"))
+            .raw("<label><span>Instance JSON</span><textarea id=\"document\" autocomplete=\"off\" spellcheck=\"false\"")
+            .attr("name", DOCUMENT)
+            .raw(">")
+            .text(self.form.get(DOCUMENT))
+            .raw("</textarea><small>Edit either: what you edit holds. <code>********</code> stands for the secret in its field.</small></label><input type=\"hidden\" id=\"shown\" autocomplete=\"off\"")
+            .attr("name", SHOWN)
+            .attr("value", self.form.get(SHOWN))
             .raw(
-                "</textarea></label><div class=\"row\"><button name=\"do\" value=\"show-json\">Form to JSON</button>\
-                 <button name=\"do\" value=\"take-json\">JSON to form</button>\
-                 <button name=\"do\" value=\"create-json\">Create from JSON</button></div>",
+                "><p id=\"told\" role=\"status\"></p><div class=\"row\"><button name=\"do\" value=\"show-json\">Form to JSON</button>\
+                 <button name=\"do\" value=\"take-json\">JSON to form</button></div>",
             );
         group("The same as JSON", &fields)
     }
 
     /// A field: its name in the form, its kind, what it is called, and what helps to fill it in.
-    fn input(&self, name: &'static str, kind: &'static str, label: &'static str, help: &'static str) -> Html {
+    fn input(&self, name: &str, kind: &'static str, label: &'static str, help: &'static str) -> Html {
         let mine: Vec<&Problem> = self
             .problems
             .iter()
-            .filter(|problem| is_about(problem, name))
+            .filter(|problem| self.is_about(problem, name))
             .collect();
         // The script looks for these two.
         let id = match name {
@@ -239,7 +256,7 @@ impl Draft<'_> {
     }
 
     /// One of several values of `name`.
-    fn option(&self, name: &'static str, value: &'static str, words: &'static str) -> Html {
+    fn option(&self, name: &str, value: &'static str, words: &'static str) -> Html {
         let checked = if self.form.get(name) == value {
             " checked"
         } else {
@@ -254,6 +271,26 @@ impl Draft<'_> {
             .raw(words)
             .raw("</span></label>")
     }
+
+    /// Whether `problem` is told at the field `name`.
+    fn is_about(&self, problem: &Problem, name: &str) -> bool {
+        let key = problem.key.strip_prefix("configuration.").unwrap_or(&problem.key);
+        if let Some(at) = name.strip_prefix("url.") {
+            let resource = match self.form.get(&format!("resource.{at}")) {
+                "" => "events",
+                resource => resource,
+            };
+            return key.strip_prefix(RESOURCES) == Some(&format!(".{resource}.url"));
+        }
+        key == name || (name == "code" && key == "providerData.code")
+    }
+
+    fn stands_at_a_field(&self, problem: &Problem) -> bool {
+        let keys = KEYS.iter().filter(|key| **key != EVENTS_ENABLED);
+        let of_resources =
+            (0..resource_count(self.form)).any(|at| self.is_about(problem, &of_resource("url", at)));
+        of_resources || keys.chain(OTHERS).any(|name| self.is_about(problem, name))
+    }
 }
 
 fn group(legend: &'static str, fields: &Html) -> Html {
@@ -263,17 +300,4 @@ fn group(legend: &'static str, fields: &Html) -> Html {
         .raw("</legend>")
         .add(fields)
         .raw("</fieldset>")
-}
-
-/// Whether `problem` is told at the field `name`.
-fn is_about(problem: &Problem, name: &str) -> bool {
-    let key = problem.key.strip_prefix("configuration.").unwrap_or(&problem.key);
-    key == name
-        || (name == "code" && key == "providerData.code")
-        || (name == "url" && key.starts_with(RESOURCES) && key.ends_with(".url"))
-}
-
-fn stands_at_a_field(problem: &Problem) -> bool {
-    let keys = KEYS.iter().filter(|key| **key != EVENTS_ENABLED);
-    keys.chain(OTHERS).any(|name| is_about(problem, name))
 }

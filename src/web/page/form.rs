@@ -29,6 +29,22 @@ impl Form {
         found.map_or("", |(_, value)| value.trim())
     }
 
+    /// Whether the field is there, be it empty.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// Takes away the fields whose names begin with one of `prefixes`.
+    pub(super) fn remove_all(&mut self, prefixes: &[&str]) {
+        self.0
+            .retain(|(name, _)| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    }
+
+    /// All fields by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Sets a field.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.0.retain(|(known, _)| known != name);

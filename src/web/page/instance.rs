@@ -186,7 +186,7 @@ fn resources(call: &Call<'_>, instance: &Instance) -> Result<Html, Refusal> {
         .iter()
         .flat_map(|row| [&row.last_error, &row.last_fault]);
     let wrong = wrong.flatten().map(String::as_str).collect::<Vec<_>>().join("\n");
-    Ok(table(&headings, rows.collect())
+    Ok(table("Resources", &headings, rows.collect())
         .some((!wrong.is_empty()).then_some(wrong), |wrong| note(&wrong, true)))
 }
 
@@ -241,6 +241,7 @@ fn polls(polls: &[PastPoll]) -> Html {
         ]
     });
     Html::new().raw("<h2>Polls</h2>").add(&chart(polls)).add(&table(
+        "Polls",
         &[
             "Started", "Resource", "Outcome", "#ms", "#Pages", "#Items", "#Events", "Remark",
         ],
@@ -310,6 +311,7 @@ fn events(call: &Call<'_>, instance_id: i64) -> Result<Html, Refusal> {
         ]
     });
     Ok(Html::new().raw("<h2>Events</h2>").add(&table(
+        "Events",
         &["Found", "Event", "Type", "Object", "Changed", "Notification"],
         rows.collect(),
     )))

@@ -49,7 +49,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
         let last = instances.last().map_or(0, |last| last.id);
         let content = Html::new()
             .raw(new)
-            .add(&table(&headings, rows))
+            .add(&table("Instances", &headings, rows))
             .some(more.then_some(last), |last| {
                 Html::new()
                     .raw("<p>")

@@ -69,7 +69,8 @@ pub(super) fn sign_in(status: u16, refused: Option<&str>) -> Reply {
 
 /// Why something was not done.
 pub(super) fn refused(visitor: &Visitor, refusal: &Refusal) -> Reply {
-    let content = note(&refusal.message, true).raw("<p><a href=\"/\">To the instances</a></p>");
+    let content = note(&refusal.message, true)
+        .raw("<p>Nothing was changed. The browser’s way back leads to what you had filled in.</p><p><a href=\"/\">To the instances</a></p>");
     page(visitor, refusal.status, "That did not work", &content)
 }
 
@@ -120,28 +121,48 @@ pub(super) fn state(word: &str) -> Html {
         .raw("</span>")
 }
 
-/// A table whose first row are headings; those that begin with `#` are of numbers.
-pub(super) fn table(headings: &[&'static str], rows: Vec<Vec<Html>>) -> Html {
+/// A table of what `label` says, below headings; those that begin with `#` are of numbers. In a narrow window each row becomes a
+/// list, in which each cell bears its heading; the roles keep it a table for whoever does not see it.
+pub(super) fn table(label: &'static str, headings: &[&'static str], rows: Vec<Vec<Html>>) -> Html {
     let is_number = |at: usize| headings.get(at).is_some_and(|heading| heading.starts_with('#'));
     let head = Html::new().each(headings, |heading| match heading.strip_prefix('#') {
         Some(heading) => Html::new()
-            .raw("<th class=\"n\" scope=\"col\">")
+            .raw("<th class=\"n\" scope=\"col\" role=\"columnheader\">")
             .text(heading)
             .raw("</th>"),
-        None => Html::new().raw("<th scope=\"col\">").text(heading).raw("</th>"),
+        None => Html::new()
+            .raw("<th scope=\"col\" role=\"columnheader\">")
+            .text(heading)
+            .raw("</th>"),
     });
     let body = Html::new().each(rows, |row| {
         let cells = row.into_iter().enumerate();
         Html::new()
-            .raw("<tr>")
+            .raw("<tr role=\"row\">")
             .each(cells, |(at, cell)| {
-                let open = if is_number(at) { "<td class=\"n\">" } else { "<td>" };
-                Html::new().raw(open).add(&cell).raw("</td>")
+                let open = if is_number(at) {
+                    "<td role=\"cell\" class=\"n\""
+                } else {
+                    "<td role=\"cell\""
+                };
+                let heading = headings
+                    .get(at)
+                    .map_or("", |heading| heading.trim_start_matches('#'));
+                Html::new()
+                    .raw(open)
+                    .attr("data-of", heading)
+                    .raw(">")
+                    .add(&cell)
+                    .raw("</td>")
             })
             .raw("</tr>")
     });
     Html::new()
-        .raw("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"table\"><table><thead><tr>")
+        .raw("<div class=\"wide\" tabindex=\"0\" role=\"region\"")
+        .attr("aria-label", label)
+        .raw("><table role=\"table\"")
+        .attr("aria-label", label)
+        .raw("><thead><tr role=\"row\">")
         .add(&head)
         .raw("</tr></thead><tbody>")
         .add(&body)
@@ -156,6 +177,16 @@ pub(super) fn text(text: &str) -> Html {
 /// A number.
 pub(super) fn number(number: i64) -> Html {
     Html::new().number(number)
+}
+
+/// A link to a page of several beside each other; `is_here` where it is the one that is shown.
+pub(super) fn tab(path: &str, words: &str, is_here: bool) -> Html {
+    Html::new()
+        .raw("<a")
+        .attr("href", path)
+        .raw(if is_here { " aria-current=\"page\">" } else { ">" })
+        .text(words)
+        .raw("</a>")
 }
 
 /// A link to one of our own pages.

@@ -3,6 +3,7 @@
 
 mod create;
 mod device;
+mod document;
 mod draft;
 mod form;
 mod html;
@@ -39,6 +40,12 @@ pub(super) const TABLES: &[Table] = &[Table {
         route("GET", "/page/schedule", Who::Anyone, create::preview),
         route("GET", "/page/instances/new", Who::Anyone, create::show),
         route("POST", "/page/instances/new", Who::Anyone, create::submit),
+        route(
+            "POST",
+            "/page/instances/draft",
+            Who::Anyone,
+            create::brought_together,
+        ),
         route("GET", "/page/instances/{id}", Who::Anyone, instance::show),
         route("POST", "/page/instances/{id}", Who::Anyone, instance::act),
         route("GET", "/page/instances/{id}/device", Who::Anyone, device::show),

@@ -1,11 +1,13 @@
 //! The outbox: what waits by endpoint and state, one notification with its attempts, and what can be done about them.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 use super::super::call::Call;
 use super::super::reply::Refusal;
 use super::html::Html;
-use super::layout::{go, link, note, number, page, state, table, text, time};
+use super::layout::{go, link, note, number, page, state, tab, table, text, time};
 use super::{Visitor, done, seen};
 use crate::commands::{CommandError, Which};
 use crate::core::model::OutboxState;
@@ -31,24 +33,33 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
         let more = (rows.len() == MOST as usize)
             .then(|| rows.last().map(|last| last.id))
             .flatten();
-        let states = ["pending", "dead", "delivered"];
+        let states = [OutboxState::Pending, OutboxState::Dead, OutboxState::Delivered];
+        let all = call.house.store.endpoints()?;
+        let narrowed = endpoint.and_then(|id| all.iter().find(|one| one.id == id));
+        let narrowed = narrowed.map(|one| one.url.as_str());
         let content = Html::new()
             .some(call.query("said").as_deref().and_then(said_by), |said| note(said, false))
-            .add(&counts(call)?)
-            .add(&endpoints(visitor, &call.house.store.endpoints()?))
-            .raw("<h2>Notifications, oldest first</h2><p>")
-            .each(states, |word| link(&format!("/page/outbox?state={word}{chosen}"), word).raw(" "))
+            .add(&endpoints(visitor, &all))
+            .raw("<h2>Notifications, oldest first</h2><p class=\"tabs\">")
+            .each(states, |one| {
+                let path = format!("/page/outbox?state={}{chosen}", one.as_str());
+                tab(&path, one.as_str(), one == wanted)
+            })
+            .some(narrowed, |url| {
+                let everywhere = link(&format!("/page/outbox?state={}", wanted.as_str()), "of all endpoints");
+                Html::new().raw("</p><p>Of ").text(url).raw(" only; ").add(&everywhere)
+            })
             .raw("</p>")
             .add(&listed(&rows, wanted))
             .some(more, |last| {
                 let path = format!("/page/outbox?state={}{chosen}&after={last}", wanted.as_str());
                 Html::new().raw("<p>").add(&link(&path, "Later ones")).raw("</p>")
             })
-            .raw("<h2>Replay</h2><p>Sends again what was delivered in that time, under new ids. Times are UTC: <code>2026-03-01T09:30:00Z</code>.</p>")
+            .raw("<h2>Replay</h2><p>Sends again what was delivered in that time, under new ids.</p>")
             .add(&visitor.form("/page/outbox"))
             .raw(
-                "<div class=\"row\"><label><span>Since</span><input name=\"since\" required></label><label><span>Until</span><input name=\"until\"></label>\
-                 <label><span>Instance</span><input name=\"instance\"></label><button name=\"do\" value=\"replay\">Replay</button></div></form>",
+                "<div class=\"row\"><label><span>Since (UTC)</span><input type=\"datetime-local\" step=\"1\" name=\"since\" required></label><label><span>Until (UTC)</span><input type=\"datetime-local\" step=\"1\" name=\"until\"></label>\
+                 <label><span>Instance, or all</span><input name=\"instance\" autocomplete=\"off\"></label><button name=\"do\" value=\"replay\">Replay</button></div></form>",
             );
         Ok(page(visitor, 200, "Outbox", &content))
     })
@@ -61,36 +72,24 @@ fn said_by(word: &str) -> Option<&'static str> {
     }
 }
 
-fn counts(call: &Call<'_>) -> Result<Html, Refusal> {
-    let counts = call.house.store.outbox_counts()?;
-    if counts.is_empty() {
-        return Ok(Html::new().raw("<p>The outbox is empty.</p>"));
-    }
-    let rows = counts.iter().map(|count| {
-        vec![
-            text(count.endpoint.as_deref().unwrap_or("no endpoint")),
-            state(&count.state),
-            number(count.notifications),
-            number(count.events),
-            time(Some(&count.oldest_at)),
-        ]
-    });
-    Ok(table(
-        &["Endpoint", "State", "#Notifications", "#Events", "Oldest"],
-        rows.collect(),
-    ))
-}
-
 fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Html {
+    if endpoints.is_empty() {
+        return Html::new()
+            .raw("<p class=\"dim\">There is no endpoint yet: an instance brings its callback URL.</p>");
+    }
     let rows = endpoints.iter().map(|endpoint| {
-        let resume = match endpoint.state.as_str() {
-            "active" => Html::new(),
-            _ => visitor
-                .form("/page/outbox")
-                .raw("<input type=\"hidden\" name=\"endpoint\"")
-                .attr("value", &endpoint.id.to_string())
-                .raw("><button name=\"do\" value=\"resume\">Resume</button></form>"),
-        };
+        let resume =
+            (endpoint.state != "active").then_some("<button name=\"do\" value=\"resume\">Resume</button>");
+        let revive = (endpoint.dead > 0).then_some("<button name=\"do\" value=\"retry\">Retry all</button>");
+        let actions = visitor
+            .form("/page/outbox")
+            .raw("<input type=\"hidden\" name=\"endpoint\"")
+            .attr("value", &endpoint.id.to_string())
+            .raw(">")
+            .raw(resume.unwrap_or_default())
+            .raw(revive.unwrap_or_default())
+            .raw("</form>");
+        let none = resume.is_none() && revive.is_none();
         vec![
             text(&endpoint.url),
             waiting(endpoint, "pending", endpoint.pending),
@@ -99,10 +98,11 @@ fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Html {
             time(Some(&endpoint.state_since)),
             time(endpoint.next_probe_at.as_deref()),
             text(endpoint.last_error.as_deref().unwrap_or("")),
-            resume,
+            if none { Html::new() } else { actions },
         ]
     });
     Html::new().raw("<h2>Endpoints</h2>").add(&table(
+        "Endpoints",
         &[
             "Endpoint",
             "#Pending",
@@ -145,6 +145,7 @@ fn listed(rows: &[NotificationRow], wanted: OutboxState) -> Html {
         ]
     });
     table(
+        "Notifications",
         &[
             "Id",
             "Instance",
@@ -204,11 +205,16 @@ pub(super) fn notification(call: &Call<'_>) -> Result<Reply, Refusal> {
             .add(&buttons)
             .raw("<h2>Attempts</h2>")
             .add(&table(
+                "Attempts",
                 &["#Number", "At", "#ms", "#Status", "Error"],
                 tries.collect(),
             ))
             .raw("<h2>Events</h2>")
-            .add(&table(&["Event", "Type", "Path", "Object id"], told.collect()))
+            .add(&table(
+                "Events",
+                &["Event", "Type", "Path", "Object id"],
+                told.collect(),
+            ))
             .raw("<h2>Body</h2><pre tabindex=\"0\">")
             .text(&excerpt(&body, BODY))
             .raw("</pre>");
@@ -223,11 +229,17 @@ pub(super) fn act(call: &Call<'_>) -> Result<Reply, Refusal> {
             "resume" => {
                 call.house.resume(form.get("endpoint"))?;
             }
+            "retry" if !form.get("endpoint").is_empty() => {
+                call.house.retry(&Which {
+                    endpoint: Some(form.get("endpoint").to_owned()),
+                    ..Which::default()
+                })?;
+            }
             "replay" => {
                 let given = |name: &str| Some(form.get(name)).filter(|text| !text.is_empty());
                 let at = |name: &str| -> Result<Option<Timestamp>, Refusal> {
                     let read = |text: &str| {
-                        text.parse().map_err(|_| {
+                        utc(text).ok_or_else(|| {
                             Refusal::bad(format!(
                                 "`{name}`: expected a time such as `2026-03-01T09:30:00Z`, got `{}`",
                                 shown(text)
@@ -253,6 +265,12 @@ pub(super) fn act(call: &Call<'_>) -> Result<Reply, Refusal> {
         }
         Ok(go("/page/outbox?said=done"))
     })
+}
+
+/// A time with its zone, or one of UTC as a browser sends it.
+fn utc(text: &str) -> Option<Timestamp> {
+    let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse().ok().or_else(civil)
 }
 
 /// What the buttons of one notification do.

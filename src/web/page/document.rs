@@ -1,0 +1,350 @@
+//! The instance JSON beside the form for a new instance: each is made of the other, and what the form has no field for stays
+//! in the JSON. Pure; what is wrong with either, `core::elements` says.
+
+use serde_json::{Map, Value, json};
+
+use super::form::Form;
+use crate::core::elements::keys::{
+    API_KEY, API_SECRET, CALLBACK_URL, EVENTS_ENABLED, GRANT, REDIRECT_URL, REFRESH_TOKEN, RESOURCES,
+    SCHEDULE, SIGNATURE_KEY, TENANT, TIMEZONE,
+};
+use crate::core::shown::shown;
+
+/// The JSON as the person left it.
+pub(super) const DOCUMENT: &str = "document";
+/// The JSON as it was shown: by it is known who edited it.
+pub(super) const SHOWN: &str = "shown";
+
+/// The fields that are a key of the configuration each.
+pub(super) const KEYS: &[&str] = &[
+    API_KEY,
+    API_SECRET,
+    REDIRECT_URL,
+    TENANT,
+    EVENTS_ENABLED,
+    CALLBACK_URL,
+    SIGNATURE_KEY,
+    SCHEDULE,
+    TIMEZONE,
+];
+
+/// Those whose value is not shown in the JSON.
+const SECRETS: &[&str] = &[API_SECRET, SIGNATURE_KEY];
+const MASK: &str = "********";
+
+/// What a resource without a path reads: its account's drive.
+const DRIVE: &str = "/hubs/documents/events";
+/// The resources that a form has room for, at most.
+pub(super) const MOST_RESOURCES: usize = 20;
+
+/// The name of a resource's field.
+pub(super) fn of_resource(field: &str, at: usize) -> String {
+    format!("{field}.{at}")
+}
+
+/// What the form's fields say, without the JSON and what is not of the instance.
+pub(super) fn fields(form: &Form) -> Map<String, Value> {
+    let of_instance = |name: &str| !matches!(name, "token" | "do" | DOCUMENT | SHOWN);
+    form.all()
+        .filter(|(name, _)| of_instance(name))
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect()
+}
+
+/// How many resources the form has room for; one at least.
+pub(super) fn resource_count(form: &Form) -> usize {
+    let known = (0..MOST_RESOURCES).take_while(|at| form.has(&of_resource("url", *at)));
+    known.count().max(1)
+}
+
+/// Form and JSON brought together: whichever was edited holds. The form has the JSON in it, without secrets; the JSON is
+/// complete.
+///
+/// # Errors
+/// Where the JSON cannot be read, where both were edited and say different things, and as `by_form`.
+pub(super) fn settled(form: &Form) -> Result<(Form, Value), String> {
+    if form.get(DOCUMENT) == form.get(SHOWN) {
+        return by_form(form);
+    }
+    let (filled, document) = by_json(form)?;
+    let before = read(form.get(SHOWN)).map(|shown| filled_by(&shown, form));
+    let unedited = before.is_ok_and(|before| says_the_same(&before, form));
+    match unedited || says_the_same(&filled, form) {
+        true => Ok((filled, document)),
+        false => Err(
+            "both the form and the JSON were edited, and they say different things: `Form to JSON` or `JSON to form` \
+             says which holds"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The JSON as the form has it, over what stands in the JSON that no field is for.
+///
+/// # Errors
+/// Where two resources have one name, since the JSON has room for one.
+pub(super) fn by_form(form: &Form) -> Result<(Form, Value), String> {
+    let names: Vec<String> = rows(form).into_iter().map(|row| row.name).collect();
+    let twice = (1..names.len()).find(|at| names[..*at].contains(&names[*at]));
+    if let Some(at) = twice {
+        return Err(format!(
+            "two resources are named `{}`: give each a name of its own",
+            shown(&names[at])
+        ));
+    }
+    let before = read(form.get(SHOWN)).unwrap_or_else(|_| json!({}));
+    let document = written_over(before, form);
+    Ok((with_json(form.clone(), &document), document))
+}
+
+/// The form as its JSON fills it.
+///
+/// # Errors
+/// Where the JSON cannot be read.
+pub(super) fn by_json(form: &Form) -> Result<(Form, Value), String> {
+    let mut document = read(form.get(DOCUMENT))?;
+    unmask(&mut document, form);
+    let filled = filled_by(&document, form);
+    Ok((with_json(filled, &document), document))
+}
+
+fn read(text: &str) -> Result<Value, String> {
+    match serde_json::from_str::<Value>(text) {
+        Ok(document) if document.is_object() => Ok(document),
+        Ok(_) => Err("the JSON is no object: expected `{…}`".to_owned()),
+        Err(error) => Err(format!("the JSON cannot be read: {error}")),
+    }
+}
+
+fn with_json(mut form: Form, document: &Value) -> Form {
+    let mut masked = document.clone();
+    for key in SECRETS {
+        if let Some(secret) = masked.pointer_mut(&format!("/configuration/{key}")) {
+            *secret = MASK.into();
+        }
+    }
+    if let Some(code) = masked.pointer_mut("/providerData/code") {
+        *code = MASK.into();
+    }
+    let text = format!("{masked:#}");
+    form.set(DOCUMENT, &text);
+    form.set(SHOWN, &text);
+    form
+}
+
+/// Puts the fields' secrets where the JSON has a mask.
+fn unmask(document: &mut Value, form: &Form) {
+    for key in SECRETS {
+        if let Some(secret) = document.pointer_mut(&format!("/configuration/{key}"))
+            && secret == MASK
+        {
+            *secret = form.get(key).into();
+        }
+    }
+    if let Some(code) = document.pointer_mut("/providerData/code")
+        && code == MASK
+    {
+        *code = form.get("code").into();
+    }
+}
+
+/// Whether the fields of both say the same of the instance.
+fn says_the_same(one: &Form, other: &Form) -> bool {
+    let of = |form: &Form| written_over(json!({}), form);
+    of(one) == of(other)
+}
+
+/// Sets `key` to a field's text; a value that reads like it stays as it is, and an empty field takes it away.
+fn put(object: &mut Map<String, Value>, key: &str, text: &str) {
+    if text.is_empty() {
+        object.shift_remove(key);
+    } else if object.get(key).is_none_or(|value| words(value) != text) {
+        object.insert(key.to_owned(), text.into());
+    }
+}
+
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// The object below `key`, made where there is none.
+fn below<'v>(object: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut Map<String, Value>> {
+    let value = object.entry(key).or_insert_with(|| json!({}));
+    if !value.is_object() {
+        *value = json!({});
+    }
+    value.as_object_mut()
+}
+
+fn written_over(base: Value, form: &Form) -> Value {
+    let mut document = match base {
+        Value::Object(document) => document,
+        _ => Map::new(),
+    };
+    if let Some(element) = below(&mut document, "element") {
+        let key = form.get("element");
+        put(element, "key", if key.is_empty() { "onedrivev2" } else { key });
+    }
+    let pasted = if form.get("connect") == "code" {
+        form.get("code")
+    } else {
+        ""
+    };
+    if let Some(provider) = below(&mut document, "providerData") {
+        put(provider, "code", pasted);
+        if provider.is_empty() {
+            document.shift_remove("providerData");
+        }
+    }
+    if let Some(configuration) = below(&mut document, "configuration") {
+        for key in KEYS {
+            let text = match form.get(key) {
+                "" if *key == EVENTS_ENABLED => "false",
+                text => text,
+            };
+            put(configuration, key, text);
+        }
+        put_resources(configuration, form);
+    }
+    let tags = form.get("tags").split(',').map(str::trim);
+    let tags: Vec<&str> = tags.filter(|tag| !tag.is_empty()).collect();
+    document.insert("tags".to_owned(), tags.into());
+    document.insert("name".to_owned(), form.get("name").into());
+    document.into()
+}
+
+/// A resource as the form has it.
+struct Row {
+    /// Its place among the fields.
+    at: usize,
+    name: String,
+    url: String,
+    /// Empty for a snapshot, which is what holds where nothing is said.
+    baseline: String,
+}
+
+/// The form's resources; nothing filled in is none.
+fn rows(form: &Form) -> Vec<Row> {
+    let row = |at| {
+        let field = |field| form.get(&of_resource(field, at)).to_owned();
+        let baseline = field("baseline");
+        Row {
+            at,
+            name: field("resource"),
+            url: field("url"),
+            baseline: if baseline == "snapshot" {
+                String::new()
+            } else {
+                baseline
+            },
+        }
+    };
+    let mut rows: Vec<Row> = (0..resource_count(form)).map(row).collect();
+    rows.retain(|row| !(row.name.is_empty() && row.url.is_empty() && row.baseline.is_empty()));
+    for row in &mut rows {
+        if row.name.is_empty() {
+            row.name = "events".to_owned();
+        }
+    }
+    rows
+}
+
+/// The form's resources, each with the settings that it has in the JSON already. Nothing filled in leaves the drive.
+fn put_resources(configuration: &mut Map<String, Value>, form: &Form) {
+    let known = resources(configuration.get(RESOURCES));
+    if known.len() > MOST_RESOURCES {
+        return;
+    }
+    let rows = rows(form);
+    let mut all = Map::new();
+    for row in &rows {
+        let is_free = |(name, _): &(&String, &Value)| !rows.iter().any(|row| row.name == **name);
+        let renamed = || known.iter().nth(row.at).filter(is_free).map(|(_, value)| value);
+        let settings = known.get(&row.name).or_else(renamed).and_then(Value::as_object);
+        let mut settings = settings.cloned().unwrap_or_default();
+        put(
+            &mut settings,
+            "url",
+            if row.url.is_empty() { DRIVE } else { &row.url },
+        );
+        let said = settings.get("baseline").map(words).unwrap_or_default();
+        if !(row.baseline.is_empty() && said == "snapshot") {
+            put(&mut settings, "baseline", &row.baseline);
+        }
+        all.insert(row.name.clone(), settings.into());
+    }
+    if !all.is_empty() {
+        configuration.insert(RESOURCES.to_owned(), all.into());
+    } else if !known.is_empty() {
+        configuration.shift_remove(RESOURCES);
+    }
+}
+
+/// The resources of a configuration; none where it says nothing of them, or `<SEE_BELOW>`.
+fn resources(value: Option<&Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(all)) => all.clone(),
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        _ => Map::new(),
+    }
+}
+
+fn filled_by(document: &Value, before: &Form) -> Form {
+    let mut form = before.clone();
+    let at = |pointer: &str| document.pointer(pointer).map(words).unwrap_or_default();
+    let configuration = document.get("configuration").and_then(Value::as_object);
+    for key in KEYS {
+        let text = configuration
+            .and_then(|all| all.get(*key))
+            .map(words)
+            .unwrap_or_default();
+        match text.as_str() {
+            MASK if SECRETS.contains(key) => {}
+            "false" if *key == EVENTS_ENABLED => form.set(key, ""),
+            text => form.set(key, text),
+        }
+    }
+    form.set("name", &at("/name"));
+    form.set("element", &at("/element/key"));
+    let tags = document.get("tags").and_then(Value::as_array);
+    let tags: Vec<String> = tags.into_iter().flatten().map(words).collect();
+    form.set("tags", &tags.join(", "));
+    match at("/providerData/code").as_str() {
+        "" if form.get("connect") == "code" => form.set("code", ""),
+        "" | MASK => {}
+        code => {
+            form.set("connect", "code");
+            form.set("code", code);
+        }
+    }
+    let said = |key: &str| configuration.and_then(|all| all.get(key)).map(words);
+    if said(REFRESH_TOKEN).is_some_and(|token| !token.is_empty())
+        || said(GRANT).is_some_and(|grant| grant == "client_credentials")
+    {
+        form.set("connect", "later");
+    }
+    form.remove_all(&["resource.", "url.", "baseline."]);
+    let resources = resources(configuration.and_then(|all| all.get(RESOURCES)));
+    for (at, (name, settings)) in resources.iter().take(MOST_RESOURCES).enumerate() {
+        let said = |key: &str| settings.get(key).map(words).unwrap_or_default();
+        let baseline = Some(said("baseline")).filter(|said| !said.is_empty());
+        form.set(&of_resource("resource", at), name);
+        form.set(&of_resource("url", at), &said("url"));
+        form.set(
+            &of_resource("baseline", at),
+            baseline.as_deref().unwrap_or("snapshot"),
+        );
+    }
+    if resources.is_empty() {
+        form.set(&of_resource("baseline", 0), "snapshot");
+    }
+    form
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;
