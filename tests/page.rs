@@ -368,6 +368,103 @@ fn form_and_json_are_made_of_each_other() {
 }
 
 #[test]
+fn what_only_the_json_says_is_created_with_the_form() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let browser = Browser::signed_in(Api::of(&site, agent.address()));
+    let mut document = site.document(
+        "Finance",
+        json!({"event.notification.format": "cloudevents", "event.poller.configuration": {
+            "a": {"url": "/hubs/documents/events", "baseline": "emit"},
+            "b": {"url": "/me/drive/root/delta", "schedule": "0 4 * * *"}}}),
+    );
+    let shown = |page: &str, name: &str| {
+        let at = page.split(&format!("name=\"{name}\"")).nth(1).unwrap();
+        let (open, close) = match name {
+            "document" => (">", "</textarea"),
+            _ => ("value=\"", "\""),
+        };
+        let text = at.split_once(open).unwrap().1.split(close).next().unwrap();
+        text.replace("&quot;", "\"")
+    };
+    let taken = browser
+        .submit(
+            "/page/instances/new",
+            &[("do", "take-json"), ("document", &document.to_string())],
+        )
+        .status(200)
+        .body;
+    let secret = document["configuration"]["oauth.api.secret"].as_str().unwrap();
+    assert!(!shown(&taken, "document").contains(secret));
+    assert_eq!(shown(&taken, "document"), shown(&taken, "shown"));
+    let fields = [
+        "name",
+        "tags",
+        "oauth.api.key",
+        "oauth.api.secret",
+        "oauth.callback.url",
+        "code",
+        "event.notification.callback.url",
+        "event.notification.signature.key",
+        "resource.0",
+        "url.0",
+        "resource.1",
+        "url.1",
+        "document",
+        "shown",
+    ]
+    .map(|name| (name, shown(&taken, name)));
+    let mut fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    fields.extend([
+        ("element", "onedrivebusiness"),
+        ("connect", "code"),
+        ("event.notification.enabled", "true"),
+        ("baseline.0", "latest"),
+        ("baseline.1", "snapshot"),
+        ("do", "create"),
+    ]);
+    let created = browser.submit("/page/instances/new", &fields);
+    assert_eq!(created.status, 303, "{created:#?}");
+    let settings = |path: &str| {
+        site.cell(&format!(
+            "SELECT json_extract(configuration, '$.\"event.poller.configuration\".{path}') FROM instance"
+        ))
+    };
+    assert_eq!(settings("a.baseline"), "latest");
+    assert_eq!(settings("b.schedule"), "0 4 * * *");
+    assert_eq!(
+        site.cell("SELECT json_extract(configuration, '$.\"event.notification.format\"') FROM instance"),
+        "cloudevents"
+    );
+    // The script asks for one as the other has it.
+    document["name"] = "Other".into();
+    let token = shown(&taken, "token");
+    let ask = |what: &str, document: &str| {
+        let fields = [
+            ("token", token.as_str()),
+            ("do", what),
+            ("name", "Mine"),
+            ("document", document),
+        ];
+        browser.post("/page/instances/draft", &fields).status(200).json()
+    };
+    assert_eq!(ask("take-json", &document.to_string())["fields"]["name"], "Other");
+    assert!(ask("take-json", "{").get("error").is_some());
+    assert!(
+        ask("show-json", "")["document"]
+            .as_str()
+            .unwrap()
+            .contains("\"name\": \"Mine\"")
+    );
+    browser
+        .post("/page/instances/draft", &[("do", "show-json")])
+        .status(403);
+}
+
+#[test]
 fn the_next_poll_stands_on_the_clocks_of_the_schedule_that_holds_now() {
     let (site, _agent, browser) = opened("a.txt");
     let page = || browser.get("/page/instances/1").status(200).body;
@@ -402,10 +499,11 @@ fn the_outbox_is_worked_through_on_the_page() {
         .submit("/page/outbox", &[("do", "replay"), ("since", "")])
         .status(400);
     browser
-        .submit(
-            "/page/outbox",
-            &[("do", "replay"), ("since", "2020-01-01T00:00:00Z")],
-        )
+        .submit("/page/outbox", &[("do", "replay"), ("since", "yesterday")])
+        .status(400);
+    // As a browser's field for times sends it.
+    browser
+        .submit("/page/outbox", &[("do", "replay"), ("since", "2020-01-01T00:00")])
         .status(303);
     assert_eq!(count(), "2");
     eventually("it has gone out again", || {

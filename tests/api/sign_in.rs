@@ -122,8 +122,13 @@ fn a_way_back_that_does_not_belong_to_its_browser_changes_nothing() {
     let state = url.split('&').find(|part| part.starts_with("state=")).unwrap();
     let denied = format!("/oauth2callback?error=access_denied&error_description=%3Cb%3Eno%1B&{state}");
     let answer = come_back(&api, &denied, &cookie).status(400);
-    assert!(answer.body.contains("<b>no\\u{1b}"), "{answer:?}");
-    assert!(answer.header("Content-Type").unwrap().starts_with("text/plain"));
+    assert!(answer.body.contains("&lt;b&gt;no\\u{1b}"), "{answer:?}");
+    assert!(
+        answer
+            .header("Content-Security-Policy")
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
     assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
 }
 

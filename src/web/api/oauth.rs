@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::call::Call;
+use super::super::page::came_back;
 use super::super::reply::{self, Refusal};
 use super::super::route::{Table, Who, route};
 use super::super::signing::{self, COOKIE};
@@ -113,14 +114,15 @@ pub(crate) fn begun(call: &Call<'_>, subject: Subject) -> Result<(String, String
     Ok((url, call.web.signing.begin(sign_in, call.house.clock.now())))
 }
 
-/// The way back from the provider. The answer is plain text: nothing in it can be markup.
+/// The way back from the provider, which ends on a page.
 fn finish(call: &Call<'_>) -> Result<Reply, Refusal> {
     let cookie = call.cookie(COOKIE).unwrap_or_default();
     let state = call.query("state").unwrap_or_default();
     let Some(sign_in) = call.web.signing.finish(&state, cookie, call.house.clock.now()) else {
         return Ok(page(
             400,
-            "this sign-in was not begun in this browser within the last ten minutes: begin it again\n",
+            "this sign-in was not begun in this browser within the last ten minutes: begin it again",
+            None,
         ));
     };
     let Some(code) = call.query("code").filter(|code| !code.is_empty()) else {
@@ -131,9 +133,10 @@ fn finish(call: &Call<'_>) -> Result<Reply, Refusal> {
         return Ok(page(
             400,
             &format!(
-                "the sign-in was not granted: {}\nnothing was changed; begin it again\n",
+                "the sign-in was not granted: {}\nnothing was changed; begin it again",
                 shown(&why)
             ),
+            None,
         ));
     };
     match call.house.finish_sign_in(&sign_in, &code) {
@@ -141,25 +144,23 @@ fn finish(call: &Call<'_>) -> Result<Reply, Refusal> {
             let (id, name) = (outcome.instance.id, shown(&outcome.instance.name));
             Ok(page(
                 200,
-                &format!("signed in: instance {id} `{name}`\nthis window can be closed\n"),
+                &format!("signed in: instance {id} `{name}`\nthis window can be closed"),
+                Some(id),
             ))
         }
         Err(error) => {
             let refusal = Refusal::from(error);
-            Ok(page(refusal.status, &format!("{}\n", refusal.message)))
+            Ok(page(refusal.status, &refusal.message, None))
         }
     }
 }
 
-fn page(status: u16, text: &str) -> Reply {
-    Reply::text(status, text)
-        .with("Cache-Control", "no-store")
-        .with("Referrer-Policy", "no-referrer")
-        .with(
-            "Set-Cookie",
-            format!(
-                "{COOKIE}=; Path={}; Max-Age=0; HttpOnly; SameSite=Lax",
-                signing::CALLBACK
-            ),
-        )
+fn page(status: u16, text: &str, instance_id: Option<i64>) -> Reply {
+    came_back(status, text, instance_id).with(
+        "Set-Cookie",
+        format!(
+            "{COOKIE}=; Path={}; Max-Age=0; HttpOnly; SameSite=Lax",
+            signing::CALLBACK
+        ),
+    )
 }

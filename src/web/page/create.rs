@@ -40,6 +40,10 @@ pub(super) fn brought_together(call: &Call<'_>) -> Result<Reply, Refusal> {
             "take-json" => {
                 document::by_json(form).map(|(form, _)| json!({"fields": document::fields(&form)}))
             }
+            // What is being typed is not taken away.
+            _ if !form.get(DOCUMENT).is_empty() && document::by_json(form).is_err() => {
+                document::by_json(form).map(|_| json!({}))
+            }
             _ => document::by_form(form).map(|(form, _)| json!({"document": form.get(DOCUMENT)})),
         };
         let told = taken.unwrap_or_else(|why| json!({"error": why}));

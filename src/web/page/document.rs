@@ -79,7 +79,8 @@ pub(super) fn settled(form: &Form) -> Result<(Form, Value), String> {
     }
 }
 
-/// The JSON as the form has it, over what stands in the JSON that no field is for.
+/// The JSON as the form has it, over what stands in the JSON that no field is for. One that cannot be read gives way to the one
+/// that was shown.
 ///
 /// # Errors
 /// Where two resources have one name, since the JSON has room for one.
@@ -92,8 +93,8 @@ pub(super) fn by_form(form: &Form) -> Result<(Form, Value), String> {
             shown(&names[at])
         ));
     }
-    let before = read(form.get(SHOWN)).unwrap_or_else(|_| json!({}));
-    let document = written_over(before, form);
+    let below = read(form.get(DOCUMENT)).or_else(|_| read(form.get(SHOWN)));
+    let document = written_over(below.unwrap_or_else(|_| json!({})), form);
     Ok((with_json(form.clone(), &document), document))
 }
 

@@ -67,6 +67,18 @@ pub(super) fn sign_in(status: u16, refused: Option<&str>) -> Reply {
     framed(status, "Sign in", &bar, &content)
 }
 
+/// What became of a sign-in at the provider. Whoever comes from there bears no session's cookie yet; the links lead to where
+/// it counts again.
+pub(in crate::web) fn came_back(status: u16, said: &str, instance_id: Option<i64>) -> Reply {
+    let on = match instance_id {
+        Some(id) => link(&format!("/page/instances/{id}"), "To the instance"),
+        None => link("/", "To the instances"),
+    };
+    let content = note(said, status >= 400).raw("<p>").add(&on).raw("</p>");
+    let bar = Html::new().raw("<header><b>deltapost</b></header>");
+    framed(status, "Sign-in at Microsoft", &bar, &content)
+}
+
 /// Why something was not done.
 pub(super) fn refused(visitor: &Visitor, refusal: &Refusal) -> Reply {
     let content = note(&refusal.message, true)

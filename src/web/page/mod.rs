@@ -22,6 +22,7 @@ use crate::httpd::Reply;
 pub(super) use device::Devices;
 use form::Form;
 use html::Html;
+pub(super) use layout::came_back;
 pub(super) use session::Sessions;
 
 const STYLE: &str = include_str!("style.css");

@@ -88,7 +88,30 @@ try {
     await fill("event.poller.schedule", "61 * * * *");
     await until("the complaint", () => page.$eval("#runs", runs => runs.querySelector(".bad") !== null));
   });
+  await step("form and JSON follow each other while either is typed, and neither loses what is the other's", async () => {
+    await go("/page/instances/new");
+    await fill("name", "Näme");
+    await until("the JSON", () => page.$eval("#document", json => JSON.parse(json.value).name === "Näme"));
+    const document = JSON.parse(await page.$eval("#document", json => json.value));
+    document.name = "Other";
+    document.configuration["event.filter.types"] = ["CREATED"];
+    await fill("document", JSON.stringify(document));
+    await until("the form", () => page.$eval("[name=name]", field => field.value === "Other"));
+    await fill("tags", "one, two");
+    await until("the JSON again", () => page.$eval("#document", json => JSON.parse(json.value).tags.length === 2));
+    const kept = JSON.parse(await page.$eval("#document", json => json.value));
+    assert.deepEqual(kept.configuration["event.filter.types"], ["CREATED"]);
+    await fill("document", "{");
+    await until("the complaint", () => page.$eval("#told", told => told.textContent.includes("cannot be read")));
+    await press("Add a resource");
+    assert.match(await text(), /cannot be read/);
+    await go("/page/instances/new");
+    await press("Add a resource");
+    assert.equal((await page.$$("[name^='url.']")).length, 2);
+  });
   await step("every mistake stands at its field", async () => {
+    await go("/page/instances/new");
+    await fill("event.poller.schedule", "61 * * * *");
     await fill("name", "123");
     await fill("event.notification.callback.url", "ftp://x");
     await page.$eval("form[action='/page/instances/new']", form => { form.noValidate = true; });
