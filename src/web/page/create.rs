@@ -36,15 +36,14 @@ pub(super) fn preview(call: &Call<'_>) -> Result<Reply, Refusal> {
 /// Form or JSON as the other has it, for the script: `document`, or the `fields`.
 pub(super) fn brought_together(call: &Call<'_>) -> Result<Reply, Refusal> {
     done(call, |_, form| {
+        let by_form = || document::by_form(form).map(|(form, _)| json!({"document": form.get(DOCUMENT)}));
         let taken = match form.get("do") {
             "take-json" => {
                 document::by_json(form).map(|(form, _)| json!({"fields": document::fields(&form)}))
             }
-            // What is being typed is not taken away.
-            _ if !form.get(DOCUMENT).is_empty() && document::by_json(form).is_err() => {
-                document::by_json(form).map(|_| json!({}))
-            }
-            _ => document::by_form(form).map(|(form, _)| json!({"document": form.get(DOCUMENT)})),
+            _ if form.get(DOCUMENT).is_empty() => by_form(),
+            // What is being typed there is not taken away.
+            _ => document::by_json(form).and_then(|_| by_form()),
         };
         let told = taken.unwrap_or_else(|why| json!({"error": why}));
         Ok(guarded(reply::json(200, &told)))

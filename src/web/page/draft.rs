@@ -75,7 +75,7 @@ impl Draft<'_> {
     fn instance(&self) -> Html {
         let fields = Html::new()
             .add(&self.input("name", "text", "Name", "Unique, and not only digits."))
-            .add(&self.input("tags", "text", "Tags", "Parted by commas."))
+            .add(&self.input("tags", "text", "Tags", "Separated by commas."))
             .raw("<p>Account type</p>")
             .add(&self.option("element", "onedrivev2", "OneDrive, personal or at work"))
             .add(&self.option("element", "onedrivebusiness", "OneDrive for Business"));

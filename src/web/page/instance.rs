@@ -260,7 +260,7 @@ fn chart(polls: &[PastPoll]) -> Html {
     let height = |count: i64| if count == 0 { 0 } else { (count * 60 / most).max(1) };
     let width = 16 * polls.len();
     let words = format!(
-        "The last {} polls: {} items and {} events; the largest has {most}.",
+        "Items and events of the last {} polls, {} and {} in all; the tallest bar is {most}.",
         polls.len(),
         polls.iter().map(|poll| poll.items).sum::<i64>(),
         polls.iter().map(|poll| poll.events).sum::<i64>(),

@@ -206,7 +206,7 @@ pub(super) fn notification(call: &Call<'_>) -> Result<Reply, Refusal> {
             .raw("<h2>Attempts</h2>")
             .add(&table(
                 "Attempts",
-                &["#Number", "At", "#ms", "#Status", "Error"],
+                &["Number", "At", "#ms", "#Status", "Error"],
                 tries.collect(),
             ))
             .raw("<h2>Events</h2>")

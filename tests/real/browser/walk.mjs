@@ -128,6 +128,7 @@ try {
     await typed("oauth.api.secret", "app-secret");
     await typed("event.notification.callback.url", place.callback);
     await typed("event.notification.signature.key", "a key of mine");
+    await until("the JSON", () => page.$eval("#document", json => json.value.includes("event.notification.signature.key")));
     await looked("create");
     await page.focus("[name=name]");
     await enter();
