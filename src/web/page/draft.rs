@@ -243,7 +243,7 @@ impl Draft<'_> {
             .raw(if mine.is_empty() {
                 ""
             } else {
-                " aria-invalid=\"true\""
+                " aria-invalid=\"true\" autofocus"
             })
             .raw("><small>")
             .raw(help)

@@ -30,9 +30,10 @@ export async function until(what, is, patience = 30000) {
 
 export async function open() {
   const delivered = [];
+  let status = 200;
   const receiver = http.createServer((request, answer) => {
     let body = "";
-    request.on("data", part => body += part).on("end", () => { delivered.push(JSON.parse(body)); answer.end(); });
+    request.on("data", part => body += part).on("end", () => { if (status === 200) delivered.push(JSON.parse(body)); answer.writeHead(status).end(); });
   });
   await new Promise(listening => receiver.listen(0, "127.0.0.1", listening));
   leaving.push(() => new Promise(closed => { receiver.close(closed); receiver.closeAllConnections(); }));
@@ -61,7 +62,7 @@ export async function open() {
   const browser = await puppeteer.launch({executablePath: chromium, args: ["--no-sandbox", "--disable-dev-shm-usage"]});
   leaving.push(() => browser.close());
   return {
-    ask, browser, delivered, log: () => log, base: `http://localhost:${port}`, callback: `http://127.0.0.1:${receiver.address().port}/`,
+    ask, browser, delivered, answerWith: code => { status = code; }, log: () => log, base: `http://localhost:${port}`, callback: `http://127.0.0.1:${receiver.address().port}/`,
     token: readFileSync(`${site}/data/api.token`, "utf8").trim(),
   };
 }

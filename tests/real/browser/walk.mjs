@@ -118,6 +118,7 @@ try {
     await press("Create Instance");
     const wrong = await page.$$eval("[aria-invalid]", fields => fields.map(field => field.name));
     for (const name of ["name", "event.notification.callback.url", "event.poller.schedule"]) assert.ok(wrong.includes(name), `${name} in ${wrong}`);
+    assert.equal(await page.evaluate(() => document.activeElement.name), "name");
     await looked("mistakes");
   });
   await step("an instance is created by keyboard alone, through the provider's sign-in", async () => {
@@ -158,6 +159,22 @@ try {
     await go("/page/outbox/1");
     assert.match(await text(), /200/);
     await looked("notification");
+  });
+  await step("a receiver that fails is shown, and can be resumed once it is mended", async () => {
+    place.answerWith(503);
+    await place.ask("file", "/late.txt");
+    await go("/page/instances/1");
+    await press("Poll now");
+    await until("the failure", async () => { await go("/page/outbox"); return (await text()).includes("backing off"); });
+    assert.match(await text(), /503/);
+    await looked("outbox-failing");
+    await press("2");
+    await looked("notification-failing");
+    place.answerWith(200);
+    await go("/page/outbox");
+    await press("Resume");
+    await until("the delivery", () => place.delivered.some(body => body.message.events.some(event => event.path === "/late.txt")));
+    await until("the page", async () => { await go("/page/outbox"); return (await text()).includes("active"); });
   });
   await step("everything can be reached with the tabulator, and shows where it is", async () => {
     await go("/page/instances/1");
