@@ -119,13 +119,18 @@ fn receive_head(
     shared: &Shared,
 ) -> Result<(usize, Deadline), End> {
     let limits = &shared.limits;
+    // Empty lines do not put this off, or a client could keep its place with them for ever.
+    let silence = Deadline::after(limits.idle);
     let mut deadline = None;
     let mut seen = 0;
     loop {
         // An empty line before a request is a leftover of a sloppy client, and harmless (RFC 9112, 2.2).
-        while seen == 0 && input[..*filled].starts_with(b"\r\n") {
-            input.copy_within(2..*filled, 0);
-            *filled -= 2;
+        if seen == 0 {
+            let (pairs, _) = input[..*filled].as_chunks::<2>();
+            let empty = 2 * pairs.iter().take_while(|pair| *pair == b"\r\n").count();
+            // All at once: one by one, a buffer full of them would be moved thousands of times.
+            input.copy_within(empty..*filled, 0);
+            *filled -= empty;
         }
         if *filled > 0 {
             let deadline = *deadline.get_or_insert_with(|| Deadline::after(limits.receive));
@@ -137,9 +142,10 @@ fn receive_head(
             // Two bytes can still be the beginning of an empty line before the request.
             seen = if *filled > 2 { *filled } else { 0 };
         }
-        let wait = deadline
-            .map_or(Ok(limits.idle), |deadline| deadline.left())
-            .map_err(late)?;
+        let wait = match deadline.unwrap_or(silence).left() {
+            Err(_) if *filled == 0 => return Err(End::Quiet),
+            wait => wait.map_err(late)?,
+        };
         match wire.read(&mut input[*filled..], Some(wait)) {
             Ok(0) => return Err(End::Quiet),
             Ok(bytes) => *filled += bytes,
