@@ -16,7 +16,7 @@ use super::{Refuse, Request, Shared};
 const TAIL_BYTES: usize = 16 * 1024;
 
 /// What is kept of an answer's buffer for the next one.
-const KEPT_OUT_BYTES: usize = 256 * 1024;
+const KEPT_OUT_BYTES: usize = 32 * 1024;
 
 /// After a refusal the client may still be sending; closing at once would reset the connection and lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, shared: &Shared) -> Res
         let (reply, survived) = answer(&request, shared);
 
         let keep_alive = head.keep_alive && survived && !shared.stopping();
-        let then = reply.then();
+        let (then, _held) = (reply.then(), reply.held());
         out.clear();
         reply.print(&mut out, head.minor, head.method == Method::Head, keep_alive)?;
         wire.write(&out, limits.send)?;
@@ -104,6 +104,8 @@ fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, shared: &Shared) -> Res
             None if !keep_alive => return Ok(wire.linger()?),
             None => {}
         }
+        // What it holds is never given back: it must be empty first.
+        out.clear();
         out.shrink_to(KEPT_OUT_BYTES);
         let used = (head_bytes + head.body_bytes).min(filled);
         input.copy_within(used..filled, 0);
