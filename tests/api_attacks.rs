@@ -285,3 +285,32 @@ fn wrong_tokens_take_no_place_from_delivery() {
     drop(guessing);
     target.has_survived();
 }
+
+#[test]
+fn pages_of_large_events_that_nobody_reads_stay_small() {
+    let mut target = Target::new();
+    let drive = target.site.drive();
+    let quotes = "\\\"".repeat(2_000);
+    for n in 0..400 {
+        let id = drive.create_file(&drive.root_id(), &format!("{n}.bin"), 1);
+        drive.set_raw(&id, &format!("{{\"id\":\"{id}\",\"note\":\"{quotes}\"}}"));
+    }
+    target.site.poll("Docs", &[]).code(0);
+    target.site.receiver.wait_for(400, PATIENCE).unwrap();
+    target.delivered = 400;
+    let request = format!(
+        "GET /elements/api-v2/instances/events?pageSize=1000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+        target.api.token
+    );
+    let mut clients: Vec<TcpStream> = (0..PLACES - 4).map(|_| target.connect()).collect();
+    for stream in &mut clients {
+        stream.write_all(request.repeat(3).as_bytes()).unwrap();
+    }
+    target.still_delivers();
+    let statuses: Vec<_> = clients.iter_mut().map(status).collect();
+    assert!(statuses.contains(&Some(200)), "{statuses:?}");
+    let fair = |status: &Option<u16>| matches!(status, Some(200 | 503));
+    assert!(statuses.iter().all(fair), "{statuses:?}");
+    drop(clients);
+    target.has_survived();
+}

@@ -16,7 +16,7 @@ use super::{Refuse, Request, Shared};
 const TAIL_BYTES: usize = 16 * 1024;
 
 /// What is kept of an answer's buffer for the next one.
-const KEPT_OUT_BYTES: usize = 256 * 1024;
+const KEPT_OUT_BYTES: usize = 32 * 1024;
 
 /// After a refusal the client may still be sending; closing at once would reset the connection and lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, shared: &Shared) -> Res
         let (reply, survived) = answer(&request, shared);
 
         let keep_alive = head.keep_alive && survived && !shared.stopping();
-        let then = reply.then();
+        let (then, _held) = (reply.then(), reply.held());
         out.clear();
         reply.print(&mut out, head.minor, head.method == Method::Head, keep_alive)?;
         wire.write(&out, limits.send)?;
@@ -104,6 +104,8 @@ fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, shared: &Shared) -> Res
             None if !keep_alive => return Ok(wire.linger()?),
             None => {}
         }
+        // What it holds is never given back: it must be empty first.
+        out.clear();
         out.shrink_to(KEPT_OUT_BYTES);
         let used = (head_bytes + head.body_bytes).min(filled);
         input.copy_within(used..filled, 0);
@@ -119,13 +121,18 @@ fn receive_head(
     shared: &Shared,
 ) -> Result<(usize, Deadline), End> {
     let limits = &shared.limits;
+    // Empty lines do not put this off, or a client could keep its place with them for ever.
+    let silence = Deadline::after(limits.idle);
     let mut deadline = None;
     let mut seen = 0;
     loop {
         // An empty line before a request is a leftover of a sloppy client, and harmless (RFC 9112, 2.2).
-        while seen == 0 && input[..*filled].starts_with(b"\r\n") {
-            input.copy_within(2..*filled, 0);
-            *filled -= 2;
+        if seen == 0 {
+            let (pairs, _) = input[..*filled].as_chunks::<2>();
+            let empty = 2 * pairs.iter().take_while(|pair| *pair == b"\r\n").count();
+            // All at once: one by one, a buffer full of them would be moved thousands of times.
+            input.copy_within(empty..*filled, 0);
+            *filled -= empty;
         }
         if *filled > 0 {
             let deadline = *deadline.get_or_insert_with(|| Deadline::after(limits.receive));
@@ -137,9 +144,10 @@ fn receive_head(
             // Two bytes can still be the beginning of an empty line before the request.
             seen = if *filled > 2 { *filled } else { 0 };
         }
-        let wait = deadline
-            .map_or(Ok(limits.idle), |deadline| deadline.left())
-            .map_err(late)?;
+        let wait = match deadline.unwrap_or(silence).left() {
+            Err(_) if *filled == 0 => return Err(End::Quiet),
+            wait => wait.map_err(late)?,
+        };
         match wire.read(&mut input[*filled..], Some(wait)) {
             Ok(0) => return Err(End::Quiet),
             Ok(bytes) => *filled += bytes,

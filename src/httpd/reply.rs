@@ -1,7 +1,9 @@
 //! What a handler answers, and its printing. A reply is an ordinary response, or bytes that go out as they are, for
 //! those who must show a client what a broken server looks like.
 
+use std::any::Any;
 use std::io;
+use std::sync::Arc;
 
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
@@ -12,6 +14,7 @@ pub struct Reply {
     headers: Vec<Header>,
     body: Vec<u8>,
     verbatim: Option<Then>,
+    held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// What becomes of the connection after a verbatim reply.
@@ -31,6 +34,7 @@ impl Reply {
             headers: Vec::new(),
             body: Vec::new(),
             verbatim: None,
+            held: None,
         }
     }
 
@@ -102,6 +106,20 @@ impl Reply {
             body: body.into(),
             ..self
         }
+    }
+
+    /// Keeps `held` until the reply is written or the client is given up: what its memory is counted by, say.
+    #[must_use]
+    pub fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Reply {
+        Reply {
+            held: Some(held),
+            ..self
+        }
+    }
+
+    /// What is kept with it.
+    pub(super) fn held(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.held.clone()
     }
 
     /// For a verbatim reply, what follows it.

@@ -398,3 +398,21 @@ fn a_server_on_every_address_stops_too() {
     let server = Server::bind((Ipv4Addr::UNSPECIFIED, 0).into(), patient()).unwrap();
     server.serve(Arc::new(echo)).unwrap().stop();
 }
+
+#[test]
+fn empty_lines_before_a_request_keep_no_place() {
+    let idle = Duration::from_millis(500);
+    let server = start(Limits { idle, ..patient() }, echo);
+    let stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(SHORT)).unwrap();
+    let mut client = Client(stream);
+    // Each comes long before the silence has lasted; were it to put off the end, all of them would be taken.
+    let taken = (0..200).take_while(|_| {
+        client.0.write_all(b"\r\n").is_ok()
+            && client
+                .0
+                .read(&mut [0])
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    });
+    assert!(taken.count() < 200);
+}

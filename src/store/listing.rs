@@ -12,7 +12,7 @@ use crate::core::model::{ElementKey, EndpointState, Format, OutboxState, time_te
 const STEP: i64 = 4_096;
 
 /// Bytes of bodies at which a page ends; one body may be larger.
-const PAGE_BYTES: usize = 1 << 20;
+const PAGE_BYTES: usize = 64 * 1024;
 
 /// Rows are in the order of their times, except for what was written at the same moment, and for steps of the clock: one
 /// back by less than this hides nothing.
@@ -121,7 +121,7 @@ impl Content {
 }
 
 impl Store {
-    /// A page of what is asked for, newest first. It ends early when it holds 1 MiB of bodies.
+    /// A page of what is asked for, newest first. It ends early when it holds 64 KiB of bodies.
     ///
     /// # Errors
     /// When the database cannot be read.

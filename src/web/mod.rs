@@ -10,6 +10,7 @@ mod openapi;
 mod page;
 mod paging;
 mod reply;
+mod room;
 mod route;
 mod signing;
 
@@ -26,6 +27,7 @@ use crate::httpd::{Limits, Reply, Request, Running, Server};
 use auth::Gate;
 use call::Call;
 use reply::Refusal;
+use room::Room;
 use route::{Found, Table, Who};
 use signing::Signing;
 
@@ -96,6 +98,7 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
         gate: Gate::new(&premises.config.data_dir, bound),
         premises: Arc::clone(premises),
         signing: Signing::default(),
+        large: Room::default(),
         sessions: page::Sessions::new(),
         devices: page::Devices::default(),
         stop: Arc::clone(stop),
@@ -112,6 +115,8 @@ struct Web {
     premises: Arc<Premises>,
     gate: Gate,
     signing: Signing,
+    /// Of answers with bodies of notifications.
+    large: Room,
     sessions: page::Sessions,
     devices: page::Devices,
     stop: Arc<AtomicBool>,

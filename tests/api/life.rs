@@ -97,6 +97,23 @@ fn a_client_of_cloud_elements_changes_its_host_and_nothing_else() {
         site.receiver.counts().events == 1
     });
 
+    let events = api.get(&format!("{path}/events")).status(200).json();
+    assert_eq!(events.as_array().unwrap().len(), 1, "{events}");
+    let event = format!("/instances/events/{}", events[0]["id"].as_str().unwrap());
+    let by_id = api.get(&event).status(200).json();
+    assert_eq!(
+        (&by_id["id"], &by_id["instanceId"]),
+        (&events[0]["id"], &created["id"])
+    );
+    assert!(
+        by_id["providerData"].as_str().unwrap().contains("report.xlsx"),
+        "{by_id}"
+    );
+    assert_eq!(
+        own.get("/instances/events").status(200).json()[0]["id"],
+        by_id["id"]
+    );
+
     let disabled = own.send("DELETE", "/instances/enabled", "").status(200).json();
     assert_eq!(disabled["disabled"], true);
     own.get("/instances").refused(403, &["disabled"]);

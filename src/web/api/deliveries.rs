@@ -193,9 +193,10 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
     if asked.other_channel {
         return Ok(paging::page(&[] as &[Value], None));
     }
+    let place = call.web.large.enter()?;
     let page = call.house.store.listed(&listing)?;
     let deliveries: Vec<Delivery<'_>> = page.entries.iter().filter_map(Delivery::of).collect();
-    Ok(paging::page(&deliveries, page.next))
+    Ok(paging::page(&deliveries, page.next).holding(place))
 }
 
 /// The instance whose token came with the request, where one did.

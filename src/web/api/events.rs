@@ -78,7 +78,7 @@ impl<'e> Event<'e> {
 }
 
 fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let page = call.house.store.listed(&Listing {
+    let asked = Listing {
         instance_id: meant(call)?,
         from: paging::time(call, "from")?,
         to: paging::time(call, "to")?,
@@ -87,21 +87,24 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
         most: paging::page_size(call)?,
         with_bodies: true,
         ..Listing::default()
-    })?;
+    };
+    let place = call.web.large.enter()?;
+    let page = call.house.store.listed(&asked)?;
     let events: Vec<Event<'_>> = page.entries.iter().map(Event::of).collect();
-    Ok(paging::page(&events, page.next))
+    Ok(paging::page(&events, page.next).holding(place))
 }
 
 fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let id = call.param("eventId");
-    let found = call.house.store.listed_event(id, meant(call)?)?;
+    let (id, instance) = (call.param("eventId"), meant(call)?);
+    let place = call.web.large.enter()?;
+    let found = call.house.store.listed_event(id, instance)?;
     let entry = found.ok_or_else(|| {
         Refusal::not_found(format!(
             "there is no event `{}`; delivered ones are not kept for ever",
             shown(id)
         ))
     })?;
-    Ok(reply::json(200, &Event::of(&entry)))
+    Ok(reply::json(200, &Event::of(&entry)).holding(place))
 }
 
 /// The instance that the path or the token names; `None` for all of them.
