@@ -124,9 +124,23 @@ fn a_form_that_is_not_the_sessions_own_does_nothing() {
 
 #[test]
 fn every_page_binds_the_browser_and_holds_no_script_or_style_of_its_own() {
-    let (_site, _agent, browser) = opened("a.txt");
+    let (site, _agent, browser) = opened("a.txt");
     let stranger = Browser::new(browser.api.clone());
     let mut largest = 0;
+    // More events and notifications than a page shows of each, under names of a usual length.
+    for at in 0..600 {
+        let name = format!("Minutes of the meeting, part {at}.docx");
+        site.drive().create_file(&site.drive().root_id(), &name, 10);
+    }
+    site.poll("Finance", &[]).code(0);
+    eventually("all is delivered", || {
+        site.cell("SELECT count(*) FROM outbox WHERE state <> 'delivered'") == "0"
+    });
+    assert!(
+        site.cell("SELECT count(*) FROM outbox")
+            .parse::<u32>()
+            .is_ok_and(|count| count > 50)
+    );
     let mut look = |answer: Answer| {
         let policy = answer.header("Content-Security-Policy").unwrap().to_owned();
         assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
