@@ -346,6 +346,15 @@ fn the_outbox_is_worked_through_on_the_page() {
             .body
             .contains("backing off")
     );
+    let outbox = || browser.get("/page/outbox?state=dead").status(200).body;
+    assert!(!outbox().contains("Retry all"));
+    site.write_sql("UPDATE outbox SET state = 'dead', next_attempt_at = NULL WHERE state = 'pending'");
+    assert!(outbox().contains("Retry all") && outbox().contains(&path));
+    browser
+        .submit("/page/outbox", &[("do", "retry"), ("endpoint", "1")])
+        .status(303);
+    assert_eq!(site.cell("SELECT count(*) FROM outbox WHERE state = 'dead'"), "0");
+    browser.submit("/page/outbox", &[("do", "retry")]).status(400);
     browser.submit(&path, &[("do", "discard")]).status(400);
     browser
         .submit(&path, &[("do", "discard"), ("sure", "1")])
