@@ -112,7 +112,7 @@ fn a_page_is_the_last_only_when_nothing_is_behind_it() {
 fn a_page_ends_early_when_its_bodies_are_large() {
     let directory = tempfile::tempdir().unwrap();
     let store = filled(directory.path(), 3);
-    write(&store, "UPDATE outbox SET body = zeroblob(600000) WHERE id > 2");
+    write(&store, "UPDATE outbox SET body = zeroblob(40000) WHERE id > 2");
     let asked = Listing {
         most: 100,
         with_bodies: true,
