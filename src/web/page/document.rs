@@ -93,8 +93,8 @@ pub(super) fn by_form(form: &Form) -> Result<(Form, Value), String> {
             shown(&names[at])
         ));
     }
-    let below = read(form.get(DOCUMENT)).or_else(|_| read(form.get(SHOWN)));
-    let document = written_over(below.unwrap_or_else(|_| json!({})), form);
+    let under = read(form.get(DOCUMENT)).or_else(|_| read(form.get(SHOWN)));
+    let document = written_over(under.unwrap_or_else(|_| json!({})), form);
     Ok((with_json(form.clone(), &document), document))
 }
 
