@@ -71,11 +71,12 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
         false => Some(alone(data_dir)?),
     };
     let key = make_key(data_dir, &mut made)?;
+    // The database comes last: an `init` that sees it has nothing left to make, and needs not be alone.
+    let is_new = make_token(data_dir)?;
+    made.note(data_dir.join(TOKEN_FILE), is_new);
     let is_new = Store::create(data_dir, sharing, &key, SystemClock.now())?;
     made.note(data_dir.join(DATABASE), is_new);
     sync_directory(data_dir)?;
-    let is_new = make_token(data_dir)?;
-    made.note(data_dir.join(TOKEN_FILE), is_new);
     drop(new);
     settle(data_dir, sharing, group)?;
     settle_config(&config_path, data_dir).map_err(file("hand over", &config_path))?;

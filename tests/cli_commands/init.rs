@@ -24,8 +24,8 @@ fn init_makes_everything_and_is_safe_to_repeat() {
         .stdout(
             "created  DIR/data\n\
              created  DIR/data/secret.key\n\
-             created  DIR/data/deltapost.db\n\
              created  DIR/data/api.token\n\
+             created  DIR/data/deltapost.db\n\
              exists   DIR/deltapost.toml\n\
              next: describe an instance in a file and run `deltapost instance create FILE`\n",
         )
