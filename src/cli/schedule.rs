@@ -2,7 +2,7 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ZonedDateTime};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -12,9 +12,10 @@ use super::house::Opened;
 use super::reply::Reply;
 use super::table::table;
 use crate::clock::{Clock, SystemClock};
+use crate::commands::{Run, runs_after};
 use crate::core::model::time_text;
 use crate::core::plan::{Cadence, Plan};
-use crate::core::schedule::{Fire, History, Schedule, Trigger, spread};
+use crate::core::schedule::{History, Schedule, Trigger, spread};
 use crate::core::shown::shown;
 use crate::store::{Look, Planned, Rows};
 use crate::zones::Zones;
@@ -24,30 +25,6 @@ use crate::zones::Zones;
 enum From {
     Instant(Timestamp),
     Face(DateTime),
-}
-
-/// One run, as it is told.
-#[derive(Debug, Serialize)]
-struct Run {
-    utc: String,
-    /// On the clocks of the schedule's zone, with their offset (RFC 3339).
-    local: String,
-    note: Option<String>,
-    /// `local` as it is told to people.
-    #[serde(skip)]
-    words: String,
-}
-
-impl Run {
-    fn new(at: Timestamp, zone: &TimeZone, note: Option<String>) -> Run {
-        let local = ZonedDateTime::new(at, zone.clone());
-        Run {
-            utc: time_text(at),
-            local: local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-            note,
-            words: local.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string(),
-        }
-    }
 }
 
 /// A schedule and its next runs, as they are told.
@@ -122,7 +99,7 @@ fn preview(expression: &str, zone: &str, from: From, count: usize) -> Result<Tol
     let found = found.map_err(|error| Failure::wrong(format!("`--timezone`: {error}"), error.hint()))?;
     Ok(Told {
         resource: None,
-        runs: fires(&schedule, &found, from, count),
+        runs: runs_after(&schedule, &found, from.instant(&found), count),
         cron: Some(schedule.to_string()),
         timezone: Some(zone.to_owned()),
         interval_minutes: None,
@@ -186,7 +163,9 @@ fn told(row: &Planned, plan: &Plan, delay_seconds: f64, from: From, count: usize
             (told.cron, told.timezone) = (Some(schedule.clone()), Some(timezone.clone()));
             let zone = Zones::of_system().find(timezone).unwrap_or(TimeZone::UTC);
             let schedule = Schedule::parse(schedule).ok();
-            told.runs = schedule.map_or_else(Vec::new, |schedule| fires(&schedule, &zone, from, count));
+            told.runs = schedule.map_or_else(Vec::new, |schedule| {
+                runs_after(&schedule, &zone, from.instant(&zone), count)
+            });
         }
     }
     if not_polled.is_some() {
@@ -204,12 +183,6 @@ fn told(row: &Planned, plan: &Plan, delay_seconds: f64, from: From, count: usize
         next_poll_at: row.next_poll_at.map(time_text),
     });
     told
-}
-
-fn fires(schedule: &Schedule, zone: &TimeZone, from: From, count: usize) -> Vec<Run> {
-    let from = from.instant(zone);
-    let told = |fire: Fire| Run::new(fire.at, zone, fire.shift.map(|shift| shift.to_string()));
-    schedule.runs(zone, from).take(count).map(told).collect()
 }
 
 /// The polls of an interval, if each begins when it is due.

@@ -29,7 +29,7 @@ pub use edit::Edit;
 pub use error::{CommandError, Fault};
 pub use outbox::{OutboxError, Retried, Which};
 pub use polls::{Asked, PollAnswer};
-pub use preview::Run;
+pub use preview::{Run, runs_after};
 pub use sign_in::{SignIn, Subject, UnboundApp};
 
 /// What became of an instance, and what its operator should know about it.

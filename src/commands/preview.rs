@@ -5,17 +5,39 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use super::House;
 use crate::core::model::time_text;
-use crate::core::schedule::Schedule;
+use crate::core::schedule::{Fire, Schedule};
 use crate::zones::Zones;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Run {
     pub utc: String,
-    /// On the clocks of the zone.
+    /// On the clocks of the schedule's zone, with their offset (RFC 3339).
     pub local: String,
     /// What daylight saving does to it.
     pub note: Option<String>,
+    /// `local` as it is told to people.
+    #[serde(skip)]
+    pub words: String,
+}
+
+impl Run {
+    /// A run at `at`, on the clocks of `zone`.
+    pub fn new(at: Timestamp, zone: &TimeZone, note: Option<String>) -> Run {
+        let local = ZonedDateTime::new(at, zone.clone());
+        Run {
+            utc: time_text(at),
+            local: local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            note,
+            words: words(at, zone),
+        }
+    }
+}
+
+/// The first `count` runs of `schedule` after `from`, with what daylight saving does to them.
+pub fn runs_after(schedule: &Schedule, zone: &TimeZone, from: Timestamp, count: usize) -> Vec<Run> {
+    let told = |fire: Fire| Run::new(fire.at, zone, fire.shift.map(|shift| shift.to_string()));
+    schedule.runs(zone, from).take(count).map(told).collect()
 }
 
 impl House<'_> {
@@ -32,23 +54,17 @@ impl House<'_> {
         let timezone = if timezone.is_empty() { "UTC" } else { timezone };
         let found = Zones::of_system().find(timezone);
         let zone = found.map_err(|error| told(error.to_string(), error.hint()))?;
-        let runs = schedule.runs(&zone, self.clock.now()).take(count);
-        let told = runs.map(|fire| Run {
-            utc: time_text(fire.at),
-            local: local(fire.at, &zone),
-            note: fire.shift.map(|shift| shift.to_string()),
-        });
-        Ok(told.collect())
+        Ok(runs_after(&schedule, &zone, self.clock.now(), count))
     }
 
     /// `at` on the clocks of the zone `timezone`; `None` where there is no such zone.
     pub fn on_clocks_of(&self, at: Timestamp, timezone: &str) -> Option<String> {
         let zone = Zones::of_system().find(timezone).ok()?;
-        Some(local(at, &zone))
+        Some(words(at, &zone))
     }
 }
 
-fn local(at: Timestamp, zone: &TimeZone) -> String {
+fn words(at: Timestamp, zone: &TimeZone) -> String {
     let local = ZonedDateTime::new(at, zone.clone());
     local.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string()
 }

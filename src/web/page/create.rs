@@ -25,7 +25,12 @@ pub(super) fn preview(call: &Call<'_>) -> Result<Reply, Refusal> {
         let told = match given("cron").as_str() {
             "" => json!({"runs": [], "note": NO_SCHEDULE}),
             cron => match call.house.runs(cron, &given("timezone"), RUNS) {
-                Ok(runs) => json!({"runs": runs}),
+                Ok(runs) => {
+                    let told = runs
+                        .iter()
+                        .map(|run| json!({"utc": run.utc, "local": run.words, "note": run.note}));
+                    json!({"runs": told.collect::<Vec<_>>()})
+                }
                 Err(why) => json!({"error": why}),
             },
         };

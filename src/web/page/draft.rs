@@ -149,7 +149,7 @@ impl Draft<'_> {
                 let shift = |note: &str| Html::new().raw(" (").text(note).raw(")");
                 Html::new()
                     .raw("<li>")
-                    .text(&run.local)
+                    .text(&run.words)
                     .some(run.note.as_deref(), shift)
                     .raw("</li>")
             }),
