@@ -81,15 +81,8 @@ fn a_session_is_a_random_id_in_a_cookie_that_scripts_and_other_sites_do_not_get(
     assert!(!cookie.contains(&token), "{cookie}");
     let out = browser.submit("/", &[("nothing", "")]).status(405);
     assert!(out.head.contains("Allow: GET"), "{}", out.head);
-    let page = browser.get("/").status(200).body;
-    let form = page
-        .split("name=\"token\" value=\"")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap();
-    browser.post("/signout", &[("token", form)]).status(303);
+    let form = browser.form_token("/");
+    browser.post("/signout", &[("token", &form)]).status(303);
     browser.get("/").status(303);
 }
 
@@ -97,15 +90,8 @@ fn a_session_is_a_random_id_in_a_cookie_that_scripts_and_other_sites_do_not_get(
 fn a_form_that_is_not_the_sessions_own_does_nothing() {
     let (site, _agent, browser) = opened("a.txt");
     let other = Browser::signed_in(browser.api.clone());
-    let page = other.get("/").status(200).body;
-    let foreign = page
-        .split("name=\"token\" value=\"")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap();
-    for token in ["", "x", foreign] {
+    let foreign = other.form_token("/");
+    for token in ["", "x", &foreign] {
         browser
             .post("/page/instances/1", &[("do", "pause"), ("token", token)])
             .status(403);

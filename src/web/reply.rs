@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::commands::{CommandError, Fault};
 use crate::core::elements::Problem;
+use crate::core::shown::shown;
 use crate::httpd::Reply;
 use crate::store::StoreError;
 
@@ -37,6 +38,12 @@ impl Refusal {
     /// 400: the request says something that it must not.
     pub(super) fn bad(message: impl Into<String>) -> Refusal {
         Refusal::new(400, message)
+    }
+
+    /// 400: `key` is given a word that is none of `known`.
+    pub(super) fn not_one_of(key: &str, known: &[&str], given: &str) -> Refusal {
+        let (known, given) = (known.join(", "), shown(given));
+        Refusal::bad(format!("`{key}`: expected one of {known}, got `{given}`"))
     }
 
     /// 404.

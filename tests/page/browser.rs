@@ -49,17 +49,16 @@ impl Browser {
             .raw("POST", path, &[&host, &format!("Cookie: {}", self.cookie)], &body)
     }
 
+    /// The token of the forms on the page `path`.
+    pub(crate) fn form_token(&self, path: &str) -> String {
+        let page = self.get(path).status(200).body;
+        let token = page.split("name=\"token\" value=\"").nth(1).unwrap();
+        token.split('"').next().unwrap().to_owned()
+    }
+
     /// Fills in the form on the page `path`, with its token.
     pub(crate) fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let page = self.get(path).status(200).body;
-        let token = page
-            .split("name=\"token\" value=\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap()
-            .to_owned();
+        let token = self.form_token(path);
         let mut all = vec![("token", token.as_str())];
         all.extend_from_slice(fields);
         self.post(path, &all)

@@ -75,11 +75,7 @@ fn read(call: &Call<'_>) -> Result<Conditions, Refusal> {
 fn status(value: &str) -> Result<DeliveryStatus, Refusal> {
     DeliveryStatus::from_text(value).ok_or_else(|| {
         let known: Vec<_> = DeliveryStatus::ALL.iter().map(|status| status.as_str()).collect();
-        Refusal::bad(format!(
-            "`status`: expected one of {}, got `{}`",
-            known.join(", "),
-            shown(value)
-        ))
+        Refusal::not_one_of("status", &known, value)
     })
 }
 

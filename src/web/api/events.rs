@@ -123,11 +123,7 @@ fn statuses(call: &Call<'_>) -> Result<Vec<EventStatus>, Refusal> {
         for word in given.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             let status = EventStatus::from_text(&word.to_ascii_uppercase()).ok_or_else(|| {
                 let known: Vec<_> = EventStatus::ALL.iter().map(|status| status.as_str()).collect();
-                Refusal::bad(format!(
-                    "`status`: expected one of {}, got `{}`",
-                    known.join(", "),
-                    shown(word)
-                ))
+                Refusal::not_one_of("status", &known, word)
             })?;
             statuses.push(status);
         }
@@ -198,10 +194,6 @@ fn interval(call: &Call<'_>) -> Result<Interval, Refusal> {
     };
     Interval::from_text(&text).ok_or_else(|| {
         let known: Vec<_> = Interval::ALL.iter().map(|interval| interval.as_str()).collect();
-        Refusal::bad(format!(
-            "`interval`: expected one of {}, got `{}`",
-            known.join(", "),
-            shown(&text)
-        ))
+        Refusal::not_one_of("interval", &known, &text)
     })
 }

@@ -9,7 +9,7 @@ use super::super::route::{Table, Who, route};
 use super::super::signing::{self, COOKIE};
 use super::BASE;
 use super::elements::element;
-use crate::commands::{Subject, UnboundApp};
+use crate::commands::{CommandError, Subject, UnboundApp};
 use crate::core::model::Secret;
 use crate::core::shown::shown;
 use crate::httpd::Reply;
@@ -28,7 +28,7 @@ pub(crate) const CALLBACK: Table = Table {
 };
 
 /// What `oauth/url` is told; the app's secret is not needed to send somebody there, and not looked at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wanted {
     api_key: Option<String>,
     callback_url: Option<String>,
@@ -37,19 +37,23 @@ struct Wanted {
     tenant: Option<String>,
 }
 
-/// The URL for a client that takes the code itself.
-fn url(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let given = |name| call.query(name).filter(|text: &String| !text.is_empty());
-    told(
-        call,
+impl Wanted {
+    /// As `given` by their names in a query or a body.
+    fn of(given: impl Fn(&str) -> Option<String>) -> Wanted {
         Wanted {
             api_key: given("apiKey"),
             callback_url: given("callbackUrl"),
             scope: given("scope"),
             state: given("state"),
             tenant: given("tenant"),
-        },
-    )
+        }
+    }
+}
+
+/// The URL for a client that takes the code itself.
+fn url(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let given = |name: &str| call.query(name).filter(|text| !text.is_empty());
+    told(call, Wanted::of(given))
 }
 
 /// The same from a body; or, with `instance` (a document without a code) or `instanceId`, the beginning of a sign-in that
@@ -67,16 +71,7 @@ fn begin(call: &Call<'_>) -> Result<Reply, Refusal> {
         (None, None) => {
             let given =
                 |name: &str| Some(body.get(name)?.as_str()?.to_owned()).filter(|text| !text.is_empty());
-            return told(
-                call,
-                Wanted {
-                    api_key: given("apiKey"),
-                    callback_url: given("callbackUrl"),
-                    scope: given("scope"),
-                    state: given("state"),
-                    tenant: given("tenant"),
-                },
-            );
+            return told(call, Wanted::of(given));
         }
     };
     let element = element(call)?;
@@ -109,7 +104,10 @@ fn told(call: &Call<'_>, wanted: Wanted) -> Result<Reply, Refusal> {
 
 /// Begins a sign-in that ends at `/oauth2callback`. Returns the URL to open, and the `Set-Cookie` for the browser that opens
 /// it.
-pub(crate) fn begun(call: &Call<'_>, subject: Subject) -> Result<(String, String), Refusal> {
+///
+/// # Errors
+/// As `House::begin_sign_in`.
+pub(crate) fn begun(call: &Call<'_>, subject: Subject) -> Result<(String, String), CommandError> {
     let (sign_in, url) = call.house.begin_sign_in(subject)?;
     Ok((url, call.web.signing.begin(sign_in, call.house.clock.now())))
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::api::oauth;
 use super::super::call::Call;
 use super::super::reply::{self, Refusal};
 use super::super::signing::CALLBACK;
@@ -108,13 +109,8 @@ pub(super) fn submit(call: &Call<'_>) -> Result<Reply, Refusal> {
 fn created(call: &Call<'_>, visitor: &Visitor, form: &Form, document: &Value) -> Reply {
     let document = document.to_string();
     let done = match form.get("connect") {
-        "redirect" => call
-            .house
-            .begin_sign_in(Subject::New(Secret::new(document)))
-            .map(|(sign_in, url)| {
-                let cookie = call.web.signing.begin(sign_in, call.house.clock.now());
-                leaving(visitor, &url).with("Set-Cookie", cookie)
-            }),
+        "redirect" => oauth::begun(call, Subject::New(Secret::new(document)))
+            .map(|(url, cookie)| leaving(visitor, &url).with("Set-Cookie", cookie)),
         connect => match call.house.create_instance(&document) {
             Ok(outcome) if connect == "device" => {
                 return device::begin(call, &outcome.instance)

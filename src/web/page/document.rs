@@ -8,6 +8,7 @@ use crate::core::elements::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, EVENTS_ENABLED, GRANT, REDIRECT_URL, REFRESH_TOKEN, RESOURCES,
     SCHEDULE, SIGNATURE_KEY, TENANT, TIMEZONE,
 };
+use crate::core::model::MASK;
 use crate::core::shown::shown;
 
 /// The JSON as the person left it.
@@ -30,7 +31,6 @@ pub(super) const KEYS: &[&str] = &[
 
 /// Those whose value is not shown in the JSON.
 const SECRETS: &[&str] = &[API_SECRET, SIGNATURE_KEY];
-const MASK: &str = "********";
 
 /// What a resource without a path reads: its account's drive.
 const DRIVE: &str = "/hubs/documents/events";

@@ -9,7 +9,7 @@ use super::super::reply::Refusal;
 use super::html::Html;
 use super::layout::{go, link, note, number, page, state, tab, table, text, time};
 use super::{Visitor, done, seen};
-use crate::commands::{CommandError, Which};
+use crate::commands::Which;
 use crate::core::model::OutboxState;
 use crate::core::shown::{excerpt, shown};
 use crate::httpd::Reply;
@@ -296,11 +296,9 @@ pub(super) fn act_on(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 fn discard(call: &Call<'_>, id: &str, which: &Which) -> Result<(), Refusal> {
-    let found = call.house.store.outbox_notification(id)?;
-    let of = found.and_then(|(row, ..)| OutboxState::from_text(&row.state));
-    let of = of.ok_or_else(|| Refusal::not_found(format!("there is no notification `{}`", shown(id))))?;
-    call.house
-        .discard(which, of)
-        .map(drop)
-        .map_err(|error: CommandError| Refusal::from(error))
+    let found = call.house.store.find_notification(id)?;
+    let found =
+        found.ok_or_else(|| Refusal::not_found(format!("there is no notification `{}`", shown(id))))?;
+    call.house.discard(which, found.state)?;
+    Ok(())
 }
