@@ -4,6 +4,7 @@
 mod api;
 mod auth;
 mod call;
+mod codes;
 mod health;
 mod metrics;
 mod openapi;
@@ -99,7 +100,7 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
         premises: Arc::clone(premises),
         signing: Signing::default(),
         large: Room::default(),
-        sessions: page::Sessions::new(),
+        sessions: page::Sessions::default(),
         devices: page::Devices::default(),
         stop: Arc::clone(stop),
     };

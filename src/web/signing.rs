@@ -4,8 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use ring::hmac;
 
+use super::codes::{Code, Codes};
 use crate::clock;
 use crate::commands::SignIn;
 
@@ -23,13 +23,16 @@ const MOST: usize = 64;
 
 /// The sign-ins under way.
 #[derive(Debug, Default)]
-pub(super) struct Signing(Mutex<Vec<UnderWay>>);
+pub(super) struct Signing {
+    codes: Codes,
+    under_way: Mutex<Vec<UnderWay>>,
+}
 
 #[derive(Debug)]
 struct UnderWay {
     sign_in: SignIn,
-    /// The code of the browser's secret under a key of its own: comparing it takes the same time always.
-    browser: (hmac::Key, hmac::Tag),
+    /// Of the browser's secret.
+    browser: Code,
     until: Timestamp,
 }
 
@@ -38,10 +41,9 @@ impl Signing {
     /// way back leads from the provider's site here.
     pub(super) fn begin(&self, sign_in: SignIn, now: Timestamp) -> String {
         let secret = clock::new_token();
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &clock::random_bytes::<32>());
-        let browser = (key.clone(), hmac::sign(&key, secret.as_bytes()));
+        let browser = self.codes.of(&secret);
         let until = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
-        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|one| one.until > now);
         if under_way.len() >= MOST {
             under_way.remove(0);
@@ -57,11 +59,10 @@ impl Signing {
 
     /// Takes the sign-in with that `state`, if it began in the browser with that `cookie`. A state works once.
     pub(super) fn finish(&self, state: &str, cookie: &str, now: Timestamp) -> Option<SignIn> {
-        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|one| one.until > now);
         let at = under_way.iter().position(|one| one.sign_in.state == state)?;
-        let (key, tag) = &under_way[at].browser;
-        hmac::verify(key, cookie.as_bytes(), tag.as_ref()).ok()?;
-        Some(under_way.remove(at).sign_in)
+        let is_its_browser = self.codes.is_of(&under_way[at].browser, cookie);
+        is_its_browser.then(|| under_way.remove(at).sign_in)
     }
 }

@@ -3,10 +3,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
-use ring::hmac;
-
+use super::super::codes::{Code, Codes};
 use crate::clock;
+use jiff::{SignedDuration, Timestamp};
 
 /// The cookie that a signed-in browser holds.
 pub(crate) const COOKIE: &str = "deltapost_session";
@@ -18,27 +17,20 @@ const IDLE: SignedDuration = SignedDuration::from_hours(12);
 const MOST: usize = 32;
 
 /// The sessions.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    key: hmac::Key,
+    codes: Codes,
     open: Mutex<Vec<Session>>,
 }
 
 #[derive(Debug)]
 struct Session {
-    tag: Vec<u8>,
+    id: Code,
     form_token: String,
     last_seen: Timestamp,
 }
 
 impl Sessions {
-    pub(crate) fn new() -> Sessions {
-        Sessions {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &clock::random_bytes::<32>()),
-            open: Mutex::default(),
-        }
-    }
-
     /// Opens a session. Returns the `Set-Cookie` for its browser.
     pub(super) fn open(&self, now: Timestamp) -> String {
         let id = clock::new_token();
@@ -49,7 +41,7 @@ impl Sessions {
             open.remove(oldest);
         }
         open.push(Session {
-            tag: hmac::sign(&self.key, id.as_bytes()).as_ref().to_vec(),
+            id: self.codes.of(&id),
             form_token: clock::new_token(),
             last_seen: now,
         });
@@ -60,25 +52,23 @@ impl Sessions {
     /// The token for the forms of the session that `cookie` names; `None` where there is no such session any more.
     pub(super) fn form_token(&self, cookie: &str, now: Timestamp) -> Option<String> {
         let mut open = self.lock(now);
-        let session = open.iter_mut().find(|session| self.is_of(session, cookie))?;
+        let session = open
+            .iter_mut()
+            .find(|session| self.codes.is_of(&session.id, cookie))?;
         session.last_seen = now;
         Some(session.form_token.clone())
     }
 
     /// Ends the session. Returns the `Set-Cookie` that takes the browser's away.
     pub(super) fn close(&self, cookie: &str, now: Timestamp) -> String {
-        self.lock(now).retain(|session| !self.is_of(session, cookie));
+        self.lock(now)
+            .retain(|session| !self.codes.is_of(&session.id, cookie));
         format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
     }
 
     /// Whether a form bears the token of its session, in a time that tells nothing.
     pub(super) fn is_form_token(&self, ours: &str, theirs: &str) -> bool {
-        let tag = hmac::sign(&self.key, ours.as_bytes());
-        hmac::verify(&self.key, theirs.as_bytes(), tag.as_ref()).is_ok()
-    }
-
-    fn is_of(&self, session: &Session, cookie: &str) -> bool {
-        hmac::verify(&self.key, cookie.as_bytes(), &session.tag).is_ok()
+        self.codes.is_of(&self.codes.of(ours), theirs)
     }
 
     /// The sessions that are open at `now`. One from a time to come was opened before the clock was set back.
@@ -99,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_session_lasts_until_it_is_closed_or_idle_for_twelve_hours() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::default();
         let now = Timestamp::UNIX_EPOCH;
         let later = |hours| now + SignedDuration::from_hours(hours);
         let cookie = sessions.open(now);
@@ -115,7 +105,7 @@ mod tests {
 
     #[test]
     fn there_are_only_so_many_and_the_idlest_gives_way() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::default();
         let at = |second| Timestamp::from_second(second).unwrap();
         let first = sessions.open(at(0));
         let second = sessions.open(at(1));
