@@ -2,8 +2,8 @@
 //! stays; only modes and owners are brought to what the configuration says.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use super::reply::Reply;
 use super::table::pairs;
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::store::{DATABASE, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store, StoreError, TOKEN_FILE};
+use crate::store::{
+    self, DATABASE, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store, StoreError, TOKEN_FILE,
+};
 
 /// What may stand in a directory that becomes a data directory, beside our own files: a file system has it at its root.
 const NOT_OURS: &str = "lost+found";
@@ -197,7 +199,6 @@ fn make_key(data_dir: &Path, made: &mut Made) -> Result<Key, Failure> {
         return Err(StoreError::NoKey.into());
     }
     let (key, path) = Key::create(data_dir)?;
-    sync_directory(data_dir)?;
     made.note(path, true);
     Ok(key)
 }
@@ -214,24 +215,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<bool, StoreError> {
     if path.try_exists().map_err(file("look at", path))? {
         return Ok(false);
     }
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = PathBuf::from(unfinished);
-    let write = || {
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(file("create", path))?;
+    store::write_whole("create", path, mode, text.as_bytes(), |_| Ok(()))?;
     Ok(true)
 }
 

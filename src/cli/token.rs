@@ -1,8 +1,6 @@
 //! `token rotate`: another API token in the place of the one there is. Who uses it reads the file anew each time.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -12,35 +10,17 @@ use super::house::{self, hand_over};
 use super::reply::Reply;
 use crate::clock;
 use crate::config::Config;
-use crate::store::{StoreError, TOKEN_FILE};
+use crate::store::{self, TOKEN_FILE};
 
 /// Replaces the token, durably and at once: whoever reads the file finds the old one or the new one.
 pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
     let (path, explicit) = house::config_path(args);
     let data_dir = Config::load(&path, explicit)?.data_dir;
     let path = data_dir.join(TOKEN_FILE);
-    let unfinished = data_dir.join("api.token.new");
-    let write = || -> io::Result<()> {
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(&unfinished)?;
-        writeln!(file, "{}", clock::new_token())?;
-        file.sync_all()?;
-        // Before it bears its name: the agent must be able to read it from the first moment.
-        hand_over(&unfinished, &data_dir)?;
-        fs::rename(&unfinished, &path)?;
-        fs::File::open(&data_dir)?.sync_all()
-    };
-    write().map_err(|source| {
-        let error = StoreError::File {
-            doing: "replace",
-            path: path.clone(),
-            source,
-        };
+    let token = format!("{}\n", clock::new_token());
+    // Before it bears its name: the agent must be able to read it from the first moment.
+    let settle = |unfinished: &Path| hand_over(unfinished, &data_dir);
+    store::write_whole("replace", &path, 0o600, token.as_bytes(), settle).map_err(|error| {
         Failure::failed(
             error.to_string(),
             Some("run as the user who owns the data directory, after `deltapost init`".to_owned()),

@@ -167,17 +167,33 @@ pub(super) fn is_opened_by(file: &Path, path: &Path) -> Result<bool, StoreError>
 
 /// Writes the new file `file`, whole or not at all.
 pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_whole("create", file, COPY_MODE, bytes, |_| Ok(()))
+}
+
+/// Writes `file` durably, whole or not at all, in the place of one that may be there. `settle` is done to it before it bears
+/// its name.
+///
+/// # Errors
+/// What `doing` it has failed; what was there is there still.
+pub fn write_whole(
+    doing: &'static str,
+    file: &Path,
+    mode: u32,
+    bytes: &[u8],
+    settle: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), StoreError> {
     let unfinished = with_suffix(file, ".new");
     remove_if_there(&unfinished)?;
     let write = || {
-        let mut written = create_private(&unfinished, COPY_MODE)?;
+        let mut written = create_private(&unfinished, mode)?;
         io::Write::write_all(&mut written, bytes)?;
         written.sync_all()?;
+        settle(&unfinished)?;
         fs::rename(&unfinished, file)
     };
     write().map_err(|source| {
         clear_away(&unfinished);
-        StoreError::file("create", file, source)
+        StoreError::file(doing, file, source)
     })?;
     sync_directory_of(file)
 }

@@ -45,7 +45,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
 pub use analytics::MinuteCount;
-pub use backup::{BEFORE_UPGRADE, Contents, key_beside};
+pub use backup::{BEFORE_UPGRADE, Contents, key_beside, write_whole};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
 pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
