@@ -10,6 +10,7 @@ const SCHEMA: &str = concat!(
     include_str!("../schema/0001_initial.sql"),
     include_str!("../schema/0002_windows.sql"),
     include_str!("../schema/0003_instance_token.sql"),
+    include_str!("../schema/0004_promises.sql"),
 );
 
 /// The README's queries, in order.

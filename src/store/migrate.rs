@@ -19,6 +19,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../schema/0001_initial.sql"),
     include_str!("../../schema/0002_windows.sql"),
     include_str!("../../schema/0003_instance_token.sql"),
+    include_str!("../../schema/0004_promises.sql"),
 ];
 
 /// What is sealed in `meta.key_check`.
