@@ -10,6 +10,8 @@
 mod edits;
 #[path = "schedule/preview.rs"]
 mod preview;
+#[path = "schedule/stranded.rs"]
+mod stranded;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "schedule/times.rs"]

@@ -10,6 +10,9 @@ use crate::core::plan::Cadence;
 use crate::core::schedule::{Schedule, Trigger};
 use crate::zones::{Stamp, Zones};
 
+/// How often what has an unreadable schedule is polled: at another hour is better than never.
+const FALLBACK: Duration = Duration::from_secs(15 * 60);
+
 /// How many schedules are kept: few are different, and reading one again takes microseconds.
 const KEPT_SCHEDULES: usize = 256;
 
@@ -60,7 +63,7 @@ impl Calendar {
             let read = Schedule::parse(schedule);
             let read = read.inspect_err(|error| {
                 log::error!(
-                    "schedule unusable schedule={schedule:?} error={:?}",
+                    "schedule unusable, every 15 minutes in its place schedule={schedule:?} error={:?}",
                     error.to_string()
                 )
             });
@@ -68,8 +71,8 @@ impl Calendar {
         }
     }
 
-    /// What makes a resource of `cadence` be polled, each run later by `offset`. A schedule that was not learnt, or that
-    /// is none, is that of no poll.
+    /// What makes a resource of `cadence` be polled, each run later by `offset`. A schedule that cannot be
+    /// read, and was learnt, is that of a poll every quarter of an hour.
     pub(super) fn trigger<'a>(&'a self, cadence: &Cadence, offset: Duration) -> Trigger<'a> {
         match cadence {
             Cadence::Never => Trigger::Never,
@@ -82,7 +85,7 @@ impl Calendar {
                         zone,
                         offset,
                     },
-                    _ => Trigger::Never,
+                    _ => Trigger::Every(FALLBACK),
                 }
             }
         }

@@ -7,6 +7,7 @@ mod command;
 mod housekeeping;
 mod news;
 mod panics;
+mod polling;
 mod reload;
 #[cfg(test)]
 mod reload_tests;
@@ -21,30 +22,26 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 pub use self::reload::ConfigFile;
 
 use self::alerts::Alerter;
 use self::housekeeping::Housekeeper;
-use self::panics::outlives;
+use self::panics::panicked;
 use self::reload::Reloader;
-use self::scheduler::{Job, Scheduler};
+use self::scheduler::Scheduler;
 use self::systemd::Pulse;
 use self::timetable::Timetable;
-use crate::claims::{Claims, Found};
+use crate::claims::Claims;
 use crate::commands::House;
 use crate::config::{Delivery, Live};
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;
-use crate::poll::{PollError, Poller};
+use crate::poll::PollError;
 use crate::store::{Depth, PollRecord, Rows, StoreError};
 
 /// How often the house is kept, and how long a worker waits after the database has failed it.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// How long a polling worker waits for the scheduler's word before it looks by itself.
-const LONG_LOOK: Duration = Duration::from_secs(60);
 
 /// A request older than this at the agent's start was meant for an earlier agent.
 const ASKED_BEFORE: SignedDuration = SignedDuration::from_secs(10);
@@ -251,19 +248,6 @@ impl<'a> Floor<'a> {
         }
     }
 
-    fn poller(&self) -> Poller<'_> {
-        let config = self.live.current();
-        Poller {
-            store: self.house.store,
-            client: self.house.client,
-            grants: &self.grants,
-            clock: self.house.clock,
-            batch: config.delivery.batch,
-            max_events: config.outbox.max_events,
-            stop: self.stop,
-        }
-    }
-
     fn deliverer<'d>(&'d self, settings: &'d Delivery) -> Deliverer<'d> {
         Deliverer {
             store: self.house.store,
@@ -279,7 +263,7 @@ impl<'a> Floor<'a> {
     /// Counts a worker for as long as it works.
     fn employed(&self, mut work: impl FnMut()) {
         self.working.fetch_add(1, Ordering::SeqCst);
-        while outlives(&mut work) && !self.stopping() {
+        while panicked(&mut work) && !self.stopping() {
             self.house.clock.sleep(LOOK);
         }
         self.working.fetch_sub(1, Ordering::SeqCst);
@@ -307,58 +291,6 @@ impl<'a> Floor<'a> {
         }
     }
 
-    /// One polling worker: takes the next resource that somebody waits for, or that is due.
-    fn poll_until_stopped(&self, scheduler: &Scheduler<'_>) {
-        while !self.stopping() {
-            let heard = self.polls.rings();
-            match self.poll_next(scheduler) {
-                Ok(true) => {}
-                Ok(false) => self.polls.wait(heard, LONG_LOOK),
-                Err(error) => {
-                    // The poll may not even have begun: it would be due again at once.
-                    log::error!("polling stalled error={:?}", error.to_string());
-                    self.polls.wait(heard, LOOK);
-                }
-            }
-        }
-    }
-
-    /// Polls the next resource; returns whether there was one.
-    fn poll_next(&self, scheduler: &Scheduler<'_>) -> Result<bool, StoreError> {
-        let claim = self.polls.claim(|in_hand| {
-            let job = scheduler.next(|id| in_hand.holds(id))?;
-            Ok::<_, StoreError>(job.map(|job| Found {
-                key: job.resource_id,
-                group: 0,
-                work: job,
-            }))
-        })?;
-        let Some(claim) = claim else { return Ok(false) };
-        let polled = self.poll_for(claim.work);
-        // Taken back first: whatever failed, it must be found due again.
-        scheduler.done(claim.work)?;
-        polled.map(|()| true)
-    }
-
-    /// Polls what `job` says, and answers whoever waits for it.
-    fn poll_for(&self, job: Job) -> Result<(), StoreError> {
-        let depth = job.request.map_or(Depth::Changes, |request| request.depth);
-        let polled = self
-            .poller()
-            .poll(job.resource_id, depth, &mut |_| self.deliveries.ring());
-        if let Some(request) = job.request {
-            let answer = match &polled {
-                Ok(record) => json!({"record": record}),
-                Err(error) => json!({"error": error.to_string(), "hint": error.hint()}),
-            };
-            self.house.store.answer_request(request.id, &answer.to_string())?;
-        }
-        match polled {
-            Err(PollError::Store(error)) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     /// One delivering worker, with the settings that hold, until it is asked to stop.
     fn deliver_until_stopped(&self) {
         while !self.stopping() {
@@ -366,22 +298,6 @@ impl<'a> Floor<'a> {
             self.deliverer(&config.delivery)
                 .work(&|| !self.live.holds(&config));
         }
-    }
-
-    fn poll_for_report(
-        &self,
-        resource_id: i64,
-        progress: &(dyn Fn(&str, &PollRecord) + Sync),
-    ) -> Result<OncePoll, StoreError> {
-        let (instance, resource) = self.house.store.resource_names(resource_id)?;
-        let outcome = self.poller().poll(resource_id, Depth::Changes, &mut |record| {
-            progress(&resource, record)
-        });
-        Ok(OncePoll {
-            instance,
-            resource,
-            outcome,
-        })
     }
 
     /// Keeps house until the agent is asked to stop, or has lost its database.

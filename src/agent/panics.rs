@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Does a worker's work, and returns whether it ended by a panic: then it is taken up again, since what one resource or
-/// endpoint brings about must not take a worker from the others. What was in hand is free again by then.
-pub(super) fn outlives(work: impl FnMut()) -> bool {
+/// endpoint brings about must not take a worker from the others.
+pub(super) fn panicked(work: impl FnMut()) -> bool {
     let panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
     if panicked {
         log::error!("a worker panicked, and goes on with other work; please report this");
@@ -18,7 +18,7 @@ mod tests {
 
     #[test]
     fn a_worker_outlives_a_panic_in_its_work() {
-        assert!(outlives(|| panic!("a page that nobody thought of")));
-        assert!(!outlives(|| {}));
+        assert!(panicked(|| panic!("a page that nobody thought of")));
+        assert!(!panicked(|| {}));
     }
 }

@@ -1,7 +1,6 @@
 //! The scheduler: what the workers poll next, by the timetable or since somebody asked. It keeps the timetable up with the
 //! database, the settings, the zones and the clock; when to look is its thread's.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -144,29 +143,29 @@ impl<'a> Scheduler<'a> {
         self.bell.notify_all();
     }
 
-    /// Takes what is to be polled next: what was asked for first, then what has been due for the longest. Resources that
-    /// `in_hand` knows are not polled twice at a time.
+    /// Takes what is to be polled next: what was asked for first, then what has been due for the longest. What is in hand
+    /// is not polled twice at a time. Whoever takes a job ends it by `done`.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub(super) fn next(&self, in_hand: impl Fn(i64) -> bool) -> Result<Option<Job>, StoreError> {
+    /// When the database cannot be read; nothing is taken then.
+    pub(super) fn next(&self) -> Result<Option<Job>, StoreError> {
         let mut state = self.lock();
-        let asked = state
-            .requests
-            .iter()
-            .position(|request| !in_hand(request.resource_id));
-        if let Some(position) = asked {
-            let request = state.requests.remove(position);
+        let (now, config) = (self.clock.now(), Arc::clone(&state.config));
+        let free = |request: &&Request| !state.timetable.is_in_hand(request.resource_id);
+        if let Some(request) = state.requests.iter().find(free).copied() {
+            // The timetable may not have taken it in yet.
+            if let Some(row) = self.row(request.resource_id)? {
+                state.timetable.put(&row, &config.polling, now);
+            }
+            state.requests.retain(|other| other.id != request.id);
             state.timetable.hold(request.resource_id);
             return Ok(Some(Job {
                 resource_id: request.resource_id,
                 request: Some(request),
             }));
         }
-        let now = self.clock.now();
         while let Some(id) = state.timetable.first_due_by(now) {
             // What the database says may be newer than the last look.
-            let config = Arc::clone(&state.config);
             match self.row(id)? {
                 Some(row) => state.timetable.put(&row, &config.polling, now),
                 None => state.timetable.forget(id),
@@ -191,24 +190,29 @@ impl<'a> Scheduler<'a> {
     /// Takes back what was polled, and finds when it is due next; its poll may have postponed those of its instance, too.
     ///
     /// # Errors
-    /// When the database cannot be read; it is read again at the next look.
+    /// When the database cannot be read; it is read again at the next look, and the resource is due soon whatever comes.
     pub(super) fn done(&self, job: Job) -> Result<(), StoreError> {
         let mut state = self.lock();
         let state = &mut *state;
         if let Some(request) = job.request {
             state.requests.retain(|other| other.id != request.id);
         }
-        state.timetable.take_back(job.resource_id);
         let (now, config) = (self.clock.now(), Arc::clone(&state.config));
-        let mut seen = BTreeSet::new();
+        let mut found = false;
         let read = self.store.planned(Rows::Beside(job.resource_id), |row| {
-            seen.insert(row.id);
-            state.timetable.put(&row, &config.polling, now);
+            match row.id == job.resource_id {
+                true => state.timetable.give_back(&row, &config.polling, now),
+                false => state.timetable.put(&row, &config.polling, now),
+            }
+            found |= row.id == job.resource_id;
         });
         match read {
-            Ok(()) if !seen.contains(&job.resource_id) => state.timetable.forget(job.resource_id),
+            Ok(()) if !found => state.timetable.forget(job.resource_id),
             Ok(()) => {}
-            Err(_) => (state.data_version, state.plan_version) = (None, None),
+            Err(_) => {
+                state.timetable.give_back_unread(job.resource_id, now);
+                (state.data_version, state.plan_version) = (None, None);
+            }
         }
         self.ring_if_early(state);
         read

@@ -88,7 +88,7 @@ impl Site {
     fn polls(&self, scheduler: &Scheduler<'_>) -> Vec<i64> {
         scheduler.look().unwrap();
         let mut polled = Vec::new();
-        while let Some(job) = scheduler.next(|_| false).unwrap() {
+        while let Some(job) = scheduler.next().unwrap() {
             self.poll(scheduler, job);
             polled.push(job.resource_id);
             assert!(polled.len() < 1_000, "a burst of polls: {:?}", &polled[..10]);
@@ -161,13 +161,13 @@ fn an_interval_counts_from_the_last_polls_start() {
     let id = here.add("a", json!({"event.poller.refresh_interval": 15}));
     let scheduler = here.scheduler();
     scheduler.look().unwrap();
-    let job = scheduler.next(|_| false).unwrap().unwrap();
+    let job = scheduler.next().unwrap().unwrap();
     here.store.begin_poll(id, here.clock.now()).unwrap();
     here.clock.advance(5 * MINUTE);
     // While it is under way it is not handed out again, whatever is read meanwhile.
     here.store.enable_instance(1, true, here.clock.now()).unwrap();
     scheduler.look().unwrap();
-    assert_eq!(scheduler.next(|_| false).unwrap(), None);
+    assert_eq!(scheduler.next().unwrap(), None);
     let started = at("2026-03-01T12:00:00Z");
     here.store
         .end_poll(id, started, &PollRecord::default(), false)
@@ -287,7 +287,7 @@ fn a_postponed_poll_is_made_once_it_may_and_the_schedule_resumes() {
     let id = here.add("a", json!({"event.poller.schedule": "0 * * * *"}));
     let scheduler = here.scheduler();
     scheduler.look().unwrap();
-    let job = scheduler.next(|_| false).unwrap().unwrap();
+    let job = scheduler.next().unwrap().unwrap();
     let now = here.clock.now();
     here.store.begin_poll(id, now).unwrap();
     here.store
@@ -314,7 +314,7 @@ fn a_poll_that_breaks_off_at_once_is_not_made_again_without_a_pause() {
     let id = here.add("a", json!({}));
     let scheduler = here.scheduler();
     scheduler.look().unwrap();
-    let job = scheduler.next(|_| false).unwrap().unwrap();
+    let job = scheduler.next().unwrap().unwrap();
     here.store.begin_poll(id, here.clock.now()).unwrap();
     scheduler.done(job).unwrap();
     assert_eq!(here.polls(&scheduler), NONE);
@@ -367,15 +367,15 @@ fn requests_come_first_and_a_resource_in_hand_is_not_polled_twice() {
         .ask_for_poll(a, Depth::Resync, here.clock.now())
         .unwrap();
     assert!(scheduler.look().unwrap());
-    let first = scheduler.next(|_| false).unwrap().unwrap();
+    let first = scheduler.next().unwrap().unwrap();
     assert_eq!(
         (first.resource_id, first.request.map(|ask| ask.id)),
         (a, Some(asked))
     );
     scheduler.look().unwrap();
-    let second = scheduler.next(|id| id == a).unwrap().unwrap();
+    let second = scheduler.next().unwrap().unwrap();
     assert_eq!((second.resource_id, second.request), (b, None));
-    assert_eq!(scheduler.next(|_| true).unwrap(), None);
+    assert_eq!(scheduler.next().unwrap(), None);
     here.store.answer_request(asked, "{}").unwrap();
     here.poll(&scheduler, first);
     here.poll(&scheduler, second);

@@ -43,15 +43,28 @@ struct Entry {
     /// Its share of the jitter.
     offset: Duration,
     history: History,
-    /// It is polled by its cadence at all.
-    scheduled: bool,
-    /// A worker has it.
-    in_hand: bool,
-    /// `due` belongs to what stands above.
-    settled: bool,
-    due: Option<Timestamp>,
+    state: State,
     shown: Option<Timestamp>,
     reading: u64,
+}
+
+/// Where a resource is. One that is scheduled is in hand or due at a time: there is nothing else that it could be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A worker has it, until it is given back.
+    InHand,
+    Due(Timestamp),
+    /// It is polled on request only, or not at all for the time being.
+    NotScheduled,
+}
+
+impl State {
+    fn due(self) -> Option<Timestamp> {
+        match self {
+            State::Due(due) => Some(due),
+            State::InHand | State::NotScheduled => None,
+        }
+    }
 }
 
 impl Timetable {
@@ -81,7 +94,7 @@ impl Timetable {
         read(&mut |row| self.put(&row, rules, now))?;
         let reading = self.reading;
         self.entries
-            .retain(|_, entry| entry.reading == reading || entry.in_hand);
+            .retain(|_, entry| entry.reading == reading || entry.state == State::InHand);
         self.cadences.retain(|cadence| Arc::strong_count(cadence) > 1);
         let zone = |cadence: &Arc<Cadence>| match &**cadence {
             Cadence::Cron { timezone, .. } => Some(timezone.clone()),
@@ -97,43 +110,43 @@ impl Timetable {
     pub(super) fn put(&mut self, row: &Planned, rules: &Rules, now: Timestamp) {
         let plan = rules.plan(&row.subject);
         let cadence = self.shared(plan.cadence);
-        self.calendar.keep_few();
-        self.calendar.learn(&cadence);
         let offset = spread(&row.id.to_string(), rules.jitter);
         let history = history(row);
         let waits = !row.signed_in || row.held || row.paused;
         let scheduled = row.polled && !waits && plan.disabled_by.is_none();
+        self.calendar.keep_few();
+        self.calendar.learn(&cadence);
+        let after = self.calendar.trigger(&cadence, offset);
+        let state = match self.entries.get(&row.id) {
+            Some(entry) if entry.state == State::InHand => State::InHand,
+            _ if !scheduled => State::NotScheduled,
+            Some(entry)
+                if entry.history == history
+                    && (entry.state != State::NotScheduled || *entry.cadence == Cadence::Never) =>
+            {
+                match entry.cadence == cadence && entry.offset == offset {
+                    true => entry.state,
+                    false => {
+                        self.calendar.learn(&entry.cadence);
+                        let before = self.calendar.trigger(&entry.cadence, entry.offset);
+                        let after = self.calendar.trigger(&cadence, offset);
+                        due(after.due_after_edit(&before, &history, now))
+                    }
+                }
+            }
+            _ => due(after.next_due(&history, now)),
+        };
         let entry = self.entries.entry(row.id).or_insert_with(|| Entry {
             cadence: Arc::clone(&cadence),
             offset,
             history,
-            scheduled,
-            in_hand: false,
-            settled: false,
-            due: None,
+            state: State::NotScheduled,
             shown: None,
             reading: 0,
         });
-        let (same_cadence, same_rest) = (
-            entry.cadence == cadence && entry.offset == offset,
-            entry.history == history && entry.scheduled == scheduled && entry.settled,
-        );
-        let due = match (same_cadence, same_rest) {
-            _ if entry.in_hand || !scheduled => None,
-            (true, true) => entry.due,
-            (false, true) => {
-                self.calendar.learn(&entry.cadence);
-                let before = self.calendar.trigger(&entry.cadence, entry.offset);
-                let after = self.calendar.trigger(&cadence, offset);
-                after.due_after_edit(&before, &history, now)
-            }
-            (_, false) => self.calendar.trigger(&cadence, offset).next_due(&history, now),
-        };
-        entry.cadence = cadence;
-        (entry.offset, entry.history, entry.scheduled) = (offset, history, scheduled);
-        (entry.settled, entry.reading) = (true, self.reading);
-        entry.shown = row.next_poll_at;
-        self.set_due(row.id, due);
+        (entry.cadence, entry.offset, entry.history) = (cadence, offset, history);
+        (entry.shown, entry.reading) = (row.next_poll_at, self.reading);
+        self.set_state(row.id, state);
     }
 
     /// Forgets a resource.
@@ -167,7 +180,7 @@ impl Timetable {
                 let after = calendar.trigger(&entry.cadence, entry.offset);
                 after.due_after_edit(&before, &entry.history, now)
             }
-            _ => entry.due,
+            _ => entry.state.due(),
         });
     }
 
@@ -181,10 +194,10 @@ impl Timetable {
         self.first().filter(|(due, _)| *due <= now).map(|(_, id)| id)
     }
 
-    /// Hands out a resource, so that it is due no more until it is put back. Returns false when it is not due at `now`.
+    /// Hands out a resource, so that it is due no more until it is given back. Returns false when it is not due at `now`.
     pub(super) fn hand_out(&mut self, id: i64, now: Timestamp) -> bool {
-        let due = self.entries.get(&id).and_then(|entry| entry.due);
-        let is_due = due.is_some_and(|due| due <= now);
+        let state = self.entries.get(&id).map(|entry| entry.state);
+        let is_due = matches!(state, Some(State::Due(due)) if due <= now);
         if is_due {
             self.hold(id);
         }
@@ -193,22 +206,31 @@ impl Timetable {
 
     /// Hands out a resource whether it is due or not.
     pub(super) fn hold(&mut self, id: i64) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            (entry.in_hand, entry.settled, entry.due) = (true, false, None);
-            self.moved.remove(&id);
-        }
+        self.set_state(id, State::InHand);
     }
 
-    /// Takes back a resource that was handed out; when it is due next is found when it is put in.
-    pub(super) fn take_back(&mut self, id: i64) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.in_hand = false;
-        }
+    /// Whether a worker has the resource.
+    pub(super) fn is_in_hand(&self, id: i64) -> bool {
+        self.entries
+            .get(&id)
+            .is_some_and(|entry| entry.state == State::InHand)
+    }
+
+    /// Takes back a resource that was handed out, with what the database says of it now.
+    pub(super) fn give_back(&mut self, row: &Planned, rules: &Rules, now: Timestamp) {
+        // When it is due next is found as if it had not been scheduled until now.
+        self.set_state(row.id, State::NotScheduled);
+        self.put(row, rules, now);
+    }
+
+    /// Takes back a resource of which nothing can be read now. It is due soon, and who hands it out then reads it first.
+    pub(super) fn give_back_unread(&mut self, id: i64, now: Timestamp) {
+        self.set_state(id, State::Due(now.saturating_add(AGAIN).unwrap_or(now)));
     }
 
     /// What is planned now and shown otherwise.
     pub(super) fn moved(&self) -> Vec<(i64, Option<Timestamp>)> {
-        let due = |id: &i64| self.entries.get(id).and_then(|entry| entry.due);
+        let due = |id: &i64| self.entries.get(id).and_then(|entry| entry.state.due());
         self.moved.iter().map(|id| (*id, due(id))).collect()
     }
 
@@ -231,38 +253,47 @@ impl Timetable {
         cadence
     }
 
-    fn set_due(&mut self, id: i64, due: Option<Timestamp>) {
+    /// The one place where a state changes: what is due is in the heap.
+    fn set_state(&mut self, id: i64, state: State) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        if let Some(due) = due.filter(|_| entry.due != due) {
+        if let State::Due(due) = state
+            && entry.state != state
+        {
             self.heap.push(Reverse((due, id)));
         }
-        entry.due = due;
+        entry.state = state;
         // What is shown is of whole milliseconds.
         let millis = |time: Option<Timestamp>| time.map(Timestamp::as_millisecond);
-        match millis(entry.due) == millis(entry.shown) || entry.in_hand {
+        match millis(state.due()) == millis(entry.shown) || state == State::InHand {
             true => self.moved.remove(&id),
             false => self.moved.insert(id),
         };
     }
 
-    /// Sets what is due of each resource that is scheduled and not in hand to what `find` finds.
+    /// Sets what is due of each resource that is due at some time to what `find` finds.
     fn find_anew(&mut self, find: impl Fn(&Calendar, &Entry) -> Option<Timestamp>) {
         let mut found = Vec::new();
         for (id, entry) in &self.entries {
-            if entry.scheduled && !entry.in_hand {
+            if entry.state.due().is_some() {
                 self.calendar.keep_few();
                 self.calendar.learn(&entry.cadence);
-                found.push((*id, find(&self.calendar, entry)));
+                found.push((*id, due(find(&self.calendar, entry))));
             }
         }
-        found.into_iter().for_each(|(id, due)| self.set_due(id, due));
+        found
+            .into_iter()
+            .for_each(|(id, state)| self.set_state(id, state));
     }
 
     fn first(&mut self) -> Option<(Timestamp, i64)> {
         while let Some(Reverse((due, id))) = self.heap.peek().copied() {
-            if self.entries.get(&id).is_some_and(|entry| entry.due == Some(due)) {
+            if self
+                .entries
+                .get(&id)
+                .is_some_and(|entry| entry.state == State::Due(due))
+            {
                 return Some((due, id));
             }
             self.heap.pop();
@@ -274,9 +305,14 @@ impl Timetable {
         let due = self
             .entries
             .iter()
-            .filter_map(|(id, entry)| Some(Reverse((entry.due?, *id))));
+            .filter_map(|(id, entry)| Some(Reverse((entry.state.due()?, *id))));
         self.heap = due.collect();
     }
+}
+
+/// A cadence without another run is that of no schedule.
+fn due(due: Option<Timestamp>) -> State {
+    due.map_or(State::NotScheduled, State::Due)
 }
 
 fn history(row: &Planned) -> History {
@@ -288,3 +324,7 @@ fn history(row: &Planned) -> History {
         not_before: row.throttled_until.max(again),
     }
 }
+
+#[cfg(test)]
+#[path = "timetable_tests.rs"]
+mod tests;
