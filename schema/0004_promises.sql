@@ -1,2 +1,78 @@
 -- deltapost's database, version 4. README.md beside this file tells what each column means.
 
+-- What is scheduled and is not polled is an alert.
+CREATE TABLE new_alert (
+  id               INTEGER PRIMARY KEY,
+  alert            TEXT NOT NULL
+                   CONSTRAINT alert_is_known
+                   CHECK (alert IN ('endpoint_disabled', 'login_required', 'outbox_full', 'resource_failing', 'resource_held',
+                                    'resource_overdue', 'disk')),
+  subject_key      TEXT NOT NULL,
+  subject          TEXT NOT NULL,
+  state            TEXT NOT NULL CONSTRAINT alert_state_is_known CHECK (state IN ('raised', 'cleared')),
+  since            TEXT NOT NULL,
+  message          TEXT NOT NULL,
+  posted           INTEGER NOT NULL DEFAULT 0 CONSTRAINT alert_posted_is_0_or_1 CHECK (posted IN (0, 1)),
+  ran              INTEGER NOT NULL DEFAULT 0 CONSTRAINT alert_ran_is_0_or_1 CHECK (ran IN (0, 1)),
+  attempts         INTEGER NOT NULL DEFAULT 0,
+  next_attempt_at  TEXT,
+  last_error       TEXT
+);
+
+INSERT INTO new_alert SELECT * FROM alert;
+
+DROP TABLE alert;
+
+ALTER TABLE new_alert RENAME TO alert;
+
+CREATE INDEX alert_by_subject ON alert (alert, subject_key, id);
+
+DROP VIEW instance_health;
+
+CREATE VIEW instance_health AS
+SELECT i.name AS instance,
+       r.name AS resource,
+       CASE
+         WHEN i.deleting_since IS NOT NULL THEN 'deleting'
+         WHEN i.grant_state = 'login_required' THEN 'login required'
+         WHEN i.events_enabled = 0 THEN 'events off'
+         WHEN r.held IS NOT NULL THEN 'held'
+         WHEN i.enabled = 0 THEN 'disabled'
+         WHEN i.paused_by IS NOT NULL THEN 'paused'
+         WHEN i.throttled_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') THEN 'throttled'
+         WHEN (SELECT a.state
+                 FROM alert a
+                WHERE a.alert = 'resource_overdue' AND a.subject_key = 'resource/' || r.id
+                ORDER BY a.id DESC
+                LIMIT 1) = 'raised' THEN 'overdue'
+         WHEN r.failures > 0 THEN 'failing'
+         WHEN r.last_success_at IS NULL THEN 'not polled yet'
+         WHEN r.last_fault_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day') THEN 'faulty records'
+         ELSE 'ok'
+       END AS health,
+       r.mode,
+       r.phase,
+       r.last_poll_at,
+       r.last_success_at,
+       r.next_poll_at,
+       i.throttled_until,
+       r.failures,
+       coalesce(i.grant_error, r.last_error) AS last_error,
+       r.faults,
+       r.last_fault,
+       r.last_fault_at,
+       i.clock_skew_minutes,
+       (SELECT count(*) FROM outbox o WHERE o.instance_id = i.id AND o.state = 'pending') AS pending,
+       (SELECT count(*) FROM outbox o WHERE o.instance_id = i.id AND o.state = 'dead') AS dead,
+       (SELECT o.created_at
+          FROM outbox o
+         WHERE o.instance_id = i.id AND o.state = 'pending'
+         ORDER BY o.id
+         LIMIT 1) AS oldest_pending_at,
+       i.backlog_events,
+       i.paused_by,
+       i.paused_since,
+       (SELECT m.settings_error FROM meta m) AS settings_error
+  FROM instance i
+  LEFT JOIN resource r ON r.instance_id = i.id
+ ORDER BY i.id, r.id;

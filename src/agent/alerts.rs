@@ -11,10 +11,11 @@ use jiff::Timestamp;
 
 use super::command;
 use super::news::News;
+use super::watchdog::Watchdog;
 use crate::clock;
 use crate::commands::House;
 use crate::config::Live;
-use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts};
+use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts, OverdueResource};
 use crate::core::bounds::Limits;
 use crate::core::model::Secret;
 use crate::core::retry::{self, Class, Policy};
@@ -24,6 +25,9 @@ use crate::store::{AlertEntry, Sick, StoreError};
 /// How often the facts are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How many rounds lie between two looks at whether all that is scheduled is polled: half a minute.
+const WATCH_ROUNDS: u32 = 60;
+
 /// Looks after alerts. One for each agent.
 #[derive(Debug)]
 pub(super) struct Alerter<'a> {
@@ -31,6 +35,10 @@ pub(super) struct Alerter<'a> {
     live: &'a Live,
     stop: &'a AtomicBool,
     news: News<'a>,
+    watchdog: Watchdog,
+    /// What the watchdog has seen last.
+    overdue: Vec<OverdueResource>,
+    rounds: u32,
     host: Option<String>,
     /// What is not told yet, and what stands.
     book: Vec<AlertEntry>,
@@ -57,6 +65,9 @@ impl<'a> Alerter<'a> {
             live,
             stop,
             news: News::new(house.store, live),
+            watchdog: Watchdog::default(),
+            overdue: Vec::new(),
+            rounds: 0,
             host: host(),
             book,
             next_id,
@@ -90,10 +101,16 @@ impl<'a> Alerter<'a> {
     }
 
     fn look(&mut self) -> Result<(), StoreError> {
-        if !self.news.look()? {
+        let now = self.house.clock.now();
+        let watches = self.rounds.is_multiple_of(WATCH_ROUNDS);
+        self.rounds = self.rounds.wrapping_add(1);
+        if watches {
+            let rules = &self.live.current().polling;
+            self.overdue = self.watchdog.look(self.house.store, rules, now)?;
+        }
+        if !self.news.look()? && !watches {
             return Ok(());
         }
-        let now = self.house.clock.now();
         let facts = self.facts()?;
         let last = self.last_of_each();
         let stands = |kind: AlertKind, key: &str| last.iter().any(|old| (old.kind, &*old.key) == (kind, key));
@@ -125,6 +142,7 @@ impl<'a> Alerter<'a> {
             paused,
             failing,
             held,
+            overdue: self.overdue.clone(),
             database: DatabaseSize {
                 is_full_of_items: limits.is_full(used) && !limits.is_mostly_backlog(&store.backlogs()?),
                 is_tight: !limits.is_roomy(used),
@@ -156,7 +174,15 @@ impl<'a> Alerter<'a> {
         let (kind, state, subject, message) = (alert.kind, alert.state, &alert.subject, &alert.message);
         match state {
             AlertState::Raised => {
-                log::warn!("alert raised alert={kind} subject={subject:?} message={message:?}");
+                let level = match kind {
+                    // Whatever else is wrong is told where it happens; this is a fault of the agent's own.
+                    AlertKind::ResourceOverdue => log::Level::Error,
+                    _ => log::Level::Warn,
+                };
+                log::log!(
+                    level,
+                    "alert raised alert={kind} subject={subject:?} message={message:?}"
+                );
             }
             AlertState::Cleared => log::info!("alert cleared alert={kind} subject={subject:?}"),
         }

@@ -16,6 +16,7 @@ mod scheduler;
 mod scheduler_tests;
 mod systemd;
 mod timetable;
+mod watchdog;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;

@@ -76,6 +76,8 @@ impl World {
             signed_in: true,
             held: false,
             paused: false,
+            started_at: now,
+            cursor_seq: 0,
             last_poll_at: None,
             unfinished: false,
             throttled_until: None,

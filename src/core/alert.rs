@@ -15,6 +15,7 @@ spelled! {
         OutboxFull = "outbox_full",
         ResourceFailing = "resource_failing",
         ResourceHeld = "resource_held",
+        ResourceOverdue = "resource_overdue",
         Disk = "disk",
     }
 }
@@ -64,6 +65,7 @@ pub struct Facts {
     pub paused: Vec<PausedInstance>,
     pub failing: Vec<FailingResource>,
     pub held: Vec<HeldResource>,
+    pub overdue: Vec<OverdueResource>,
     pub database: DatabaseSize,
     pub disk: Disk,
 }
@@ -117,6 +119,20 @@ pub struct HeldResource {
     pub error: Option<String>,
 }
 
+/// A scheduled resource of which no poll has begun, or gone on, for twice its interval, although nothing keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverdueResource {
+    pub resource_id: i64,
+    pub instance: String,
+    pub resource: String,
+    /// When its last poll began.
+    pub last_poll_at: Option<Timestamp>,
+    /// When its second run after that was.
+    pub since: Timestamp,
+    /// It has been so for a while: a machine that slept, or an agent that has just started, takes it up at once.
+    pub is_sure: bool,
+}
+
 /// How large the database is, for its bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DatabaseSize {
@@ -146,6 +162,8 @@ pub fn standing(facts: &Facts, stands: impl Fn(AlertKind, &str) -> bool, now: Ti
     let long = |resource: &&FailingResource| now.duration_since(resource.since) >= FAILING;
     all.extend(facts.failing.iter().filter(long).map(FailingResource::standing));
     all.extend(facts.held.iter().map(|held| held.standing(now)));
+    let sure = |late: &&OverdueResource| late.is_sure || stands(AlertKind::ResourceOverdue, &late.key());
+    all.extend(facts.overdue.iter().filter(sure).map(OverdueResource::standing));
     let database = facts.database;
     if database.is_full_of_items || (database.is_tight && stands(AlertKind::OutboxFull, DATABASE)) {
         all.push(full_of_items(now));
@@ -290,6 +308,28 @@ impl HeldResource {
     }
 }
 
+impl OverdueResource {
+    fn key(&self) -> String {
+        format!("resource/{}", self.resource_id)
+    }
+
+    fn standing(&self) -> Standing {
+        let last = self.last_poll_at.map_or_else(
+            || "it has never been polled".to_owned(),
+            |last| format!("its last poll began at {}", time_text(last)),
+        );
+        Standing {
+            kind: AlertKind::ResourceOverdue,
+            key: self.key(),
+            subject: format!("{} / {}", self.instance, self.resource),
+            since: self.since,
+            message: format!(
+                "it is scheduled and is not polled, {last}: restart the agent, and report it with its log if it recurs"
+            ),
+        }
+    }
+}
+
 impl Disk {
     fn standing(&self, stands: bool, now: Timestamp) -> Option<Standing> {
         let low = self.space.is_some_and(|(free, total)| {
@@ -334,6 +374,7 @@ fn all_clear(kind: AlertKind) -> &'static str {
         AlertKind::OutboxFull => "the outbox has room again",
         AlertKind::ResourceFailing => "its polls no longer fail",
         AlertKind::ResourceHeld => "it is no longer held",
+        AlertKind::ResourceOverdue => "it is polled again, or no longer scheduled",
         AlertKind::Disk => "there is space again",
     }
 }

@@ -62,6 +62,24 @@ fn a_resource_is_an_alert_when_it_has_failed_for_an_hour() {
 }
 
 #[test]
+fn an_overdue_resource_is_an_alert_when_that_is_sure_and_until_it_is_polled() {
+    let late = |is_sure| Facts {
+        overdue: vec![OverdueResource {
+            resource_id: 2,
+            instance: "Docs".to_owned(),
+            resource: "events".to_owned(),
+            last_poll_at: Some(ago(60)),
+            since: ago(30),
+            is_sure,
+        }],
+        ..Facts::default()
+    };
+    let alert = [(AlertKind::ResourceOverdue, "resource/2")];
+    check(&late(false), &[], &alert);
+    check(&late(true), &alert, &alert);
+}
+
+#[test]
 fn the_disk_is_an_alert_below_64_mib_or_a_hundredth_and_again_well_only_a_quarter_above() {
     let (mib, alert) = (1 << 20, [(AlertKind::Disk, "disk")]);
     let roomy = 1_000 * mib;

@@ -36,6 +36,10 @@ pub struct Planned {
     pub held: bool,
     /// Its instance waits for room in the outbox.
     pub paused: bool,
+    /// When its first cursor began.
+    pub started_at: Timestamp,
+    /// Counts the steps of its cursor: while a poll is under way, it goes up with each page.
+    pub cursor_seq: i64,
     /// When its last poll began.
     pub last_poll_at: Option<Timestamp>,
     /// That poll did not come to its end, and is to be made again.
@@ -46,7 +50,7 @@ pub struct Planned {
     pub next_poll_at: Option<Timestamp>,
 }
 
-const PLANNED: &str = "SELECT r.id, r.instance_id, r.name, r.schedule, r.timezone, r.last_poll_at, r.unfinished,
+const PLANNED: &str = "SELECT r.id, r.instance_id, r.name, r.schedule, r.timezone, r.started_at, r.cursor_seq, r.last_poll_at, r.unfinished,
         r.next_poll_at, i.name AS instance, i.tags, i.schedule AS instance_schedule, i.timezone AS instance_timezone,
         i.interval_seconds, i.throttled_until,
         i.enabled AND i.events_enabled AND i.deleting_since IS NULL AS polled,
@@ -181,6 +185,8 @@ fn planned(row: &Row<'_>) -> Result<Planned, StoreError> {
         signed_in: row.get("signed_in")?,
         held: row.get("held")?,
         paused: row.get("paused")?,
+        started_at: time("started_at")?.unwrap_or(Timestamp::UNIX_EPOCH),
+        cursor_seq: row.get("cursor_seq")?,
         last_poll_at: time("last_poll_at")?,
         unfinished: row.get("unfinished")?,
         throttled_until: time("throttled_until")?,

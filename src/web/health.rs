@@ -74,6 +74,9 @@ fn said(alert: &StandingAlert, now: Timestamp) -> String {
         AlertKind::OutboxFull => format!("the database is at `[outbox] max_bytes` {since}"),
         AlertKind::ResourceFailing => format!("every poll of resource {id} has failed {since}"),
         AlertKind::ResourceHeld => format!("resource {id} is held {since}, and waits for a person"),
+        AlertKind::ResourceOverdue => {
+            format!("resource {id} is scheduled and is not polled, {since}: restart the agent")
+        }
         AlertKind::Disk => format!("space runs short on the disk of the data directory {since}"),
     }
 }
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_told_by_id_and_time_alone() {
-        use AlertKind::{EndpointDisabled, OutboxFull, ResourceFailing};
+        use AlertKind::{EndpointDisabled, OutboxFull, ResourceFailing, ResourceOverdue};
         let since = "since 2026-03-01T10:00:00.000Z (2 h 5 min)";
         check(
             EndpointDisabled,
@@ -115,6 +118,11 @@ mod tests {
             ResourceFailing,
             "resource/2",
             &format!("every poll of resource 2 has failed {since}"),
+        );
+        check(
+            ResourceOverdue,
+            "resource/2",
+            &format!("resource 2 is scheduled and is not polled, {since}: restart the agent"),
         );
         check(
             OutboxFull,

@@ -91,6 +91,12 @@ impl Trigger<'_> {
         self.next_due(&history, now)
     }
 
+    /// The second run after `last`, which two intervals have gone by at. `None`: there is none.
+    pub fn second_after(&self, last: Timestamp) -> Option<Timestamp> {
+        let first = self.following(last, last)?;
+        self.following(first, first)
+    }
+
     fn offset(&self) -> SignedDuration {
         match self {
             Trigger::Cron { offset, .. } => signed(*offset),

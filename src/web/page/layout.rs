@@ -120,7 +120,7 @@ pub(super) fn time(text: Option<&str>) -> Html {
 pub(super) fn state(word: &str) -> Html {
     let (class, sign) = match word {
         "ok" | "active" | "delivered" | "done" => ("good", "● "),
-        "dead" | "failing" | "failed" | "login required" | "disabled" | "held" => ("bad", "▲ "),
+        "dead" | "failing" | "failed" | "login required" | "disabled" | "held" | "overdue" => ("bad", "▲ "),
         "throttled" | "backing_off" | "paused" | "faulty records" => ("warn", "◆ "),
         _ => ("dim", "○ "),
     };
