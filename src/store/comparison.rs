@@ -48,7 +48,8 @@ pub enum Restart {
 
 impl Store {
     /// Lets a resource read its feed from the start again. What held it is void. A resource that starts at now reads
-    /// nothing whole, so there is no new generation to compare, and what it knows stays.
+    /// nothing whole, so there is no new generation to compare, nor one that had begun before its baseline was changed, and
+    /// what it knows stays.
     ///
     /// # Errors
     /// `Superseded`; when the database cannot be written.
@@ -62,7 +63,8 @@ impl Store {
             let moved = connection.execute(
                 "UPDATE resource
                     SET phase = ?3, silent = ?4, cursor = NULL, next_cursor = NULL, cursor_seq = cursor_seq + 1,
-                        generation = generation + iif(baseline = 'latest', 0, 1), held = NULL
+                        generation = generation + iif(baseline = 'latest', 0, 1),
+                        swept_generation = iif(baseline = 'latest', generation, swept_generation), held = NULL
                   WHERE id = ?1 AND cursor_seq = ?2",
                 (resource.id, resource.cursor_seq, phase.as_str(), silent),
             )?;
