@@ -186,10 +186,13 @@ fn fetched_and_parsed() -> f64 {
             .fetch(&link, &token, Wishes::default(), &SystemClock)
             .unwrap();
         let page = page::parse(&fetched.body, client.base(), &Feed::Drive).unwrap();
-        items += page.items.len();
+        items += page
+            .pieces()
+            .map(|piece| piece.unwrap().items.len())
+            .sum::<usize>();
         match page.end {
             PageEnd::Next(next) => link = next,
-            PageEnd::Delta(_) => break,
+            PageEnd::Delta(_) | PageEnd::More => break,
         }
     }
     assert_eq!(items, ITEMS + 1);

@@ -10,6 +10,8 @@
 mod clock;
 #[path = "adverse/disk.rs"]
 mod disk;
+#[path = "adverse/memory.rs"]
+mod memory;
 #[path = "adverse/place.rs"]
 mod place;
 #[path = "support/mod.rs"]

@@ -14,9 +14,12 @@ mod support;
 use std::time::Duration;
 
 use deltapost::clock::{Clock, SystemClock};
-use deltapost::sim::onedrive::{Account, Drive, Endpoint, Gone};
+use deltapost::httpd::Reply;
+use deltapost::sim::onedrive::{Account, Drive, Endpoint, Fault, Gone};
+use serde_json::json;
 
 use scene::{Scene, Standing, within};
+use support::Site;
 use support::storm::{Dice, Seed, Storm};
 
 /// `count` files in a new folder at the top.
@@ -271,4 +274,64 @@ fn a_killed_agent_neither_loses_nor_invents_events() {
         counts.duplicates > 0,
         "no death left a delivery in doubt: {counts:?}"
     );
+}
+
+/// A page of more objects than one transaction takes, in which `dated` objects are messages.
+fn large_page(base: &str, dated: bool) -> Vec<u8> {
+    let now = SystemClock.now();
+    let dates = format!(",\"createdDateTime\":\"{now:.3}\",\"lastModifiedDateTime\":\"{now:.3}\"");
+    let dates = if dated { &dates } else { "" };
+    let objects: Vec<String> = (0..2_500).map(|n| format!("{{\"id\":\"{n}\"{dates}}}")).collect();
+    let link = if dated {
+        String::new()
+    } else {
+        format!(",\"@odata.deltaLink\":\"{base}/x\"")
+    };
+    format!("{{\"value\":[{}]{link}}}", objects.join(",")).into_bytes()
+}
+
+#[track_caller]
+fn check_large_page(settings: serde_json::Value) {
+    let dated = settings["url"] == "/me/messages";
+    let site = Site::configured(Account::business(), "[delivery]\nbatch = 100\n");
+    let route = |page: Vec<u8>| {
+        site.cloud
+            .route("/v1.0/me/messages", move |_| Reply::json(200, page.clone()))
+    };
+    route(b"{\"value\":[]}".to_vec());
+    site.create_instance(
+        "first",
+        json!({"event.poller.configuration": {"events": settings}}),
+    );
+    site.poll("first", &[]).code(0);
+    let page = large_page(&site.cloud.graph_base(), dated);
+    route(page.clone());
+    site.cloud.fail_always(Endpoint::Delta, Fault::Body(page));
+    for piece in 1..=2 {
+        let agent = site.spawn(
+            &["poll", "first"],
+            &[("DELTAPOST_KILL_AT", &format!("committed:{piece}"))],
+        );
+        assert_eq!(agent.wait(), None, "it should have died");
+        assert_eq!(
+            site.cell("SELECT count(*) FROM event"),
+            (1_000 * piece).to_string(),
+            "{settings}"
+        );
+    }
+    site.poll("first", &[]).code(0);
+    let told = "SELECT count(*) || ' ' || count(DISTINCT object_id) || ' ' || group_concat(DISTINCT event_type) FROM event";
+    assert_eq!(site.cell(told), "2500 2500 CREATED", "{settings}");
+}
+
+#[test]
+fn a_page_that_dies_between_its_pieces_announces_each_object_once() {
+    for baseline in ["emit", "latest"] {
+        check_large_page(json!({"url": "/hubs/documents/events", "baseline": baseline}));
+    }
+    let format = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'";
+    check_large_page(json!({
+        "url": "/me/messages", "baseline": "emit", "mode": "window",
+        "datesConfiguration": {"updatedDateField": "lastModifiedDateTime", "updatedDateFormat": format,
+                               "createdDateField": "createdDateTime", "createdDateFormat": format}}));
 }

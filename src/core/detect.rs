@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::model::{
-    Aspect, BaselineMode, Change, EventType, FeedItem, Filter, Item, ItemKind, Page, Phase, Previous,
+    Aspect, BaselineMode, Change, EventType, FeedItem, Filter, Item, ItemKind, LONGEST, Page, Phase, Previous,
 };
-use super::{drive, fingerprint, glob, properties};
+use super::{fingerprint, glob, properties};
 
 /// How long before the cursor's start an object may have been created and still count as new (spec, section 6).
 const CREATED_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
@@ -60,9 +60,6 @@ pub struct Detected {
     pub unchanged: u64,
     /// Changes that the instance's filter keeps back.
     pub filtered: u64,
-    /// The drive that the items belong to, and its root, where the page tells.
-    pub drive_id: Option<String>,
-    pub root_id: Option<String>,
 }
 
 /// Holds `page` against `known`. An id that the page lists twice counts as its last occurrence.
@@ -73,12 +70,7 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
         .enumerate()
         .map(|(position, item)| (item.id.as_str(), position))
         .collect();
-    let (drive_id, root_id) = drive::shown_by(page);
-    let mut found = Detected {
-        drive_id: drive_id.map(str::to_owned),
-        root_id: root_id.map(str::to_owned),
-        ..Detected::default()
-    };
+    let mut found = Detected::default();
     let mut changed = Vec::new();
     for (position, seen) in page.items.iter().enumerate() {
         if last[seen.id.as_str()] != position {
@@ -145,15 +137,17 @@ pub fn deletion(item: &Item, raw: Option<String>, known: &Known, rules: &Rules<'
     wanted(&change, rules.filter).then_some(change)
 }
 
-/// The path of an item from its drive's root, or `None` where a parent or a name is not known.
+/// The path of an item from its drive's root, or `None` where a parent or a name is not known, or it exceeds 4 KiB.
 pub fn path(id: &str, known: &Known) -> Option<String> {
-    let mut names = Vec::new();
+    let (mut names, mut length) = (Vec::new(), 0);
     let mut item = known.get(id)?;
     while item.kind != ItemKind::Root {
-        if names.len() == DEEPEST {
+        let name = item.name.as_deref()?;
+        length += 1 + name.len();
+        if names.len() == DEEPEST || length > LONGEST {
             return None;
         }
-        names.push(item.name.as_deref()?);
+        names.push(name);
         item = known.get(item.parent_id.as_deref()?)?;
     }
     names.reverse();

@@ -6,7 +6,7 @@
 
 use ring::digest::{SHA256, digest};
 
-use super::model::{FeedItem, ItemKind};
+use super::model::{FeedItem, ItemKind, LONGEST};
 use super::properties;
 
 /// The version of the recipes below. Fingerprints of another version are replaced without being compared.
@@ -51,6 +51,21 @@ pub fn adopt(known: &[u8], seen: &[u8]) -> Vec<u8> {
         .zip(slots(seen))
         .flat_map(|(a, b)| if given(b) { b } else { a });
     std::iter::once(VERSION).chain(merged.copied()).collect()
+}
+
+/// `name`, and of one longer than 4 KiB its beginning with a fingerprint of the whole, so that two such names differ where
+/// the whole ones do.
+pub fn short_name(mut name: String) -> String {
+    if name.len() > LONGEST {
+        let whole = digest(&SHA256, name.as_bytes());
+        let mark: String = whole.as_ref()[..SLOT]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        name.truncate(name.floor_char_boundary(LONGEST - mark.len() - '…'.len_utf8()));
+        name = format!("{name}…{mark}");
+    }
+    name
 }
 
 fn encode<const N: usize>(fields: [Option<&str>; N]) -> Vec<u8> {

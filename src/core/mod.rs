@@ -12,6 +12,7 @@ pub mod detect;
 pub mod drive;
 pub mod elements;
 pub mod feed;
+pub mod fields;
 pub mod fingerprint;
 pub mod glob;
 pub mod histogram;

@@ -289,6 +289,9 @@ impl fmt::Debug for Instance {
     }
 }
 
+/// The most bytes of an id, of a name and of a path. A longer name is cut, and a longer path is not told.
+pub const LONGEST: usize = 4096;
+
 /// An object as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
@@ -332,9 +335,11 @@ pub enum PageEnd {
     Next(Secret),
     /// `@odata.deltaLink`: the set is complete; this is the next poll's request.
     Delta(Secret),
+    /// More of the same page: the cursor stays before it.
+    More,
 }
 
-/// One page of a feed, borrowed from the bytes it came in.
+/// One page of a feed, or a piece of one, borrowed from the bytes it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<'page> {
     pub items: Vec<FeedItem<'page>>,

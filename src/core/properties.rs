@@ -1,10 +1,11 @@
 //! What is remembered of an object that has neither an eTag nor a modification time, such as a user: a slot for each of its
 //! properties. A feed may show such an object with the changed properties only, so each is compared by itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use ring::digest::{SHA256, digest};
-use serde_json::value::RawValue;
+
+use super::fields::each;
 
 /// The first byte of such a fingerprint; `core::fingerprint` has others.
 const VERSION: u8 = 2;
@@ -15,20 +16,30 @@ const SLOT: usize = 16;
 /// The end of the name of what lists changes of a relation (OData 4.01, 15.3): `members@delta`.
 const RELATION: &str = "@delta";
 
+/// More properties than this are remembered as one.
+const MOST: usize = 256;
+
 /// The fingerprint of the object `raw`. Annotations say nothing of the object and are left out.
 pub(super) fn fingerprint(raw: &str) -> Vec<u8> {
-    let own = properties(raw)
-        .into_iter()
-        .filter(|(name, _)| !name.contains('@'));
-    encode(
-        own.map(|(name, value)| (short(&name), short(value.get())))
-            .collect(),
-    )
+    let mut slots = Slots::new();
+    each(raw, |name, value| {
+        if !name.contains('@') && slots.len() <= MOST {
+            slots.insert(short(name), short(value));
+        }
+    });
+    if slots.len() > MOST {
+        slots = Slots::from([(short(""), short(raw))]);
+    }
+    encode(slots)
 }
 
 /// Whether `raw` tells what was added to, or taken from, a relation of the object.
 pub(super) fn tells_of_relations(raw: &str) -> bool {
-    raw.contains(RELATION) && properties(raw).keys().any(|name| name.ends_with(RELATION))
+    let mut tells = false;
+    if raw.contains(RELATION) {
+        each(raw, |name, _| tells |= name.ends_with(RELATION));
+    }
+    tells
 }
 
 /// Whether bytes are such a fingerprint.
@@ -48,11 +59,10 @@ pub(super) fn moved(known: &[u8], seen: &[u8]) -> bool {
 pub(super) fn adopt(known: &[u8], seen: &[u8]) -> Vec<u8> {
     let mut merged = decode(known);
     merged.extend(decode(seen));
+    if merged.len() > MOST {
+        return seen.to_vec();
+    }
     encode(merged)
-}
-
-fn properties(raw: &str) -> HashMap<String, &RawValue> {
-    serde_json::from_str(raw).unwrap_or_default()
 }
 
 fn short(text: &str) -> [u8; SLOT / 2] {

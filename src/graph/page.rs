@@ -1,19 +1,23 @@
-//! The bytes of an answer read as one page of a delta feed, each object's own bytes kept as they came.
+//! The bytes of an answer read as one page of a delta feed, each object's own bytes kept as they came. A page is given out
+//! in pieces, since its objects take many times the memory of its bytes.
 //! What a change is, and which page to fetch, is decided elsewhere.
 
 mod drive_item;
-mod fields;
 mod object;
+mod objects;
 mod records;
+
+use std::hash::{BuildHasher, RandomState};
 
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-pub use records::{Records, records};
+use objects::Objects;
+pub use records::{Records, RecordsPiece, records};
 
 use crate::core::feed::Feed;
-use crate::core::model::{Page, PageEnd, Secret};
+use crate::core::model::{FeedItem, ItemKind, Page, PageEnd, Secret};
 use crate::graph::complaint::Complaint;
 use crate::graph::link::{lies_below, shown_origin};
 
@@ -79,14 +83,32 @@ impl PageError {
     }
 }
 
+/// The largest body that is read as an error in the place of a page.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// Drives and kinds of items that a page's outline shows. The account's own are among the first.
+const OUTLINED: usize = 64;
+
 #[derive(Deserialize)]
 struct Envelope<'page> {
     #[serde(borrow)]
-    value: Option<Vec<&'page RawValue>>,
+    value: Option<&'page RawValue>,
     #[serde(rename = "@odata.nextLink")]
     next: Option<String>,
     #[serde(rename = "@odata.deltaLink")]
     delta: Option<String>,
+}
+
+/// A page that has been looked through: each of its objects can be read.
+#[derive(Clone, Debug)]
+pub struct Body<'page> {
+    objects: Objects<'page>,
+    feed: &'page Feed,
+    pub end: PageEnd,
+    /// Whether a later object of the page has the same id, by the object's place.
+    superseded: Vec<bool>,
+    /// As much of the page as tells which drive it shows: its roots, and an item of each drive and kind.
+    pub outline: Page<'page>,
 }
 
 /// Reads `bytes`, the body of a 200, as a page of `feed` whose link lies below `base`.
@@ -96,7 +118,7 @@ struct Envelope<'page> {
 ///
 /// # Errors
 /// When any part of the page cannot be relied on: a page is read whole or not at all.
-pub fn parse<'page>(bytes: &'page [u8], base: &str, feed: &Feed) -> Result<Page<'page>, PageError> {
+pub fn parse<'page>(bytes: &'page [u8], base: &str, feed: &'page Feed) -> Result<Body<'page>, PageError> {
     let (objects, next, delta) = envelope(bytes)?;
     let end = match (next, delta) {
         (Some(next), None) => PageEnd::Next(own_link("@odata.nextLink", next, base)?),
@@ -104,20 +126,79 @@ pub fn parse<'page>(bytes: &'page [u8], base: &str, feed: &Feed) -> Result<Page<
         (Some(_), Some(_)) => return Err(PageError::BothLinks),
         (None, None) => return Err(PageError::NoLink),
     };
-    let items = objects
-        .into_iter()
-        .enumerate()
-        .map(|(index, object)| match feed {
-            Feed::Objects { id_field } => object::read(index, object.get(), id_field.as_deref()),
-            _ => drive_item::read(index, object.get()),
+    let mut outline = Page {
+        items: Vec::new(),
+        end: end.clone(),
+    };
+    // A hash in place of an id: the key is random, and two ids of a page share one less often than memory fails.
+    let hasher = RandomState::new();
+    let mut ids: Vec<(u64, usize)> = Vec::new();
+    for (index, raw) in objects.clone().enumerate() {
+        let item = read(feed, index, raw)?;
+        ids.push((hasher.hash_one(&item.id), index));
+        let tells = item.drive_id.is_some() || item.kind == ItemKind::Root;
+        let says = |item: &FeedItem<'_>| (item.kind, item.deleted, item.drive_id.clone());
+        let outlined = outline.items.iter().any(|known| says(known) == says(&item));
+        if tells && !outlined && outline.items.len() < OUTLINED {
+            outline.items.push(item);
+        }
+    }
+    let mut superseded = vec![false; ids.len()];
+    ids.sort_unstable();
+    for pair in ids.windows(2) {
+        superseded[pair[0].1] = pair[0].0 == pair[1].0;
+    }
+    Ok(Body {
+        objects,
+        feed,
+        end,
+        superseded,
+        outline,
+    })
+}
+
+impl<'page> Body<'page> {
+    /// How many objects the page lists.
+    pub fn len(&self) -> usize {
+        self.superseded.len()
+    }
+
+    /// Whether the page lists nothing.
+    pub fn is_empty(&self) -> bool {
+        self.superseded.is_empty()
+    }
+
+    /// The page in pieces, each small enough to be worked through at once: the last one has the page's end, the others
+    /// `PageEnd::More`. Of the objects with the same id there is the last one only.
+    pub fn pieces(&self) -> impl Iterator<Item = Result<Page<'page>, PageError>> {
+        let mut objects = self.objects.clone().enumerate().peekable();
+        let mut ended = false;
+        std::iter::from_fn(move || {
+            if ended {
+                return None;
+            }
+            let piece = objects::piece(&mut objects, |(_, raw)| raw.len());
+            ended = objects.peek().is_none();
+            let items = piece
+                .into_iter()
+                .filter(|(index, _)| !self.superseded[*index])
+                .map(|(index, raw)| read(self.feed, index, raw))
+                .collect::<Result<_, _>>();
+            let end = if ended { self.end.clone() } else { PageEnd::More };
+            Some(items.map(|items| Page { items, end }))
         })
-        .collect::<Result<_, _>>()?;
-    Ok(Page { items, end })
+    }
+}
+
+fn read<'page>(feed: &Feed, index: usize, raw: &'page str) -> Result<FeedItem<'page>, PageError> {
+    match feed {
+        Feed::Objects { id_field } => object::read(index, raw, id_field.as_deref()),
+        _ => drive_item::read(index, raw),
+    }
 }
 
 /// The objects of a page, its nextLink and its deltaLink.
-#[expect(clippy::type_complexity, reason = "the three parts of an envelope")]
-fn envelope(bytes: &[u8]) -> Result<(Vec<&RawValue>, Option<String>, Option<String>), PageError> {
+fn envelope(bytes: &[u8]) -> Result<(Objects<'_>, Option<String>, Option<String>), PageError> {
     let text = std::str::from_utf8(bytes).map_err(|e| match e.error_len() {
         None => PageError::Truncated { bytes: bytes.len() },
         Some(_) => PageError::NotUtf8 { at: e.valid_up_to() },
@@ -127,13 +208,17 @@ fn envelope(bytes: &[u8]) -> Result<(Vec<&RawValue>, Option<String>, Option<Stri
         return Err(PageError::Html);
     }
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|e| not_json(&e, bytes.len()))?;
-    let objects = envelope.value.ok_or_else(|| {
-        let Complaint { code, resync, .. } = Complaint::read(bytes, &[]);
+    let value = envelope.value.ok_or_else(|| {
+        let error = bytes.get(..MAX_ERROR_BYTES).map_or(bytes, |_| b"{}");
+        let Complaint { code, resync, .. } = Complaint::read(error, &[]);
         if resync {
             PageError::Stale { code }
         } else {
             PageError::NoValue
         }
+    })?;
+    let objects = Objects::new(value.get()).ok_or_else(|| PageError::Malformed {
+        problem: "its `value` is not a list".to_owned(),
     })?;
     Ok((objects, envelope.next, envelope.delta))
 }

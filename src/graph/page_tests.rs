@@ -8,6 +8,17 @@ use crate::core::model::{FeedItem, ItemKind};
 const BASE: &str = "https://graph.example/v1.0";
 const DELTA: &str = r#""@odata.deltaLink":"https://graph.example/v1.0/me/drive/root/delta?token=SECRET""#;
 
+/// The page read to its end, its pieces put together.
+fn parse<'page>(bytes: &'page [u8], base: &str, feed: &'page Feed) -> Result<Page<'page>, PageError> {
+    let body = super::parse(bytes, base, feed)?;
+    let mut items = Vec::new();
+    for piece in body.pieces() {
+        items.extend(piece?.items);
+    }
+    let end = body.end.clone();
+    Ok(Page { items, end })
+}
+
 /// A page with `objects`, whose set is complete.
 fn page(objects: &str) -> String {
     format!(r#"{{"@odata.context":"…","value":[{objects}],{DELTA}}}"#)
@@ -207,7 +218,7 @@ fn what_is_no_page_is_refused_with_its_reason() {
             "{malformed}: {error:?}"
         );
     }
-    let problem = "it is not of a page's shape, at line 1 column 17".to_owned();
+    let problem = "its `value` is not a list".to_owned();
     refused(r#"{"value":"SECRET"}"#, PageError::Malformed { problem });
     let problem = "expected `,` or `}` at line 1 column 14".to_owned();
     refused(r#"{"value": [] ?SECRET}"#, PageError::Malformed { problem });
@@ -288,6 +299,60 @@ fn real_page() -> String {
     ))
 }
 
+#[test]
+fn a_page_comes_in_pieces_that_together_are_the_page() {
+    let mut objects: Vec<String> = (0..2_500).map(|n| format!(r#"{{"id":"{n}"}}"#)).collect();
+    objects[7] = r#"{"id":"2400","name":"superseded"}"#.to_owned();
+    objects.push(format!(r#"{{"id":"large","x":"{}"}}"#, "x".repeat(3 << 20)));
+    objects.push(r#"{"id":"last"}"#.to_owned());
+    let text = page(&objects.join(" ,\n"));
+    let body = super::parse(text.as_bytes(), BASE, &Feed::Drive).unwrap();
+    let pieces: Vec<Page<'_>> = body.pieces().map(Result::unwrap).collect();
+    let sizes: Vec<usize> = pieces.iter().map(|piece| piece.items.len()).collect();
+    assert_eq!((sizes, body.len()), (vec![999, 1_000, 500, 1, 1], 2_502));
+    let (last, others) = pieces.split_last().unwrap();
+    assert!(others.iter().all(|piece| piece.end == PageEnd::More));
+    assert_eq!(last.end, body.end);
+    objects.remove(7);
+    let raws = pieces.iter().flat_map(|piece| &piece.items).map(|item| item.raw);
+    assert!(raws.eq(objects.iter()));
+}
+
+#[test]
+fn a_text_without_end_is_cut_off_or_refused() {
+    let long = |last: &str| format!("{}{last}", "ü".repeat(5_000));
+    let named = |last: &str| {
+        item(&format!(r#"{{"id":"1","name":"{}"}}"#, long(last)))
+            .name
+            .unwrap()
+    };
+    assert!(
+        named("a").len() <= 4_096 && named("a").starts_with("üüü"),
+        "{}",
+        named("a")
+    );
+    assert_eq!(named("a"), named("a"));
+    assert_ne!(named("a"), named("b"), "a rename is seen");
+    for (object, field) in [
+        (format!(r#"{{"id":"{}"}}"#, long("")), "id"),
+        (
+            format!(r#"{{"id":"1","parentReference":{{"id":"{}"}}}}"#, long("")),
+            "parentReference.id",
+        ),
+    ] {
+        let expected = "an id of at most 4 KiB";
+        let index = 0;
+        refused(
+            &page(&object),
+            PageError::WrongType {
+                index,
+                field,
+                expected,
+            },
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -314,6 +379,8 @@ proptest! {
 
     #[test]
     fn raw_is_a_slice_of_the_input(objects in prop::collection::vec(object(), 0..6)) {
+        let numbered = |(n, object): (usize, &String)| object.replace("\"id\":\"1\"", &format!("\"id\":\"{n}\""));
+        let objects: Vec<String> = objects.iter().enumerate().map(numbered).collect();
         let text = page(&objects.join(" , "));
         let page = parse(text.as_bytes(), BASE, &Feed::Drive).unwrap();
         let raws: Vec<&str> = page.items.iter().map(|item| item.raw).collect();

@@ -87,11 +87,7 @@ impl<'a> Run<'a> {
             if read {
                 return Ok(());
             }
-            if self.poller.stop.load(Ordering::Relaxed) {
-                self.record.stopped = true;
-                return Ok(());
-            }
-            if self.is_full()? {
+            if self.stops()? {
                 return Ok(());
             }
             read = self.read_page(&resource)?;
@@ -108,6 +104,12 @@ impl<'a> Run<'a> {
         } = self.poller;
         self.record.paused = store.pause_if_full(self.instance.id, max_events, clock.now())?;
         Ok(self.record.paused)
+    }
+
+    /// Whether the poll ends before its time: the agent is asked to stop, or the outbox is full.
+    pub(super) fn stops(&mut self) -> Result<bool, PollError> {
+        self.record.stopped = self.poller.stop.load(Ordering::Relaxed);
+        Ok(self.record.stopped || self.is_full()?)
     }
 
     /// Goes back to the start of the feed where `depth` asks for that. Not before something can be requested: the
@@ -151,7 +153,8 @@ impl<'a> Run<'a> {
             Err(error) => return self.recover(resource, hinted, error),
         };
         killpoint::reached("fetched");
-        let page = match page::parse(&body, base, &self.feed) {
+        let feed = self.feed.clone();
+        let page = match page::parse(&body, base, &feed) {
             Ok(page) => page,
             Err(error) => return self.recover(resource, hinted, error.into()),
         };
@@ -160,8 +163,19 @@ impl<'a> Run<'a> {
         {
             return Err(PollError::Cycle);
         }
-        let read = self.commit(resource, &page)?;
-        killpoint::reached("committed");
+        self.refuse_another_drive(resource, &page.outline)?;
+        let mut resource = resource.clone();
+        let mut read = false;
+        for piece in page.pieces() {
+            let piece = piece?;
+            read = self.commit(&resource, &piece, &page.outline)?;
+            killpoint::reached("committed");
+            // What is left of the page comes when it is read again.
+            if piece.end == PageEnd::More && self.stops()? {
+                return Ok(true);
+            }
+            resource.cursor_seq += 1;
+        }
         Ok(read)
     }
 
@@ -277,18 +291,23 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Holds a page against what is known and commits what it means. Returns whether all is read.
+    /// Holds a piece of a page against what is known and commits what it means. Returns whether all is read.
     ///
     /// A set is fixed at its first page and shows the drive as it is at each. So it may say that a folder is gone, and
     /// not that something was moved out of it just before; then the next set, which does, is read before the sweep.
-    fn commit(&mut self, resource: &Resource, page: &Page<'_>) -> Result<bool, PollError> {
+    fn commit(
+        &mut self,
+        resource: &Resource,
+        page: &Page<'_>,
+        outline: &Page<'_>,
+    ) -> Result<bool, PollError> {
         let now = self.poller.clock.now();
-        self.refuse_another_drive(resource, page)?;
         let ids = page.items.iter().map(|item| item.id.as_str());
         let parents = page.items.iter().filter_map(|item| item.parent_id.as_deref());
         let known = self.poller.store.known_items(resource.id, ids, parents)?;
         let detected = detect::page(page, known, &self.rules(resource, now));
         let notifications = self.announce(resource, &detected.changes, now);
+        let events = detected.changes.len() as u64;
         let Detected {
             changes,
             upserts,
@@ -297,9 +316,11 @@ impl<'a> Run<'a> {
             folder_gone,
             unchanged,
             filtered,
-            drive_id,
-            root_id,
+            ..
         } = detected;
+        // They hold what the notifications hold.
+        drop(changes);
+        let (drive_id, root_id) = drive::shown_by(outline);
         self.folder_gone |= folder_gone;
         let set_ends = matches!(page.end, PageEnd::Delta(_));
         let wait = set_ends && self.folder_gone && !resource.silent;
@@ -312,16 +333,16 @@ impl<'a> Run<'a> {
                 notifications: &notifications,
                 end: &page.end,
                 wait,
-                drive_id: drive_id.as_deref(),
-                root_id: root_id.as_deref(),
+                drive_id,
+                root_id,
                 now,
             },
         )?;
-        self.record.pages += 1;
+        self.record.pages += u64::from(page.end != PageEnd::More);
         self.record.items += page.items.len() as u64;
         self.record.unchanged += unchanged;
         self.record.filtered += filtered;
-        self.record.events += changes.len() as u64;
+        self.record.events += events;
         (self.progress)(self.record);
         if set_ends {
             self.sets += 1;

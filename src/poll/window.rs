@@ -2,8 +2,6 @@
 //! the next is asked for. The lower bound moves when a window has been read whole. What the records' dates mean is decided
 //! in `core::window`.
 
-use std::sync::atomic::Ordering;
-
 use jiff::{SignedDuration, Timestamp};
 use ring::digest::{SHA256, digest};
 
@@ -12,12 +10,12 @@ use super::{PollError, RESTARTS};
 use crate::core::cycle::Cycle;
 use crate::core::detect;
 use crate::core::feed::Window;
-use crate::core::model::{BaselineMode, Change, EventType, Phase, time_text};
+use crate::core::model::{BaselineMode, Change, EventType, Phase, Secret, time_text};
 use crate::core::shown::shown;
 use crate::core::window::{self, Judged, Rules, Verdict};
 use crate::graph::client::GraphError;
 use crate::graph::link;
-use crate::graph::page::{self, PageError, Records};
+use crate::graph::page::{self, PageError, RecordsPiece};
 use crate::killpoint;
 use crate::store::{Depth, Resource, Restart, SeenRecord, WindowStep};
 
@@ -64,11 +62,7 @@ impl Run<'_> {
         let mut left_behind = self.poller.store.resource(resource.id)?.window_to.is_some();
         loop {
             resource = self.poller.store.resource(resource.id)?;
-            if self.poller.stop.load(Ordering::Relaxed) {
-                self.record.stopped = true;
-                return Ok(());
-            }
-            if self.is_full()? {
+            if self.stops()? {
                 return Ok(());
             }
             if self.read_records(&resource, window, &rules)? && !std::mem::take(&mut left_behind) {
@@ -168,8 +162,16 @@ impl Run<'_> {
             bounds.to = bounds.to.min(told.to);
             bounds.from = bounds.from.min(told.from);
         }
-        self.commit_records(resource, &page, rules, bounds)?;
-        killpoint::reached("committed");
+        let mut resource = resource.clone();
+        for piece in page.pieces() {
+            self.commit_records(&resource, &piece, page.next.as_ref(), rules, bounds)?;
+            killpoint::reached("committed");
+            // What is left of the page comes when it is read again.
+            if !piece.last && self.stops()? {
+                return Ok(true);
+            }
+            resource.cursor_seq += 1;
+        }
         if page.next.is_some() {
             return Ok(false);
         }
@@ -214,18 +216,21 @@ impl Run<'_> {
     fn commit_records(
         &mut self,
         resource: &Resource,
-        page: &Records<'_>,
+        piece: &RecordsPiece<'_>,
+        next: Option<&Secret>,
         rules: &Rules,
         bounds: Bounds,
     ) -> Result<(), PollError> {
         let now = self.poller.clock.now();
-        let found = self.judge(resource, page, rules, bounds)?;
+        let mut found = self.judge(resource, piece, rules, bounds)?;
         let notifications = self.announce(resource, &found.changes, now);
+        let events = std::mem::take(&mut found.changes).len();
         self.poller.store.commit_records(
             resource,
             &WindowStep {
                 to: bounds.to,
-                next: page.next.as_ref(),
+                next,
+                last: piece.last,
                 seen: &found.seen,
                 notifications: &notifications,
                 faults: found.faults.len() as u64,
@@ -233,28 +238,28 @@ impl Run<'_> {
                 now,
             },
         )?;
-        self.record.pages += 1;
-        self.record.items += page.raw.len() as u64;
+        self.record.pages += u64::from(piece.last);
+        self.record.items += piece.raw.len() as u64;
         self.record.unchanged += found.unchanged;
         self.record.filtered += found.filtered;
-        self.record.events += found.changes.len() as u64;
+        self.record.events += events as u64;
         self.note_faults(&found.faults);
         (self.progress)(self.record);
         Ok(())
     }
 
-    /// What a page's records mean, each held against what is remembered of it.
+    /// What records mean, each held against what is remembered of it.
     fn judge(
         &self,
         resource: &Resource,
-        page: &Records<'_>,
+        piece: &RecordsPiece<'_>,
         rules: &Rules,
         bounds: Bounds,
     ) -> Result<Found, PollError> {
         let mut found = Found::default();
         let now = self.to_provider(self.poller.clock.now());
         let mut taken: Vec<(Judged, &str)> = Vec::new();
-        for raw in &page.raw {
+        for raw in &piece.raw {
             match window::judge(raw, rules, bounds.from, now) {
                 Ok(Verdict::Taken(judged)) => taken.push((judged, raw)),
                 Ok(Verdict::Ignored) => found.unchanged += 1,

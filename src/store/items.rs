@@ -6,8 +6,14 @@ use super::{Store, StoreError, known};
 use crate::core::detect::Known;
 use crate::core::model::{Item, ItemKind};
 
+/// Memory for the parents of what is asked for. Real trees need a hundredth of it.
+const CHAINS_BYTES: usize = 8 << 20;
+/// What an item takes beside its texts.
+const ITEM_BYTES: usize = 400;
+
 impl Store {
-    /// The items among `ids` that are known, and the chains of known parents above them and above `parents`.
+    /// The items among `ids` that are known, and the chains of known parents above them and above `parents`, as far as
+    /// memory is set aside for them.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -22,17 +28,39 @@ impl Store {
                 "SELECT object_id, announced_id, name, parent_id, kind, content, metadata
                    FROM item WHERE resource_id = ?1 AND object_id = ?2",
             )?;
+            let mut read = |id: &str| -> Result<Option<Item>, StoreError> {
+                statement
+                    .query((resource_id, id))?
+                    .next()?
+                    .map(read_item)
+                    .transpose()
+            };
             let mut found = Known::new();
-            let mut wanted: Vec<String> = ids.into_iter().chain(parents).map(str::to_owned).collect();
-            while let Some(id) = wanted.pop() {
-                if found.contains_key(&id) {
-                    continue;
+            let mut above: Vec<String> = parents.into_iter().map(str::to_owned).collect();
+            for id in ids {
+                if let Some(item) = read(id)? {
+                    above.extend(item.parent_id.clone());
+                    found.insert(id.to_owned(), item);
                 }
-                let mut rows = statement.query((resource_id, &id))?;
-                if let Some(row) = rows.next()? {
-                    let item = read_item(row)?;
-                    wanted.extend(item.parent_id.clone());
-                    found.insert(id, item);
+            }
+            let mut room = CHAINS_BYTES;
+            while let Some(id) = above.pop().filter(|_| room > 0) {
+                if !found.contains_key(&id)
+                    && let Some(item) = read(&id)?
+                {
+                    let name = item.name.as_ref().map_or(0, String::len);
+                    room = room.saturating_sub(2 * id.len() + name + ITEM_BYTES);
+                    above.extend(item.parent_id.clone());
+                    // Only a path is made of what is not asked for by itself.
+                    let (content, metadata) = (Vec::new(), Vec::new());
+                    found.insert(
+                        id,
+                        Item {
+                            content,
+                            metadata,
+                            ..item
+                        },
+                    );
                 }
             }
             Ok(found)

@@ -27,14 +27,18 @@ pub struct PageStep<'a> {
 
 impl Store {
     /// Commits a page: its items, its events with the bodies that announce them, and the cursor behind it, all or
-    /// nothing. Returns the phase that the resource is in afterwards.
+    /// nothing. Of a page that comes in pieces the last one moves the cursor; the others are known, and announce nothing,
+    /// when the page is read again. Returns the phase that the resource is in afterwards.
     ///
     /// # Errors
     /// `Superseded` when the resource has moved on from `resource.cursor_seq`, or its instance is being deleted; nothing
     /// is written then.
     pub fn commit_page(&self, resource: &Resource, step: &PageStep<'_>) -> Result<Phase, StoreError> {
-        let (PageEnd::Next(link) | PageEnd::Delta(link)) = step.end;
-        let sealed = self.seal_cursor(resource.id, Some(link))?;
+        let link = match step.end {
+            PageEnd::Next(link) | PageEnd::Delta(link) => Some(link),
+            PageEnd::More => resource.cursor.as_ref(),
+        };
+        let sealed = self.seal_cursor(resource.id, link)?;
         self.write(|connection| {
             refuse_leaving(connection, resource)?;
             put_items(connection, resource.id, resource.generation, step.upserts)?;
@@ -45,7 +49,7 @@ impl Store {
             stage(connection, resource.id, step)?;
             append(connection, resource, step.notifications, step.now)?;
             let (phase, silent) = match step.end {
-                PageEnd::Next(_) => (resource.phase, resource.silent),
+                PageEnd::Next(_) | PageEnd::More => (resource.phase, resource.silent),
                 // Listed deletions are to be worked through, or those that only the comparison shows.
                 PageEnd::Delta(_) if !step.wait && (!compared || any_staged(connection, resource.id)?) => {
                     (Phase::Sweeping, resource.silent)

@@ -15,6 +15,8 @@ const MARKED: i64 = 1_000;
 /// Deletions that one transaction commits. With their events, notifications and staged rows they stay below a
 /// thousand rows.
 const SWEPT: i64 = 250;
+/// When the provider's objects of these deletions take as much, the transaction takes no more.
+const SWEPT_BYTES: usize = 1 << 20;
 
 // `CROSS JOIN` keeps the small table outside, `INDEXED BY` names the way to children, and `doomed > 0` is what lets the
 // index of the marked serve: without them each step passes over all that is known of the resource.
@@ -129,12 +131,12 @@ impl Store {
                   ORDER BY i.doomed DESC, i.object_id DESC LIMIT ?2",
             )?;
             let mut rows = statement.query((resource_id, SWEPT))?;
-            let mut doomed = Vec::new();
-            while let Some(row) = rows.next()? {
-                doomed.push(Doomed {
-                    item: read_item(row)?,
-                    raw: row.get("raw")?,
-                });
+            let (mut doomed, mut size) = (Vec::new(), 0);
+            while let Some(row) = rows.next()?.filter(|_| size < SWEPT_BYTES) {
+                let raw: Option<String> = row.get("raw")?;
+                size += raw.as_ref().map_or(0, String::len);
+                let item = read_item(row)?;
+                doomed.push(Doomed { item, raw });
             }
             Ok(doomed)
         })

@@ -30,6 +30,8 @@ pub struct WindowStep<'a> {
     pub to: Timestamp,
     /// The window's next page; `None` when all of it has been read: then the next one begins where this one ends.
     pub next: Option<&'a Secret>,
+    /// Whether nothing more of the same page comes: until then the window stays where it is.
+    pub last: bool,
     pub seen: &'a [SeenRecord],
     pub notifications: &'a [Notification],
     /// Records that could not be judged, and what was wrong with the last of them.
@@ -76,12 +78,17 @@ impl Store {
     /// `Superseded` when the resource has moved on from `resource.cursor_seq`, or its instance is being deleted; nothing
     /// is written then.
     pub fn commit_records(&self, resource: &Resource, step: &WindowStep<'_>) -> Result<(), StoreError> {
-        let sealed = self.seal_cursor(resource.id, step.next)?;
+        let link = if step.last {
+            step.next
+        } else {
+            resource.cursor.as_ref()
+        };
+        let sealed = self.seal_cursor(resource.id, link)?;
         self.write(|connection| {
             refuse_leaving(connection, resource)?;
             remember(connection, resource, step.seen)?;
             append(connection, resource, step.notifications, step.now)?;
-            let ended = step.next.is_none();
+            let ended = step.last && step.next.is_none();
             let moved = connection
                 .prepare_cached(
                     "UPDATE resource

@@ -11,9 +11,10 @@ mod zone_id;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::model::EventType;
+use super::fields::values;
+use super::model::{EventType, LONGEST};
 use super::shown::shown;
 
 pub use format::DateFormat;
@@ -88,20 +89,18 @@ pub enum Verdict {
 /// # Errors
 /// What is wrong with the record, and in which field.
 pub fn judge(raw: &str, rules: &Rules, from: Timestamp, now: Timestamp) -> Result<Verdict, String> {
-    let record: Value =
-        serde_json::from_str(raw).map_err(|error| format!("a record is no JSON object: {error}"))?;
-    let id = match member(&record, &rules.id_field) {
-        Some(Value::String(id)) if !id.is_empty() => id.clone(),
+    let id = match member(raw, &rules.id_field) {
+        Some(Value::String(id)) if !id.is_empty() && id.len() <= LONGEST => id,
         Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
         found => {
             return Err(format!(
                 "a record has no id: expected text or a whole number in `{}`, got {}",
                 shown(&rules.id_field),
-                described(found)
+                described(found.as_ref())
             ));
         }
     };
-    let date = |field: &DateField| date(&record, &id, field, now);
+    let date = |field: &DateField| date(raw, &id, field, now);
     let updated = rules.updated.as_ref().map(date).transpose()?;
     let created = rules.created.as_ref().map(date).transpose()?;
     let too_old = rules.filter_by_updated && updated.is_some_and(|updated| updated < from);
@@ -124,9 +123,9 @@ pub fn judge(raw: &str, rules: &Rules, from: Timestamp, now: Timestamp) -> Resul
     }))
 }
 
-fn date(record: &Value, id: &str, field: &DateField, now: Timestamp) -> Result<Timestamp, String> {
+fn date(record: &str, id: &str, field: &DateField, now: Timestamp) -> Result<Timestamp, String> {
     let found = member(record, &field.path);
-    let read = found.and_then(|value| match &field.format {
+    let read = found.as_ref().and_then(|value| match &field.format {
         Some(format) => format.read(value, &field.zone, now),
         None => reading::iso(value, &field.zone),
     });
@@ -135,16 +134,21 @@ fn date(record: &Value, id: &str, field: &DateField, now: Timestamp) -> Result<T
             "record `{}`: expected a date in the configured format in `{}`, got {}",
             shown(id),
             shown(&field.path),
-            described(found)
+            described(found.as_ref())
         )
     })
 }
 
-/// The member at `path`; a name that itself holds dots goes before a path.
-fn member<'v>(record: &'v Value, path: &str) -> Option<&'v Value> {
-    record
-        .get(path)
-        .or_else(|| path.split('.').try_fold(record, |value, name| value.get(name)))
+/// The member at `path`; a name that itself holds dots goes before a path. Of an object or a list no more is read than that
+/// it is one.
+fn member(record: &str, path: &str) -> Option<Value> {
+    let get = |record, name| values(record, [name]).and_then(|[value]| value);
+    let found = get(record, path).or_else(|| path.split('.').try_fold(record, get))?;
+    match found.as_bytes() {
+        [b'{', ..] => Some(Value::Object(Map::new())),
+        [b'[', ..] => Some(Value::Array(Vec::new())),
+        _ => serde_json::from_str(found).ok(),
+    }
 }
 
 fn described(value: Option<&Value>) -> String {

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::PageError;
-use super::fields::{Text, fields};
-use crate::core::model::{FeedItem, ItemKind};
+use crate::core::fields::{Text, fields};
+use crate::core::fingerprint;
+use crate::core::model::{FeedItem, ItemKind, LONGEST};
 
 /// Reads the object `raw` at `value[index]`.
 ///
@@ -43,12 +44,12 @@ pub(super) fn read(index: usize, raw: &str) -> Result<FeedItem<'_>, PageError> {
         raw,
         announced_id: None,
         id: at
-            .text("id", id)?
+            .id("id", id)?
             .filter(|id| !id.is_empty())
             .ok_or(PageError::NoId { index })?,
-        name: at.text("name", name)?,
-        parent_id: at.text("parentReference.id", parent_id)?,
-        drive_id: at.text("parentReference.driveId", drive_id)?,
+        name: at.text("name", name)?.map(fingerprint::short_name),
+        parent_id: at.id("parentReference.id", parent_id)?,
+        drive_id: at.id("parentReference.driveId", drive_id)?,
         kind: kinds
             .iter()
             .find(|(facet, _)| facet.is_some())
@@ -79,6 +80,13 @@ impl At {
         match serde_json::from_str(value) {
             Ok(Text(text)) => Ok(Some(text)),
             Err(_) => Err(self.wrong(field, "a string")),
+        }
+    }
+
+    fn id(&self, field: &'static str, value: Option<&str>) -> Result<Option<String>, PageError> {
+        match self.text(field, value)? {
+            Some(id) if id.len() > LONGEST => Err(self.wrong(field, "an id of at most 4 KiB")),
+            id => Ok(id),
         }
     }
 

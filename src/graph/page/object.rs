@@ -1,11 +1,11 @@
 //! One object of another delta feed than a drive's: a message, an event, a user, a group, a list item. Of it is read what
 //! all of them may have; what is missing, or of another type, is not known.
 
-use serde_json::Value;
+use serde_json::Number;
 
 use super::PageError;
-use super::fields::{Text, fields};
-use crate::core::model::{FeedItem, ItemKind};
+use crate::core::fields::{Text, fields};
+use crate::core::model::{FeedItem, ItemKind, LONGEST};
 
 /// Reads the object `raw` at `value[index]`; events call it by what stands at `id_field`, where that is given.
 ///
@@ -40,13 +40,21 @@ pub(super) fn read<'page>(
     let id = text(id)
         .filter(|id| !id.is_empty())
         .ok_or(PageError::NoId { index })?;
+    if id.len() > LONGEST {
+        let (field, expected) = ("id", "an id of at most 4 KiB");
+        return Err(PageError::WrongType {
+            index,
+            field,
+            expected,
+        });
+    }
     let etag = text(odata_etag)
         .or_else(|| text(etag))
         .or_else(|| text(change_key));
     let announced = id_field.and_then(|path| at_path(raw, path));
     Ok(FeedItem {
         raw,
-        announced_id: announced.filter(|announced| *announced != id),
+        announced_id: announced.filter(|announced| *announced != id && announced.len() <= LONGEST),
         id,
         name: None,
         parent_id: None,
@@ -65,13 +73,11 @@ pub(super) fn read<'page>(
 /// A text, or a whole number as one.
 fn text(value: Option<&str>) -> Option<String> {
     let value = value?;
-    match serde_json::from_str(value) {
-        Ok(Text(text)) => Some(text),
-        Err(_) => match serde_json::from_str(value) {
-            Ok(Value::Number(number)) if !number.is_f64() => Some(number.to_string()),
-            _ => None,
-        },
+    if let Ok(Text(text)) = serde_json::from_str(value) {
+        return Some(text);
     }
+    let number: Number = serde_json::from_str(value).ok()?;
+    (!number.is_f64()).then(|| number.to_string())
 }
 
 /// The text at a dotted path.

@@ -8,12 +8,45 @@ use serde_json::value::RawValue;
 
 /// The JSON text of the named fields of `object`: the last of duplicates, none for an absent one or `null`.
 /// `None` when `object` is not an object. Values are skipped over, never descended into, so depth costs no stack.
-pub(super) fn fields<'page, const N: usize>(
+pub fn fields<'page, const N: usize>(
+    object: &'page str,
+    names: [&str; N],
+) -> Option<[Option<&'page str>; N]> {
+    values(object, names).map(|found| found.map(|value| value.filter(|value| *value != "null")))
+}
+
+/// The same, with each `null` that is there.
+pub fn values<'page, const N: usize>(
     object: &'page str,
     names: [&str; N],
 ) -> Option<[Option<&'page str>; N]> {
     let mut deserializer = serde_json::Deserializer::from_str(object);
     deserializer.deserialize_map(Fields(names)).ok()
+}
+
+/// Shows `see` the name and the JSON text of each field of `object`, as far as it is one.
+pub fn each(object: &str, see: impl FnMut(&str, &str)) {
+    // What is no object has no fields.
+    serde_json::Deserializer::from_str(object)
+        .deserialize_map(Each(see))
+        .unwrap_or_default();
+}
+
+struct Each<F>(F);
+
+impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Text(name), value)) = map.next_entry::<Text, &RawValue>()? {
+            (self.0)(&name, value.get());
+        }
+        Ok(())
+    }
 }
 
 struct Fields<'names, const N: usize>([&'names str; N]);
@@ -31,7 +64,7 @@ impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
             match position {
                 Some(position) => {
                     let value: &RawValue = map.next_value()?;
-                    found[position] = (value.get() != "null").then_some(value.get());
+                    found[position] = Some(value.get());
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -67,7 +100,7 @@ impl Visitor<'_> for Position<'_> {
 
 /// A JSON string. Read as bytes, since a name may hold half a surrogate pair, which is no Unicode text: such a half
 /// becomes `U+FFFD`s here, while `raw` keeps it as it came.
-pub(super) struct Text(pub(super) String);
+pub struct Text(pub String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
