@@ -9,6 +9,7 @@ use super::reading::Run;
 use super::{PollError, RESTARTS};
 use crate::core::cycle::Cycle;
 use crate::core::detect;
+use crate::core::elements;
 use crate::core::feed::Window;
 use crate::core::model::{BaselineMode, Change, EventType, Phase, Secret, time_text};
 use crate::core::shown::shown;
@@ -338,7 +339,9 @@ impl Run<'_> {
         let zone = self.zone(window.zone.as_deref().unwrap_or("UTC"))?;
         let before = from.saturating_sub(MOMENT).unwrap_or(from);
         let before = before.max(Timestamp::UNIX_EPOCH);
-        window.template.expand(before, &zone, &zones).map_err(invalid)
+        let url = window.template.expand(before, &zone, &zones).map_err(invalid)?;
+        elements::refuse_detour(&url).map_err(invalid)?;
+        Ok(url)
     }
 
     fn rules_of(&self, window: &Window) -> Result<Rules, PollError> {

@@ -1,9 +1,12 @@
 //! The `url` of a resource: which Graph path it means, and that it leads nowhere else. The bearer token is sent to
 //! whatever comes out of here, so everything doubtful is refused.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use url::Url;
 
 use crate::core::feed::{self, Mode};
+use crate::core::window::Template;
 
 use super::hubs::{self, ALIASES};
 use super::problem::{listed, quoted};
@@ -75,7 +78,7 @@ pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -
             mode: Mode::Delta,
         }),
     };
-    if ALIASES.contains(&path) {
+    if hubs::is_alias(path) {
         return feed(DRIVE_FEED.to_owned());
     }
     if hubs::is_one(path) {
@@ -89,8 +92,7 @@ pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -
         check_query(path, query)?;
         return feed(format!("{}?{}", encoded(path), encoded(query)));
     }
-    // A date stands for text without meaning to a path or a query.
-    check_segments(&without_dates(path))?;
+    refuse_detour(&filled_in(below)?)?;
     if mode == Some(Mode::Delta) {
         return Err(format!(
             "{} is not a delta feed: use a path that ends in `/delta`, such as `{DRIVE_FEED}`, or {}; or poll it by \
@@ -99,23 +101,26 @@ pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -
             listed(ALIASES.iter().copied()),
         ));
     }
-    check_query(path, &without_dates(query.unwrap_or_default()))?;
     Ok(Place {
         url: below.to_owned(),
         mode: Mode::Window,
     })
 }
 
-/// `text` with `0` in the place of each `${…}`.
-fn without_dates(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, from)) = rest.split_once("${") {
-        plain.push_str(before);
-        plain.push('0');
-        rest = from.split_once('}').map_or("", |(_, behind)| behind);
-    }
-    plain + rest
+/// `url`, a collection's, with some dates filled in. A date's format may hold any text in quotes, so what the url leads to is
+/// judged as it is requested.
+fn filled_in(url: &str) -> Result<String, String> {
+    Template::parse(url)?.expand(Timestamp::UNIX_EPOCH, &TimeZone::UTC, &|_| Some(TimeZone::UTC))
+}
+
+/// Refuses a collection's `url`, its dates filled in, that could be read as another one than it looks.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn refuse_detour(url: &str) -> Result<(), String> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    check_segments(path)?;
+    check_query(path, query)
 }
 
 /// Whether `path` belongs to whoever has signed in, and so means nothing to an application without a user.
@@ -130,8 +135,7 @@ pub(super) fn is_personal(path: &str) -> bool {
 
 /// Whether `url` is an alias with a query, which is dropped.
 pub(super) fn drops_query(url: &str) -> bool {
-    url.split_once('?')
-        .is_some_and(|(path, _)| ALIASES.contains(&path))
+    url.split_once('?').is_some_and(|(path, _)| hubs::is_alias(path))
 }
 
 /// The part of an absolute `url` below the Graph base.

@@ -154,6 +154,27 @@ fn a_collection_keeps_its_dates_and_leads_nowhere_else() {
 }
 
 #[test]
+fn a_date_s_text_leads_nowhere_either() {
+    for (text, expect) in [
+        ("/../../me/messages", "`..` segment"),
+        ("}/../../me/messages", "`..` segment"),
+        ("/./x", "`.` or `..` segment"),
+        ("//x", "empty segment"),
+        ("/", "empty segment"),
+    ] {
+        check_collection(&format!("/custom/${{gmtDate:yyyy'{text}'}}"), Err(expect));
+    }
+    let folders = "/archive/${gmtDate:yyyy/MM/dd}?at=${gmtDate:'{}?&'yyyy}";
+    check_collection(folders, Ok(folders));
+}
+
+#[test]
+fn cloud_elements_own_paths_are_known_in_capitals() {
+    check("/Hubs/Documents/EVENTS", "/me/drive/root/delta");
+    check_collection("/HUBS/crm/Contacts?where=x", Err("`/me/contacts/delta`"));
+}
+
+#[test]
 fn a_feed_is_not_polled_by_dates() {
     for url in [
         "/me/drive/root/delta",

@@ -24,16 +24,23 @@ const INSTEAD: &[(&str, &str)] = &[
     ("todos", "/me/todo/lists/{list}/tasks/delta"),
 ];
 
-/// Whether `path` is one of Cloud Elements' own.
+/// Whether `path`, in capitals or not, is one of Cloud Elements' own.
 pub(super) fn is_one(path: &str) -> bool {
-    path == "/hubs" || path.starts_with("/hubs/")
+    let first = path.split('/').nth(1);
+    path.starts_with('/') && first.is_some_and(|first| first.eq_ignore_ascii_case("hubs"))
+}
+
+/// Whether `path`, in capitals or not, stands for the drive's feed.
+pub(super) fn is_alias(path: &str) -> bool {
+    ALIASES.iter().any(|alias| alias.eq_ignore_ascii_case(path))
 }
 
 /// Why `path`, which is one of Cloud Elements' and no alias, is refused, and the Graph path to use.
 pub(super) fn refusal(path: &str) -> String {
-    let documents = path.starts_with("/hubs/documents");
+    let lower = path.to_ascii_lowercase();
+    let documents = lower.starts_with("/hubs/documents");
     let named = || {
-        let words = path.split('/').rev();
+        let words = lower.split('/').rev();
         words
             .filter_map(|word| INSTEAD.iter().find(|(known, _)| *known == word))
             .map(|(_, instead)| *instead)
