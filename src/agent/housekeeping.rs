@@ -12,7 +12,7 @@ use crate::clock::{self, Clock};
 use crate::commands::House;
 use crate::config::Live;
 use crate::core::bounds::{self, Limits, PausedBy, Verdict};
-use crate::store::StoreError;
+use crate::store::{Removal, StoreError};
 
 /// How many looks without work go by before the WAL is put away.
 const IDLE_LOOKS: u32 = 20;
@@ -108,13 +108,20 @@ impl<'a> Housekeeper<'a> {
     fn remove_drained(&mut self) -> Result<(), StoreError> {
         let began = self.house.clock.now();
         for (id, name) in self.house.store.drained_deletions()? {
-            while !self.giving_way(|| self.house.store.remove_part_of_instance(id))? {
-                if !self.may_go_on(began) {
-                    self.unfinished = true;
-                    return Ok(());
+            loop {
+                match self.giving_way(|| self.house.store.remove_part_of_instance(id))? {
+                    Removal::Part if self.may_go_on(began) => {}
+                    Removal::Part => {
+                        self.unfinished = true;
+                        return Ok(());
+                    }
+                    Removal::Whole => {
+                        log::info!("instance removed instance={name:?}");
+                        break;
+                    }
+                    Removal::Refused => break,
                 }
             }
-            log::info!("instance removed instance={name:?}");
         }
         Ok(())
     }

@@ -143,8 +143,7 @@ impl House<'_> {
             self.store.discard(OutboxState::Pending, &pending)?;
         }
         let drained = self.store.drained_deletions()?;
-        if drained.iter().any(|(id, _)| *id == instance.id) {
-            self.store.remove_instance(instance.id)?;
+        if drained.iter().any(|(id, _)| *id == instance.id) && self.store.remove_instance(instance.id)? {
             return Ok(Deletion::Removed);
         }
         Ok(Deletion::Draining)

@@ -29,6 +29,17 @@ pub struct NewInstance<'a> {
     pub grant: &'a Grant,
 }
 
+/// What came of a step of an instance's removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// There is more to remove.
+    Part,
+    /// The instance is gone.
+    Whole,
+    /// Something of it is pending: nothing was removed.
+    Refused,
+}
+
 impl Store {
     /// Writes `new` whole: instance, secrets, grant and resources. Returns its id.
     ///
@@ -219,38 +230,48 @@ impl Store {
         })
     }
 
-    /// Removes an instance and everything of it, in transactions of at most a thousand rows, itself last.
+    /// Removes an instance and everything of it, in transactions of at most a thousand rows, itself last. Returns whether
+    /// it is gone: it stays while something of it is pending.
     ///
     /// # Errors
     /// When the database cannot be written; what is left is removed by the next call.
-    pub fn remove_instance(&self, id: i64) -> Result<(), StoreError> {
-        while !self.remove_part_of_instance(id)? {}
-        Ok(())
+    pub fn remove_instance(&self, id: i64) -> Result<bool, StoreError> {
+        loop {
+            match self.remove_part_of_instance(id)? {
+                Removal::Part => {}
+                removal => return Ok(removal == Removal::Whole),
+            }
+        }
     }
 
-    /// Removes as much of an instance as one transaction should. Returns whether that was the last of it.
+    /// Removes as much of an instance as one transaction should. That nothing of it is pending is looked at in the same
+    /// transaction: `outbox retry` may have revived something since the instance was found drained.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn remove_part_of_instance(&self, id: i64) -> Result<bool, StoreError> {
-        for statement in [
-            "DELETE FROM item WHERE (resource_id, object_id) IN
-               (SELECT resource_id, object_id FROM item
-                 WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
-            "DELETE FROM poll WHERE id IN
-               (SELECT id FROM poll
-                 WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE instance_id = ?1 LIMIT ?2 / 10)",
-        ] {
-            if self.write(|connection| Ok(connection.execute(statement, (id, REMOVAL))?))? > 0 {
-                return Ok(false);
-            }
-        }
+    pub fn remove_part_of_instance(&self, id: i64) -> Result<Removal, StoreError> {
         self.write(|connection| {
+            let pending = "SELECT EXISTS (SELECT 1 FROM outbox WHERE instance_id = ?1 AND state = 'pending')";
+            if connection.query_row(pending, [id], |row| row.get(0))? {
+                return Ok(Removal::Refused);
+            }
+            for statement in [
+                "DELETE FROM item WHERE (resource_id, object_id) IN
+                   (SELECT resource_id, object_id FROM item
+                     WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
+                "DELETE FROM poll WHERE id IN
+                   (SELECT id FROM poll
+                     WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
+                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE instance_id = ?1 LIMIT ?2 / 10)",
+            ] {
+                if connection.execute(statement, (id, REMOVAL))? > 0 {
+                    return Ok(Removal::Part);
+                }
+            }
             connection.execute("DELETE FROM instance WHERE id = ?1", [id])?;
-            endpoints::forget_unused(connection)
-        })?;
-        Ok(true)
+            endpoints::forget_unused(connection)?;
+            Ok(Removal::Whole)
+        })
     }
 
     fn instances_where(

@@ -53,7 +53,7 @@ pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
 pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};
 pub use grants::{Grant, Throttling};
-pub use instances::NewInstance;
+pub use instances::{NewInstance, Removal};
 pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
 pub use lock::{AgentLock, DirectoryLock};
 pub use outbox::PageStep;

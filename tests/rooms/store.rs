@@ -4,7 +4,9 @@
 use deltapost::core::detect::StagedDeletion;
 use deltapost::core::elements;
 use deltapost::core::model::{Item, Phase, Secret};
-use deltapost::store::{Grant, Key, Look, PageStep, Resource, Restart, Sharing, Store, StoreError};
+use deltapost::store::{
+    Grant, Key, Look, PageStep, Resource, Restart, Selection, Sharing, Store, StoreError,
+};
 
 use crate::fixture::{delta, item, next, notification, now, step, store};
 
@@ -46,8 +48,31 @@ fn nothing_is_written_for_an_instance_that_is_being_deleted() {
     store.begin_deletion(1, now()).unwrap();
     let refused = store.commit_page(&resource, &step(&[], &[notification("one")], &next()));
     assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
-    store.remove_instance(1).unwrap();
+    assert!(store.remove_instance(1).unwrap());
     assert!(store.instances().unwrap().is_empty());
+}
+
+#[test]
+fn what_is_revived_after_an_instance_was_found_drained_is_not_removed_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let resource = store.resource(1).unwrap();
+    store
+        .commit_page(&resource, &step(&[], &[notification("one")], &next()))
+        .unwrap();
+    let other = rusqlite::Connection::open(directory.path().join("deltapost.db")).unwrap();
+    other
+        .execute("UPDATE outbox SET state = 'dead', next_attempt_at = NULL", [])
+        .unwrap();
+    store.begin_deletion(1, now()).unwrap();
+    assert_eq!(store.drained_deletions().unwrap().len(), 1);
+    let chosen = Selection {
+        instances: vec![1],
+        ..Selection::default()
+    };
+    assert_eq!(store.revive(&chosen, now()).unwrap().notifications, 1);
+    assert!(!store.remove_instance(1).unwrap());
+    assert_eq!(store.first_pending(1).unwrap(), Some(1));
 }
 
 #[test]
