@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tiny_http::Method;
 
 use super::head::{self, Head, MAX_HEADERS, Refusal};
+use super::places::{Place, Shared, Stage};
 use super::reply::{Reply, Then};
-use super::{Refuse, Request, Shared};
+use super::{Limits, Refuse, Request};
 
 /// Room behind the head in a connection's buffer; a body that fits is not copied.
 const TAIL_BYTES: usize = 16 * 1024;
@@ -36,25 +37,27 @@ impl From<io::Error> for End {
     }
 }
 
-/// Serves the requests that come on `stream` until it ends.
+/// Serves the requests that come on the stream of `place` until it ends.
 ///
 /// # Errors
 /// When the connection breaks or a deadline for writing passes.
-pub(super) fn converse(stream: &TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+pub(super) fn converse(place: &Place, peer: SocketAddr) -> io::Result<()> {
+    place.stream.set_nodelay(true)?;
     let mut wire = Wire {
-        stream,
+        stream: &place.stream,
         read_timeout: None,
     };
-    match serve_requests(&mut wire, peer, shared) {
+    let shared = &place.shared;
+    match serve_requests(&mut wire, peer, place) {
         Ok(()) | Err(End::Quiet) => Ok(()),
         Err(End::Broken(error)) => Err(error),
-        Err(End::Refused(refusal)) => {
+        Err(End::Refused(refusal)) if place.enter(Stage::Writing) => {
             let mut out = Vec::new();
             (shared.refuse)(refusal.status, refusal.why).print(&mut out, 1, false, false)?;
             wire.write(&out, shared.limits.send)?;
             wire.linger()
         }
+        Err(End::Refused(_)) => Ok(()),
     }
 }
 
@@ -72,13 +75,15 @@ pub(super) fn refuse_crowded(stream: &TcpStream, refuse: Refuse) {
     }
 }
 
-fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, shared: &Shared) -> Result<(), End> {
+fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, place: &Place) -> Result<(), End> {
+    let shared = &place.shared;
     let limits = &shared.limits;
+    let mut silence = limits.first_byte.min(limits.idle);
     let mut input = vec![0; limits.head_bytes + TAIL_BYTES];
     let mut filled = 0;
     let mut out = Vec::new();
     loop {
-        let (head_bytes, deadline) = receive_head(wire, &mut input, &mut filled, shared)?;
+        let (head_bytes, deadline) = receive_head(wire, &mut input, &mut filled, limits, silence)?;
         let (head, tail) = input.split_at_mut(head_bytes);
         let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let head = head::read(head, &mut slots, limits.body_bytes).map_err(End::Refused)?;
@@ -91,10 +96,14 @@ fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, shared: &Shared) -> Res
             peer,
             headers: head.headers,
         };
+        if !place.enter(Stage::Answering) {
+            return Err(End::Quiet);
+        }
         let (reply, survived) = answer(&request, shared);
 
         let keep_alive = head.keep_alive && survived && !shared.stopping();
         let (then, _held) = (reply.then(), reply.held());
+        place.enter(Stage::Writing);
         out.clear();
         reply.print(&mut out, head.minor, head.method == Method::Head, keep_alive)?;
         wire.write(&out, limits.send)?;
@@ -110,19 +119,23 @@ fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, shared: &Shared) -> Res
         let used = (head_bytes + head.body_bytes).min(filled);
         input.copy_within(used..filled, 0);
         filled -= used;
+        silence = limits.idle;
+        if !place.enter(Stage::Reading) {
+            return Err(End::Quiet);
+        }
     }
 }
 
-/// Reads until `input` begins with a complete head; returns its length and the deadline of the whole request.
+/// Reads until `input` begins with a complete head, whose first byte comes within `silence`; returns its length and the deadline of the whole request.
 fn receive_head(
     wire: &mut Wire<'_>,
     input: &mut [u8],
     filled: &mut usize,
-    shared: &Shared,
+    limits: &Limits,
+    silence: Duration,
 ) -> Result<(usize, Deadline), End> {
-    let limits = &shared.limits;
     // Empty lines do not put this off, or a client could keep its place with them for ever.
-    let silence = Deadline::after(limits.idle);
+    let silence = Deadline::after(silence);
     let mut deadline = None;
     let mut seen = 0;
     loop {

@@ -4,18 +4,19 @@
 
 mod connection;
 mod head;
+mod places;
 mod reply;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use head::Request;
+use places::{Place, Shared, State};
 pub use reply::{Reply, Then};
 pub use tiny_http::Method;
 
@@ -32,13 +33,16 @@ pub struct Limits {
     pub head_bytes: usize,
     /// A request's body; beyond it 413, before any of it is read.
     pub body_bytes: usize,
-    /// Connections at the same time; one more is answered 503 and closed.
+    /// Connections at the same time. For one more, the one that has been idle for the longest is closed; only where none
+    /// is idle, the new one is answered 503.
     pub connections: usize,
     /// From a request's first byte to its last; beyond it 408.
     pub receive: Duration,
     /// From an answer's first byte to its last; beyond it the connection is cut.
     pub send: Duration,
-    /// How long a connection may stay silent before, or between, requests.
+    /// How long a new connection may take until its first byte.
+    pub first_byte: Duration,
+    /// How long a connection may stay silent between requests.
     pub idle: Duration,
 }
 
@@ -50,6 +54,7 @@ impl Default for Limits {
             connections: 64,
             receive: Duration::from_secs(10),
             send: Duration::from_secs(10),
+            first_byte: Duration::from_secs(10),
             idle: Duration::from_secs(60),
         }
     }
@@ -100,10 +105,7 @@ impl Server {
             limits: self.limits,
             refuse: self.refuse,
             handler,
-            state: Mutex::new(State {
-                accepting: true,
-                ..State::default()
-            }),
+            state: Mutex::new(State::accepting()),
             changed: Condvar::new(),
         });
         let accepting = {
@@ -162,7 +164,7 @@ impl Running {
         {
             let mut state = self.shared.lock();
             state.stopping = true;
-            state.open.values().for_each(|stream| end_reading(stream));
+            state.end_reading();
             self.shared.changed.notify_all();
         }
         self.wake_accepting();
@@ -214,73 +216,6 @@ impl Running {
 /// The wait after a failed accept: file descriptors come back when connections end, so it is worth going on.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 
-/// What the accepting thread and the connections' threads share.
-struct Shared {
-    limits: Limits,
-    refuse: Refuse,
-    handler: Handler,
-    state: Mutex<State>,
-    /// Signalled when anything in `state` changes that someone waits for.
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    stopping: bool,
-    accepting: bool,
-    last_id: u64,
-    open: HashMap<u64, Arc<TcpStream>>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'s>(&self, state: MutexGuard<'s, State>, at_most: Duration) -> MutexGuard<'s, State> {
-        self.changed
-            .wait_timeout(state, at_most)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-    }
-
-    fn stopping(&self) -> bool {
-        self.lock().stopping
-    }
-
-    /// Takes one of the limited places; `None` when all are taken or the server is stopping.
-    fn admit(self: &Arc<Shared>, stream: TcpStream) -> Result<Place, TcpStream> {
-        let mut state = self.lock();
-        if state.stopping || state.open.len() >= self.limits.connections {
-            return Err(stream);
-        }
-        state.last_id += 1;
-        let id = state.last_id;
-        let stream = Arc::new(stream);
-        state.open.insert(id, stream.clone());
-        drop(state);
-        Ok(Place {
-            shared: self.clone(),
-            id,
-            stream,
-        })
-    }
-}
-
-/// One of the limited places of a server; dropping it frees the place, also when its thread panics.
-struct Place {
-    shared: Arc<Shared>,
-    id: u64,
-    stream: Arc<TcpStream>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.shared.lock().open.remove(&self.id);
-        self.shared.changed.notify_all();
-    }
-}
-
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     loop {
         let accepted = listener.accept();
@@ -308,7 +243,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn converse_on_a_thread(place: Place, peer: SocketAddr) {
     let (stream, refuse) = (place.stream.clone(), place.shared.refuse);
     let started = thread::Builder::new().name("http".into()).spawn(move || {
-        if let Err(error) = connection::converse(&place.stream, peer, &place.shared) {
+        if let Err(error) = connection::converse(&place, peer) {
             log::debug!("connection ended peer={peer} error={:?}", error.to_string());
         }
     });
@@ -318,12 +253,5 @@ fn converse_on_a_thread(place: Place, peer: SocketAddr) {
             error.to_string()
         );
         connection::refuse_crowded(&stream, refuse);
-    }
-}
-
-/// Lets the thread that waits for this client see the end of its input. A client that is gone already has none.
-fn end_reading(stream: &TcpStream) {
-    if let Err(error) = stream.shutdown(Shutdown::Read) {
-        log::debug!("a connection was closed already error={:?}", error.to_string());
     }
 }

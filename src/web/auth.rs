@@ -1,10 +1,13 @@
 //! Who is let in: the API token in constant time, an instance's own token, and no page of another site. Failures are
-//! slowed and logged, the value never. Sessions of the page are not kept here.
+//! logged, the value never. They are answered at once: a token has 256 random bits, so that slowing who guesses one
+//! protects nothing, and would hold a place. Sessions of the page are not kept here.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::codes::Codes;
 use super::reply::Refusal;
@@ -16,8 +19,8 @@ use crate::core::shown::shown;
 use crate::httpd::{Method, Request};
 use crate::store::TOKEN_FILE;
 
-/// What each wrong token costs its sender.
-const PENALTY: Duration = Duration::from_millis(500);
+/// How often the log tells of wrong tokens.
+const TOLD_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// The way an instance that is paused is brought back with its own token.
 const RESUMES: (&str, &str) = ("PUT", "/instances/enabled");
@@ -28,6 +31,26 @@ pub(super) struct Gate {
     token_file: PathBuf,
     bound: IpAddr,
     codes: Codes,
+    wrong: Mutex<WrongTokens>,
+}
+
+/// The wrong tokens since the log last told of them.
+#[derive(Debug, Default)]
+struct WrongTokens {
+    untold: u64,
+    told_at: Option<Timestamp>,
+}
+
+impl WrongTokens {
+    /// How many the log is to tell of at `now`, if any.
+    fn to_tell(&mut self, now: Timestamp) -> Option<u64> {
+        let recently = |told: Timestamp| now >= told && now.duration_since(told) < TOLD_EVERY;
+        if self.untold == 0 || self.told_at.is_some_and(recently) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
 }
 
 /// What an `Authorization` header presents.
@@ -44,6 +67,7 @@ impl Gate {
             token_file: data_dir.join(TOKEN_FILE),
             bound: bound.ip(),
             codes: Codes::default(),
+            wrong: Mutex::default(),
         }
     }
 
@@ -109,7 +133,7 @@ impl Gate {
         match house.instance_with_token(&element) {
             Ok(instance) => Ok(Some(instance)),
             Err(error) if error.is_unknown_instance() => {
-                self.penalise("instance", request, house.clock);
+                self.note_wrong("instance", request, house.clock);
                 Err(unauthorized("no instance has this `Element` token"))
             }
             Err(error) => Err(error.into()),
@@ -137,7 +161,7 @@ impl Gate {
     /// Whether `token` is the API token; the page's sign-in asks, too.
     ///
     /// # Errors
-    /// 401 when it is not, after a while; 500 when the token cannot be read.
+    /// 401 when it is not; 500 when the token cannot be read.
     pub(super) fn admit_token(
         &self,
         token: &str,
@@ -156,19 +180,20 @@ impl Gate {
         if !ours.is_empty() && self.codes.is_of(&self.codes.of(ours), token) {
             return Ok(());
         }
-        self.penalise("API", request, clock);
+        self.note_wrong("API", request, clock);
         Err(unauthorized(
             "the API token is not the one in `api.token` of the data directory",
         ))
     }
 
-    fn penalise(&self, whose: &str, request: &Request<'_>, clock: &dyn Clock) {
-        let path = shown(request.path());
-        log::warn!(
-            "refused a wrong token of={whose} peer={} path={path:?}",
-            request.peer.ip()
-        );
-        clock.sleep(PENALTY);
+    /// Counts a wrong token. The first is logged at once, those that follow once a minute with their number.
+    fn note_wrong(&self, whose: &str, request: &Request<'_>, clock: &dyn Clock) {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.untold += 1;
+        if let Some(times) = wrong.to_tell(clock.now()) {
+            let (path, peer) = (shown(request.path()), request.peer.ip());
+            log::warn!("refused a wrong token times={times} of={whose} peer={peer} path={path:?}");
+        }
     }
 }
 
