@@ -182,6 +182,23 @@ fn the_owner_is_served_while_others_take_every_place_again_and_again() {
 }
 
 #[test]
+fn a_name_of_nothing_but_markup_is_refused_at_once() {
+    let target = Target::new();
+    let mut document = target.site.document("Other", json!({}));
+    document["name"] = json!("<a>".repeat(38_000) + &"<".repeat(114_000));
+    let (body, token) = (document.to_string(), &target.api.token);
+    let mut stream = target.connect();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let head = format!(
+        "POST /elements/api-v2/instances HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    assert_eq!(status(&mut stream), Some(400));
+    target.has_survived();
+}
+
+#[test]
 fn a_length_that_nobody_could_keep_is_refused_at_once() {
     let mut target = Target::new();
     for length in [

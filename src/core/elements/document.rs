@@ -353,12 +353,12 @@ fn name(value: &Value) -> Result<String, String> {
     if given.contains(char::is_control) {
         return Err(format!("holds a control character: {}", quoted(given)));
     }
+    if given.chars().count() > LONGEST_NAME {
+        return Err(format!("longer than {LONGEST_NAME} characters"));
+    }
     let name = markup::stripped(given);
     if name.is_empty() {
         return Err("must not be empty".to_owned());
-    }
-    if name.chars().count() > LONGEST_NAME {
-        return Err(format!("longer than {LONGEST_NAME} characters"));
     }
     if name.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!(

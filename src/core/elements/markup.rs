@@ -1,23 +1,23 @@
 //! Names and tags without markup: they are shown on pages, in terminals and in notifications.
 
 /// `text` without HTML tags and comments and without spaces around it. A `<` that opens no tag stays: `a < b`.
+///
+/// It goes from the end to the beginning, so that a tag that appears by the removal of another is found, and looks at each
+/// character once.
 pub(super) fn stripped(text: &str) -> String {
-    let mut text = text.to_owned();
-    while let Some(start) = tag_start(&text) {
-        let end = text[start..]
-            .find('>')
-            .map_or(text.len(), |length| start + length + 1);
-        text.replace_range(start..end, "");
+    let mut kept = Vec::new();
+    for c in text.chars().rev() {
+        match kept.last() {
+            Some(next) if c == '<' && opens_tag(*next) => while kept.pop().is_some_and(|c| c != '>') {},
+            _ => kept.push(c),
+        }
     }
-    text.trim().to_owned()
+    kept.iter().rev().collect::<String>().trim().to_owned()
 }
 
-/// Where the last tag of `text` begins. From the end, so that removing one never leaves a new one behind it unseen.
-fn tag_start(text: &str) -> Option<usize> {
-    text.match_indices('<').map(|(start, _)| start).rfind(|start| {
-        text[start + 1..]
-            .starts_with(|next: char| next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?'))
-    })
+/// Whether a tag begins where `next` follows a `<`.
+fn opens_tag(next: char) -> bool {
+    next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?')
 }
 
 #[cfg(test)]
@@ -43,7 +43,8 @@ mod tests {
         #[test]
         fn no_tag_is_left(text in "[<>a/! é]{0,20}") {
             let text = stripped(&text);
-            proptest::prop_assert_eq!(tag_start(&text), None);
+            let chars: Vec<char> = text.chars().collect();
+            proptest::prop_assert!(!chars.windows(2).any(|two| two[0] == '<' && opens_tag(two[1])));
             proptest::prop_assert_eq!(stripped(&text), text);
         }
     }
