@@ -1,8 +1,12 @@
 //! `token rotate`: another API token in the place of the one there is. Who uses it reads the file anew each time.
 
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::Args;
 use super::failure::Failure;
@@ -15,8 +19,14 @@ use crate::store::{self, TOKEN_FILE};
 /// Replaces the token, durably and at once: whoever reads the file finds the old one or the new one.
 pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
     let (path, explicit) = house::config_path(args);
-    let data_dir = Config::load(&path, explicit)?.data_dir;
+    let config = Config::load(&path, explicit)?;
+    let data_dir = config.data_dir;
     let path = data_dir.join(TOKEN_FILE);
+    // With the old token: whoever else might listen there learns nothing that is worth anything in a moment.
+    let sessions = fs::read_to_string(&path)
+        .ok()
+        .zip(config.listen.address)
+        .and_then(|(old, address)| open_sessions(address, old.trim()));
     let token = format!("{}\n", clock::new_token());
     // Before it bears its name: the agent must be able to read it from the first moment.
     let settle = |unfinished: &Path| hand_over(unfinished, &data_dir);
@@ -27,10 +37,39 @@ pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
         )
     })?;
     if args.json {
-        return Ok(Reply::json(&json!({"token": path})));
+        return Ok(Reply::json(&json!({"token": path, "sessions": sessions})));
     }
     Ok(Reply::text(format!(
-        "the new API token is in `{}`; the old one is refused from now on\n",
-        path.display()
+        "the new API token is in `{}`; the old one is refused from now on\n{}\n",
+        path.display(),
+        match sessions {
+            Some(1) => "1 session of the page has ended with it".to_owned(),
+            Some(count) => format!("{count} sessions of the page have ended with it"),
+            None => "no running agent answered: sessions of its page, if there are any, have ended with it"
+                .to_owned(),
+        }
     )))
+}
+
+/// How long a running agent may take to say how many sessions its page has.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many people are signed in to the page of the agent that listens on `address`; `None` where none answers.
+fn open_sessions(mut address: SocketAddr, token: &str) -> Option<u64> {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_write_timeout(Some(PATIENCE)).ok()?;
+    let request = format!(
+        "GET /page/sessions HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.take(4_096).read_to_string(&mut answer).ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    serde_json::from_str::<Value>(body).ok()?["open"].as_u64()
 }

@@ -168,22 +168,32 @@ impl Gate {
         request: &Request<'_>,
         clock: &dyn Clock,
     ) -> Result<(), Refusal> {
-        // Read each time: `token rotate` replaces it while the agent runs.
-        let ours = fs::read_to_string(&self.token_file).map_err(|error| {
-            let path = self.token_file.display();
-            Refusal::new(
-                500,
-                format!("could not read `{path}`: {error}\nhint: `deltapost init` makes one"),
-            )
-        })?;
-        let ours = ours.trim();
-        if !ours.is_empty() && self.codes.is_of(&self.codes.of(ours), token) {
+        if self.codes.is_of(&self.codes.of(&self.token()?), token) {
             return Ok(());
         }
         self.note_wrong("API", request, clock);
         Err(unauthorized(
             "the API token is not the one in `api.token` of the data directory",
         ))
+    }
+
+    /// The API token. It is read each time: `token rotate` replaces it while the agent runs.
+    ///
+    /// # Errors
+    /// 500 when it cannot be read. Whoever asks learns no more; the log has the rest.
+    pub(super) fn token(&self) -> Result<String, Refusal> {
+        let path = self.token_file.display();
+        let unusable = |why: String| {
+            log::error!("could not use the API token path=\"{path}\" error={why:?}");
+            Refusal::new(500, "the API token cannot be read; the agent's log says why")
+        };
+        let text = fs::read_to_string(&self.token_file).map_err(|error| unusable(error.to_string()))?;
+        match text.trim() {
+            "" => Err(unusable(
+                "it is empty: `deltapost token rotate` makes a new one".to_owned(),
+            )),
+            token => Ok(token.to_owned()),
+        }
     }
 
     /// Counts a wrong token. The first is logged at once, those that follow once a minute with their number.

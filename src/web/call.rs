@@ -54,14 +54,19 @@ impl<'c> Call<'c> {
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// The value of the cookie `name`.
-    pub(super) fn cookie(&self, name: &str) -> Option<&'c str> {
+    /// The name by which the client calls this server, with its port. It has been checked.
+    pub(super) fn host(&self) -> &'c str {
+        self.request.header("Host").unwrap_or_default()
+    }
+
+    /// Each value of the cookie `name`: servers on other ports of this host can set one of the same name.
+    pub(super) fn cookies<'n>(&self, name: &'n str) -> impl Iterator<Item = &'c str> + use<'c, 'n> {
         let headers = self
             .request
             .headers()
             .filter(|(header, _)| header.eq_ignore_ascii_case("Cookie"));
-        let mut pairs = headers.flat_map(|(_, cookies)| cookies.split(';'));
-        pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+        let pairs = headers.flat_map(|(_, cookies)| cookies.split(';'));
+        pairs.filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
     }
 
     /// The body as text.

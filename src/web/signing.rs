@@ -33,13 +33,15 @@ struct UnderWay {
     sign_in: SignIn,
     /// Of the browser's secret.
     browser: Code,
+    /// The `Host` by which that browser calls this server, where its cookie counts.
+    host: String,
     until: Timestamp,
 }
 
 impl Signing {
     /// Keeps `sign_in`. Returns the `Set-Cookie` by which its browser is known when it comes back. The cookie is lax: the
     /// way back leads from the provider's site here.
-    pub(super) fn begin(&self, sign_in: SignIn, now: Timestamp) -> String {
+    pub(super) fn begin(&self, sign_in: SignIn, host: &str, now: Timestamp) -> String {
         let secret = clock::new_token();
         let browser = self.codes.of(&secret);
         let until = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
@@ -51,18 +53,31 @@ impl Signing {
         under_way.push(UnderWay {
             sign_in,
             browser,
+            host: host.to_owned(),
             until,
         });
         let seconds = LIFE.as_secs();
         format!("{COOKIE}={secret}; Path={CALLBACK}; Max-Age={seconds}; HttpOnly; SameSite=Lax")
     }
 
-    /// Takes the sign-in with that `state`, if it began in the browser with that `cookie`. A state works once.
-    pub(super) fn finish(&self, state: &str, cookie: &str, now: Timestamp) -> Option<SignIn> {
+    /// Takes the sign-in with that `state`, if it began in the browser that has one of these `cookies`. A state works once.
+    ///
+    /// # Errors
+    /// The host by which the browser called when the sign-in began; `None` where none with that state is under way.
+    pub(super) fn finish<'c>(
+        &self,
+        state: &str,
+        mut cookies: impl Iterator<Item = &'c str>,
+        now: Timestamp,
+    ) -> Result<SignIn, Option<String>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|one| one.until > now);
-        let at = under_way.iter().position(|one| one.sign_in.state == state)?;
-        let is_its_browser = self.codes.is_of(&under_way[at].browser, cookie);
-        is_its_browser.then(|| under_way.remove(at).sign_in)
+        let found = under_way.iter().position(|one| one.sign_in.state == state);
+        let at = found.ok_or(None)?;
+        let one = &under_way[at];
+        match cookies.any(|cookie| self.codes.is_of(&one.browser, cookie)) {
+            true => Ok(under_way.remove(at).sign_in),
+            false => Err(Some(one.host.clone())),
+        }
     }
 }

@@ -238,7 +238,25 @@ fn without_the_key_instances_are_still_shown_and_nobody_enters_by_their_tokens()
 fn an_api_token_can_be_replaced_while_the_agent_runs() {
     let (site, _agent, api) = site();
     api.get("/instances").status(200);
+    let text = std::fs::read_to_string(site.config_file()).unwrap();
+    let known = text.replace("127.0.0.1:0", &api.address.to_string());
+    std::fs::write(site.config_file(), known).unwrap();
+    let sign_in = || {
+        let host = format!("Host: {}", api.address);
+        let form = format!("api-token={}", api.token);
+        let signed_in = api.raw("POST", "/signin", &[&host], &form).status(303);
+        let cookie = signed_in.header("Set-Cookie").unwrap().split(';').next().unwrap();
+        [host, format!("Cookie: deltapost_session=other; {cookie}")]
+    };
+    let (one, _other) = (sign_in(), sign_in());
+    let page = || api.raw("GET", "/", &[&one[0], &one[1]], "");
+    page().status(200);
     let said = site.cli(&["token", "rotate"]).code(0);
+    assert!(
+        said.stdout.contains("2 sessions of the page have ended"),
+        "{said:?}"
+    );
+    page().status(303);
     let new = Api::of(&site, api.address);
     assert_ne!(new.token, api.token);
     assert!(
@@ -251,4 +269,14 @@ fn an_api_token_can_be_replaced_while_the_agent_runs() {
         .unwrap()
         .permissions();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+}
+
+#[test]
+fn without_an_api_token_nobody_learns_where_it_should_be() {
+    let (site, agent, api) = site();
+    std::fs::remove_file(site.data_dir().join("api.token")).unwrap();
+    let refused = api.get("/instances").refused(500, &["cannot be read"]);
+    let dir = site.data_dir().display().to_string();
+    assert!(!refused.body.contains(&dir), "{refused:?}");
+    assert!(agent.log().contains(&dir), "{}", agent.log());
 }

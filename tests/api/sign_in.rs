@@ -48,7 +48,10 @@ fn come_back(api: &Api, target: &str, cookie: &str) -> Answer {
     api.raw(
         "GET",
         target,
-        &["Host: localhost", &format!("Cookie: other=1; {cookie}")],
+        &[
+            &format!("Host: {}", api.address),
+            &format!("Cookie: other=1; deltapost_sign_in=other; {cookie}"),
+        ],
         "",
     )
 }
@@ -83,6 +86,31 @@ fn a_sign_in_in_the_browser_creates_the_instance_or_renews_its_grant() {
     come_back(&api, &agree(&url), &cookie).status(200);
     assert_eq!(site.cell("SELECT grant_state FROM instance"), "ok");
     assert_eq!(site.cell("SELECT count(*) FROM instance"), "1");
+}
+
+#[test]
+fn a_sign_in_that_began_at_an_address_goes_on_there_from_localhost() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let api = Api::of(&site, agent.address());
+    let (url, cookie) = begin(&api, &json!({"instance": document(&site, "Docs")}));
+    let back = agree(&url);
+    // A browser that looks ahead uses nothing up.
+    let head = api.raw(
+        "HEAD",
+        &back,
+        &["Host: localhost", &format!("Cookie: {cookie}")],
+        "",
+    );
+    assert_eq!(head.status, 405);
+    let on = api.raw("GET", &back, &["Host: localhost"], "").status(303);
+    assert_eq!(
+        on.header("Location"),
+        Some(format!("http://{}{back}", api.address).as_str())
+    );
+    come_back(&api, &back, &cookie).status(200);
+    let unknown = back.replace("state=", "state=0");
+    api.raw("GET", &unknown, &["Host: localhost"], "").status(400);
 }
 
 #[test]
@@ -150,6 +178,10 @@ fn a_sign_in_that_could_not_end_well_does_not_begin() {
     );
     refused(json!({}), &["`apiKey`", "`callbackUrl`"]);
     refused(json!({"instance": {}, "instanceId": 1}), &["not both"]);
+    site.create_instance("Business", json!({}));
+    let body = json!({"instanceId": 1});
+    api.send_json("POST", "/elements/onedrivebusiness/oauth/url", &body)
+        .refused(400, &["`instanceId`", "`onedrivebusiness`", "`onedrivev2`"]);
     api.send_json(
         "POST",
         "/elements/onedrivev2/oauth/url",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::call::Call;
-use super::super::page::came_back;
+use super::super::page::{came_back, sent_to};
 use super::super::reply::{self, Refusal};
 use super::super::route::{Table, Who, route};
 use super::super::signing::{self, COOKIE};
@@ -12,7 +12,7 @@ use super::elements::element;
 use crate::commands::{CommandError, Subject, UnboundApp};
 use crate::core::model::Secret;
 use crate::core::shown::shown;
-use crate::httpd::Reply;
+use crate::httpd::{Method, Reply};
 
 pub(crate) const TABLE: Table = Table {
     base: BASE,
@@ -75,6 +75,14 @@ fn begin(call: &Call<'_>) -> Result<Reply, Refusal> {
         }
     };
     let element = element(call)?;
+    if let Subject::Existing(id) = subject {
+        let own = call.house.present_instance(id)?.element;
+        if own != element {
+            return Err(Refusal::bad(format!(
+                "`instanceId`: instance {id} is one of `{own}`, and the path says `{element}`"
+            )));
+        }
+    }
     let (url, cookie) = begun(call, subject)?;
     Ok(reply::json(200, &json!({"oauthUrl": url, "element": element.as_str()})).with("Set-Cookie", cookie))
 }
@@ -109,19 +117,34 @@ fn told(call: &Call<'_>, wanted: Wanted) -> Result<Reply, Refusal> {
 /// As `House::begin_sign_in`.
 pub(crate) fn begun(call: &Call<'_>, subject: Subject) -> Result<(String, String), CommandError> {
     let (sign_in, url) = call.house.begin_sign_in(subject)?;
-    Ok((url, call.web.signing.begin(sign_in, call.house.clock.now())))
+    let now = call.house.clock.now();
+    Ok((url, call.web.signing.begin(sign_in, call.host(), now)))
 }
 
 /// The way back from the provider, which ends on a page.
 fn finish(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let cookie = call.cookie(COOKIE).unwrap_or_default();
+    // A browser's look ahead must not use the sign-in up.
+    if *call.request.method == Method::Head {
+        return Err(Refusal::new(405, "this path takes GET").with("Allow", "GET"));
+    }
     let state = call.query("state").unwrap_or_default();
-    let Some(sign_in) = call.web.signing.finish(&state, cookie, call.house.clock.now()) else {
-        return Ok(page(
-            400,
-            "this sign-in was not begun in this browser within the last ten minutes: begin it again",
-            None,
-        ));
+    let finished = call
+        .web
+        .signing
+        .finish(&state, call.cookies(COOKIE), call.house.clock.now());
+    let sign_in = match finished {
+        Ok(sign_in) => sign_in,
+        // The provider leads back to `localhost`, and the person may have begun at `127.0.0.1`: the cookie is there.
+        Err(Some(host)) if host != call.host() => {
+            return Ok(sent_to(&format!("http://{host}{}", call.request.target)));
+        }
+        Err(_) => {
+            return Ok(page(
+                400,
+                "this sign-in was not begun in this browser within the last ten minutes: begin it again",
+                None,
+            ));
+        }
     };
     let Some(code) = call.query("code").filter(|code| !code.is_empty()) else {
         let why = call

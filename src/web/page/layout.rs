@@ -20,7 +20,7 @@ pub(super) fn guarded(reply: Reply) -> Reply {
 }
 
 /// Sends the browser to `path`, one of our own.
-pub(super) fn go(path: &str) -> Reply {
+pub(in crate::web) fn go(path: &str) -> Reply {
     guarded(Reply::empty(303).with("Location", path))
 }
 

@@ -15,20 +15,22 @@ mod plans;
 mod session;
 
 use super::call::Call;
-use super::reply::Refusal;
+use serde_json::json;
+
+use super::reply::{self, Refusal};
 use super::route::{Table, Who, route};
 use crate::core::shown::shown;
 use crate::httpd::Reply;
 pub(super) use device::Devices;
 use form::Form;
 use html::Html;
-pub(super) use layout::came_back;
+pub(super) use layout::{came_back, go as sent_to};
 pub(super) use session::Sessions;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// Whoever comes is sent to sign in, unless a session lets them in.
+/// Whoever comes is sent to sign in, unless a session lets them in. A row that wants the API token is for commands.
 pub(super) const TABLES: &[Table] = &[Table {
     base: "",
     routes: &[
@@ -36,6 +38,7 @@ pub(super) const TABLES: &[Table] = &[Table {
         route("GET", "/signin", Who::Anyone, ask_token),
         route("POST", "/signin", Who::Anyone, sign_in),
         route("POST", "/signout", Who::Anyone, sign_out),
+        route("GET", "/page/sessions", Who::Client, session_count),
         route("GET", "/page/style.css", Who::Anyone, style),
         route("GET", "/page/page.js", Who::Anyone, script),
         route("GET", "/page/schedule", Who::Anyone, create::preview),
@@ -78,8 +81,12 @@ impl Visitor {
 
 /// Shows what `view` makes to whoever is signed in; others are sent to sign in. What goes wrong is told on a page, too.
 fn seen(call: &Call<'_>, view: impl FnOnce(&Visitor) -> Result<Reply, Refusal>) -> Result<Reply, Refusal> {
-    let cookie = call.cookie(session::COOKIE).unwrap_or_default();
-    let Some(form_token) = call.web.sessions.form_token(cookie, call.house.clock.now()) else {
+    let form_token = call.web.sessions.form_token(
+        call.cookies(session::COOKIE),
+        &call.web.gate.token()?,
+        call.house.clock.now(),
+    );
+    let Some(form_token) = form_token else {
         return Ok(layout::go("/signin"));
     };
     let visitor = Visitor { form_token };
@@ -119,7 +126,8 @@ fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
         .admit_token(form.get("api-token"), call.request, call.house.clock)
     {
         Ok(()) => {
-            let cookie = call.web.sessions.open(call.house.clock.now());
+            let token = form.get("api-token");
+            let cookie = call.web.sessions.open(token, call.house.clock.now());
             Ok(layout::go("/").with("Set-Cookie", cookie))
         }
         Err(refusal) => Ok(layout::sign_in(refusal.status, Some(&refusal.message))),
@@ -128,10 +136,18 @@ fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
 
 fn sign_out(call: &Call<'_>) -> Result<Reply, Refusal> {
     done(call, |_, _| {
-        let cookie = call.cookie(session::COOKIE).unwrap_or_default();
-        let taken = call.web.sessions.close(cookie, call.house.clock.now());
+        let taken = call.web.sessions.close(call.cookies(session::COOKIE));
         Ok(layout::go("/signin").with("Set-Cookie", taken))
     })
+}
+
+/// How many sessions end when the API token is replaced: `token rotate` asks before it does that.
+fn session_count(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let open = call
+        .web
+        .sessions
+        .count(&call.web.gate.token()?, call.house.clock.now());
+    Ok(reply::json(200, &json!({"open": open})))
 }
 
 fn style(_: &Call<'_>) -> Result<Reply, Refusal> {

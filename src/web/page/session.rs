@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 /// The cookie that a signed-in browser holds.
 pub(crate) const COOKIE: &str = "deltapost_session";
 
-/// How long a session lasts without a request.
-const IDLE: SignedDuration = SignedDuration::from_hours(12);
+/// How long a session lasts.
+const LIFE: SignedDuration = SignedDuration::from_hours(12);
 
-/// Sessions at the same time, at most: the one that was idle for longest gives way.
+/// Sessions at the same time, at most: the one that was idle for the longest gives way.
 const MOST: usize = 32;
 
 /// The sessions.
@@ -26,15 +26,18 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 struct Session {
     id: Code,
+    /// Of the API token that it was opened with.
+    api_token: Code,
     form_token: String,
+    opened_at: Timestamp,
     last_seen: Timestamp,
 }
 
 impl Sessions {
-    /// Opens a session. Returns the `Set-Cookie` for its browser.
-    pub(super) fn open(&self, now: Timestamp) -> String {
+    /// Opens a session for who has shown `api_token`. Returns the `Set-Cookie` for its browser.
+    pub(super) fn open(&self, api_token: &str, now: Timestamp) -> String {
         let id = clock::new_token();
-        let mut open = self.lock(now);
+        let mut open = self.lock(api_token, now);
         if open.len() >= MOST
             && let Some(oldest) = (0..open.len()).min_by_key(|at| open[*at].last_seen)
         {
@@ -42,28 +45,46 @@ impl Sessions {
         }
         open.push(Session {
             id: self.codes.of(&id),
+            api_token: self.codes.of(api_token),
             form_token: clock::new_token(),
+            opened_at: now,
             last_seen: now,
         });
-        let seconds = IDLE.as_secs();
+        let seconds = LIFE.as_secs();
         format!("{COOKIE}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict")
     }
 
-    /// The token for the forms of the session that `cookie` names; `None` where there is no such session any more.
-    pub(super) fn form_token(&self, cookie: &str, now: Timestamp) -> Option<String> {
-        let mut open = self.lock(now);
-        let session = open
-            .iter_mut()
-            .find(|session| self.codes.is_of(&session.id, cookie))?;
-        session.last_seen = now;
-        Some(session.form_token.clone())
+    /// The token for the forms of the first session that one of `cookies` names; `None` where there is none any more.
+    /// `api_token` is the one that counts now.
+    pub(super) fn form_token<'c>(
+        &self,
+        mut cookies: impl Iterator<Item = &'c str>,
+        api_token: &str,
+        now: Timestamp,
+    ) -> Option<String> {
+        let mut open = self.lock(api_token, now);
+        let at = cookies.find_map(|cookie| self.position(&open, cookie))?;
+        open[at].last_seen = now;
+        Some(open[at].form_token.clone())
     }
 
-    /// Ends the session. Returns the `Set-Cookie` that takes the browser's away.
-    pub(super) fn close(&self, cookie: &str, now: Timestamp) -> String {
-        self.lock(now)
-            .retain(|session| !self.codes.is_of(&session.id, cookie));
+    /// How many sessions are open.
+    pub(super) fn count(&self, api_token: &str, now: Timestamp) -> usize {
+        self.lock(api_token, now).len()
+    }
+
+    /// Ends the sessions that `cookies` name. Returns the `Set-Cookie` that takes the browser's away.
+    pub(super) fn close<'c>(&self, cookies: impl Iterator<Item = &'c str>) -> String {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for cookie in cookies {
+            open.retain(|session| !self.codes.is_of(&session.id, cookie));
+        }
         format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
+    }
+
+    fn position(&self, open: &[Session], cookie: &str) -> Option<usize> {
+        open.iter()
+            .position(|session| self.codes.is_of(&session.id, cookie))
     }
 
     /// Whether a form bears the token of its session, in a time that tells nothing.
@@ -71,10 +92,17 @@ impl Sessions {
         self.codes.is_of(&self.codes.of(ours), theirs)
     }
 
-    /// The sessions that are open at `now`. One from a time to come was opened before the clock was set back.
-    fn lock(&self, now: Timestamp) -> MutexGuard<'_, Vec<Session>> {
+    /// The sessions that are open at `now`: those that are not too old, and were opened with the API token that counts
+    /// now.
+    fn lock(&self, api_token: &str, now: Timestamp) -> MutexGuard<'_, Vec<Session>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|session| now.duration_since(session.last_seen) < IDLE);
+        open.retain(|session| now.duration_since(session.opened_at) < LIFE);
+        let before = open.len();
+        open.retain(|session| self.codes.is_of(&session.api_token, api_token));
+        if before > open.len() {
+            let ended = before - open.len();
+            log::info!("ended the page's sessions, since the API token is another now sessions={ended}");
+        }
         open
     }
 }
@@ -83,37 +111,56 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    const TOKEN: &str = "the API token";
+
     fn id(cookie: &str) -> &str {
         cookie.split(['=', ';']).nth(1).unwrap()
     }
 
+    fn seen(sessions: &Sessions, cookie: &str, now: Timestamp) -> Option<String> {
+        sessions.form_token([id(cookie)].into_iter(), TOKEN, now)
+    }
+
     #[test]
-    fn a_session_lasts_until_it_is_closed_or_idle_for_twelve_hours() {
+    fn a_session_lasts_until_it_is_closed_and_twelve_hours_at_most() {
         let sessions = Sessions::default();
         let now = Timestamp::UNIX_EPOCH;
         let later = |hours| now + SignedDuration::from_hours(hours);
-        let cookie = sessions.open(now);
-        let token = sessions.form_token(id(&cookie), later(11)).unwrap();
-        assert_eq!(sessions.form_token(id(&cookie), later(22)), Some(token.clone()));
+        let cookie = sessions.open(TOKEN, now);
+        let token = seen(&sessions, &cookie, later(6)).unwrap();
+        assert_eq!(seen(&sessions, &cookie, later(11)), Some(token.clone()));
         assert!(sessions.is_form_token(&token, &token) && !sessions.is_form_token(&token, ""));
-        assert_eq!(sessions.form_token("", later(22)), None);
-        assert_eq!(sessions.form_token(id(&cookie), later(34)), None);
-        let cookie = sessions.open(now);
-        sessions.close(id(&cookie), now);
-        assert_eq!(sessions.form_token(id(&cookie), now), None);
+        assert_eq!(sessions.form_token([""].into_iter(), TOKEN, later(11)), None);
+        assert_eq!(seen(&sessions, &cookie, later(12)), None);
+        let cookie = sessions.open(TOKEN, now);
+        sessions.close([id(&cookie)].into_iter());
+        assert_eq!(seen(&sessions, &cookie, now), None);
+    }
+
+    #[test]
+    fn a_session_ends_with_the_token_that_it_was_opened_with() {
+        let sessions = Sessions::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let cookie = sessions.open(TOKEN, now);
+        assert_eq!(sessions.count(TOKEN, now), 1);
+        assert_eq!(
+            sessions.form_token([id(&cookie)].into_iter(), "another", now),
+            None
+        );
+        assert_eq!(seen(&sessions, &cookie, now), None, "it does not come back");
     }
 
     #[test]
     fn there_are_only_so_many_and_the_idlest_gives_way() {
         let sessions = Sessions::default();
         let at = |second| Timestamp::from_second(second).unwrap();
-        let first = sessions.open(at(0));
-        let second = sessions.open(at(1));
-        sessions.form_token(id(&first), at(2)).unwrap();
+        let first = sessions.open(TOKEN, at(0));
+        let second = sessions.open(TOKEN, at(1));
+        seen(&sessions, &first, at(2)).unwrap();
         for second in 3..2 + MOST as i64 {
-            sessions.open(at(second));
+            sessions.open(TOKEN, at(second));
         }
-        assert!(sessions.form_token(id(&first), at(100)).is_some());
-        assert_eq!(sessions.form_token(id(&second), at(100)), None);
+        assert!(seen(&sessions, &first, at(100)).is_some());
+        assert_eq!(seen(&sessions, &second, at(100)), None);
     }
 }
