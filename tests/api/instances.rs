@@ -280,3 +280,22 @@ fn without_an_api_token_nobody_learns_where_it_should_be() {
     assert!(!refused.body.contains(&dir), "{refused:?}");
     assert!(agent.log().contains(&dir), "{}", agent.log());
 }
+
+#[test]
+fn the_token_of_an_instance_lists_that_one_alone() {
+    let (site, _agent, api) = site();
+    site.create_instance("Other", json!({}));
+    let one = api.get("/instances/1").json();
+    let own = api.as_instance(one["token"].as_str().unwrap());
+    let listed = own.get("/elements/onedrivev2/instances").status(200).json();
+    assert_eq!(listed, json!([one]));
+    assert_eq!(
+        own.get("/elements/onedrivebusiness/instances").status(200).json(),
+        json!([])
+    );
+    let all = api.get("/elements/onedrivev2/instances").status(200).json();
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    own.send("DELETE", "/instances/enabled", "").status(200);
+    own.get("/elements/onedrivev2/instances")
+        .refused(403, &["disabled"]);
+}

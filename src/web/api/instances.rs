@@ -71,16 +71,22 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 fn list_of_element(call: &Call<'_>) -> Result<Reply, Refusal> {
+    if call.instance.as_ref().is_some_and(|own| !own.enabled) {
+        return Err(Refusal::disabled());
+    }
     listed(call, Some(element(call)?))
 }
 
-/// Those that bear every one of `tags[]`; with `hydrate=false` without their configurations.
+/// Those that bear every one of `tags[]`; with an instance's own token that one alone; with `hydrate=false` without their
+/// configurations.
 fn listed(call: &Call<'_>, element: Option<ElementKey>) -> Result<Reply, Refusal> {
     let tags: Vec<String> = call.queries("tags[]").chain(call.queries("tags")).collect();
     let hydrate = call.query_as("hydrate", "true or false")?.unwrap_or(true);
     let mut shown = Vec::new();
+    let own = call.instance.as_ref().map(|instance| instance.id);
     for instance in call.house.present_instances()? {
-        let fits = element.is_none_or(|element| element == instance.element);
+        let fits = own.is_none_or(|own| own == instance.id)
+            && element.is_none_or(|element| element == instance.element);
         if fits && tags.iter().all(|tag| instance.tags.contains(tag)) {
             let mut one = call.house.shown_with_token(&instance)?;
             if let Some(fields) = one.as_object_mut().filter(|_| !hydrate) {
