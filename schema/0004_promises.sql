@@ -76,3 +76,9 @@ SELECT i.name AS instance,
   FROM instance i
   LEFT JOIN resource r ON r.instance_id = i.id
  ORDER BY i.id, r.id;
+
+-- Listed deletions of what holds something wait for the end of one more set, and for no more than that.
+
+ALTER TABLE resource ADD COLUMN sets_read INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE staged_deletion ADD COLUMN staged_in INTEGER NOT NULL DEFAULT 0;

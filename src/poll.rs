@@ -25,7 +25,7 @@ use reading::Run;
 /// How often one poll may be sent back to the start of the enumeration before it gives up until its next time.
 const RESTARTS: u32 = 3;
 
-/// How many sets one poll reads at most while each of them says that folders are gone. The next poll goes on then.
+/// How many sets one poll reads at most while each of them leaves deletions to the next. The next poll goes on then.
 const SETS: u32 = 4;
 
 /// Clocks that differ by less are not worth a word: tokens and certificates bear it.

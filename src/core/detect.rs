@@ -53,9 +53,6 @@ pub struct Detected {
     /// Ids seen alive: what an earlier page staged against them is void.
     pub alive: Vec<String>,
     pub staged: Vec<StagedDeletion>,
-    /// A folder is listed as deleted. What was moved out of it after the set was fixed comes in the next set only, so
-    /// nothing is known to have gone with the folder before that one has been read.
-    pub folder_gone: bool,
     /// Objects in which nothing moved.
     pub unchanged: u64,
     /// Changes that the instance's filter keeps back.
@@ -162,9 +159,6 @@ fn stage(seen: &FeedItem<'_>, known: &mut Known, rules: &Rules<'_>, found: &mut 
         found.unchanged += 1;
         return;
     }
-    let kind = known.get(&seen.id).map_or(seen.kind, |item| item.kind);
-    // A deletion may come without its facets; what has a parent is a drive's, and may have been a folder.
-    found.folder_gone |= kind == ItemKind::Folder || (kind == ItemKind::Object && seen.parent_id.is_some());
     if !known.contains_key(&seen.id) {
         if rules.baseline == BaselineMode::Latest {
             let item = remember(None, seen);

@@ -162,38 +162,6 @@ fn a_deletion_of_what_nobody_was_told_of_is_no_event_of_its_own() {
 }
 
 #[test]
-fn a_folder_that_is_gone_is_told_apart_from_a_file() {
-    let filter = Filter::default();
-    let rules = rules(BaselineMode::Snapshot, &filter);
-    for (line, expect) in [
-        ("folder F - R deleted", true),
-        ("object F - R deleted", true),
-        ("folder z - R deleted", true),
-        ("file a - F deleted", false),
-        ("object a - F deleted", false),
-        ("folder F Money R", false),
-    ] {
-        assert_eq!(detect(TREE, &[line], &rules).folder_gone, expect, "{line}");
-    }
-}
-
-#[test]
-fn a_folder_may_be_gone_where_a_deletion_does_not_say_what_it_was_of() {
-    #[track_caller]
-    fn check(line: &str, expect: bool) {
-        let filter = Filter::default();
-        let found = detect(TREE, &[line], &rules(BaselineMode::Snapshot, &filter));
-        assert_eq!(found.folder_gone, expect, "{line}");
-    }
-    check("folder F - R deleted", true);
-    check("object z - F deleted", true);
-    check("object F - R deleted", true);
-    check("file z - F deleted", false);
-    check("object a - F deleted", false);
-    check("object m - - deleted", false);
-}
-
-#[test]
 fn whatever_an_enumeration_sees_is_written_changed_or_not() {
     let filter = Filter::default();
     for (phase, expect) in [

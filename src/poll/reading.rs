@@ -34,8 +34,6 @@ pub(super) struct Run<'a> {
     pub(super) restarts: u32,
     /// Sets read to their ends.
     sets: u32,
-    /// This set, or one that an earlier poll left behind, says that a folder is gone.
-    folder_gone: bool,
     /// Where a stale token's answer says to begin again. It is not kept: whatever comes of it, the resource's own link
     /// begins there, too.
     location: Option<Secret>,
@@ -63,7 +61,6 @@ impl<'a> Run<'a> {
             cycle: Cycle::default(),
             restarts: 0,
             sets: 0,
-            folder_gone: false,
             location: None,
             progress,
             zones: Zones::of_system(),
@@ -73,7 +70,6 @@ impl<'a> Run<'a> {
     /// Reads one set to its end. A sweep that an earlier poll left behind is finished first.
     pub(super) fn read_set(&mut self, mut resource: Resource, depth: Depth) -> Result<(), PollError> {
         self.begin(&resource, depth)?;
-        self.folder_gone = self.poller.store.has_staged_deletions(resource.id)?;
         let mut read = false;
         loop {
             resource = self.poller.store.resource(resource.id)?;
@@ -84,7 +80,8 @@ impl<'a> Run<'a> {
                 self.sweep(resource.clone())?;
                 continue;
             }
-            if read {
+            // Deletions that wait for the next set do not wait for the next poll.
+            if read && (self.sets >= SETS || !self.poller.store.has_staged_deletions(resource.id)?) {
                 return Ok(());
             }
             if self.stops()? {
@@ -248,7 +245,6 @@ impl<'a> Run<'a> {
         );
         self.record.note = note.or(self.record.note.take());
         self.cycle = Cycle::default();
-        self.folder_gone = false;
         // Where it begins at now, an enumeration is not wanted.
         self.location = location.filter(|_| resource.baseline != BaselineMode::Latest);
         Ok(self.poller.store.start_over(resource, restart)?)
@@ -291,10 +287,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Holds a piece of a page against what is known and commits what it means. Returns whether all is read.
-    ///
-    /// A set is fixed at its first page and shows the drive as it is at each. So it may say that a folder is gone, and
-    /// not that something was moved out of it just before; then the next set, which does, is read before the sweep.
+    /// Holds a piece of a page against what is known and commits what it means. Returns whether it was the last one of
+    /// its set.
     fn commit(
         &mut self,
         resource: &Resource,
@@ -313,7 +307,6 @@ impl<'a> Run<'a> {
             upserts,
             alive,
             staged,
-            folder_gone,
             unchanged,
             filtered,
             ..
@@ -321,9 +314,7 @@ impl<'a> Run<'a> {
         // They hold what the notifications hold.
         drop(changes);
         let (drive_id, root_id) = drive::shown_by(outline);
-        self.folder_gone |= folder_gone;
         let set_ends = matches!(page.end, PageEnd::Delta(_));
-        let wait = set_ends && self.folder_gone && !resource.silent;
         self.poller.store.commit_page(
             resource,
             &PageStep {
@@ -332,7 +323,6 @@ impl<'a> Run<'a> {
                 staged: &staged,
                 notifications: &notifications,
                 end: &page.end,
-                wait,
                 drive_id,
                 root_id,
                 now,
@@ -346,10 +336,9 @@ impl<'a> Run<'a> {
         (self.progress)(self.record);
         if set_ends {
             self.sets += 1;
-            self.folder_gone = false;
             self.cycle = Cycle::default();
         }
-        Ok(set_ends && (!wait || self.sets == SETS))
+        Ok(set_ends)
     }
 
     /// Works through what the set just read says is gone, leaf first, until the resource follows the new deltaLink.

@@ -17,8 +17,6 @@ pub struct PageStep<'a> {
     pub staged: &'a [StagedDeletion],
     pub notifications: &'a [Notification],
     pub end: &'a PageEnd,
-    /// At the end of a set: what is staged waits for the end of the next one.
-    pub wait: bool,
     pub drive_id: Option<&'a str>,
     pub root_id: Option<&'a str>,
     /// When the poll began.
@@ -50,8 +48,11 @@ impl Store {
             append(connection, resource, step.notifications, step.now)?;
             let (phase, silent) = match step.end {
                 PageEnd::Next(_) | PageEnd::More => (resource.phase, resource.silent),
-                // Listed deletions are to be worked through, or those that only the comparison shows.
-                PageEnd::Delta(_) if !step.wait && (!compared || any_staged(connection, resource.id)?) => {
+                // Listed deletions are to be worked through, or those that only the comparison shows. What a silent
+                // reading lists is gone since it began: the next set's end announces it.
+                PageEnd::Delta(_)
+                    if !compared || (!resource.silent && any_staged(connection, resource.id)?) =>
+                {
                     (Phase::Sweeping, resource.silent)
                 }
                 PageEnd::Delta(_) => (Phase::Following, false),
@@ -59,7 +60,7 @@ impl Store {
             let moved = connection
                 .prepare_cached(
                     "UPDATE resource
-                        SET phase = ?3, silent = ?4, cursor_seq = cursor_seq + 1,
+                        SET phase = ?3, silent = ?4, cursor_seq = cursor_seq + 1, sets_read = sets_read + ?9,
                             cursor = iif(?3 = 'sweeping', NULL, ?5), next_cursor = iif(?3 = 'sweeping', ?5, NULL),
                             started_at = iif(cursor IS NULL AND phase = 'baseline', ?6, started_at),
                             drive_id = coalesce(drive_id, ?7), root_id = coalesce(root_id, ?8)
@@ -74,12 +75,13 @@ impl Store {
                     time_text(step.now),
                     step.drive_id,
                     step.root_id,
+                    matches!(step.end, PageEnd::Delta(_)),
                 ))?;
             if moved == 1 { Ok(phase) } else { Err(StoreError::Superseded) }
         })
     }
 
-    /// Whether deletions of this resource wait for the end of a set.
+    /// Whether deletions of this resource wait for the end of the next set.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -185,8 +187,9 @@ fn stage(connection: &Connection, resource_id: i64, step: &PageStep<'_>) -> Resu
         }
     }
     let mut statement = connection.prepare_cached(
-        "INSERT INTO staged_deletion (resource_id, object_id, raw) VALUES (?1, ?2, ?3)
-         ON CONFLICT (resource_id, object_id) DO UPDATE SET raw = excluded.raw",
+        "INSERT INTO staged_deletion (resource_id, object_id, raw, staged_in)
+         SELECT id, ?2, ?3, sets_read FROM resource WHERE id = ?1
+             ON CONFLICT (resource_id, object_id) DO UPDATE SET raw = excluded.raw",
     )?;
     for deletion in step.staged {
         statement.execute((resource_id, &deletion.object_id, &deletion.raw))?;

@@ -27,6 +27,8 @@ pub struct Resource {
     /// What is read now is learnt without being announced.
     pub silent: bool,
     pub generation: i64,
+    /// The number of the set that was read to its end last.
+    pub last_set: i64,
     /// The link that is requested next; `None` before the first page.
     pub cursor: Option<Secret>,
     /// Counts the cursor's steps: a commit names the step that it began from.
@@ -236,6 +238,7 @@ impl Store {
             phase: known("phase", &row.get::<_, String>("phase")?, Phase::from_text)?,
             silent: row.get("silent")?,
             generation: row.get("generation")?,
+            last_set: row.get::<_, i64>("sets_read")? - 1,
             cursor: sealed
                 .map(|sealed| self.key()?.open(&place(id), &sealed))
                 .transpose()?,

@@ -21,20 +21,32 @@ const SWEPT_BYTES: usize = 1 << 20;
 // `CROSS JOIN` keeps the small table outside, `INDEXED BY` names the way to children, and `doomed > 0` is what lets the
 // index of the marked serve: without them each step passes over all that is known of the resource.
 
-/// What the set lists.
+/// What the sets list. A set is fixed at its first page and shows the drive as it is at each: it may list a folder as
+/// deleted and not yet what was moved out of it. The next set does, so that what holds something known, and is not
+/// listed since an earlier set than the last, waits for that. It waits for one set, however often it is listed again.
 const MARK_LISTED: &str = "UPDATE item SET doomed = 1
   WHERE resource_id = ?1 AND object_id IN
     (SELECT s.object_id FROM staged_deletion s
       CROSS JOIN item i ON i.resource_id = s.resource_id AND i.object_id = s.object_id
-      WHERE s.resource_id = ?1 AND i.doomed = 0 LIMIT ?2)";
+      WHERE s.resource_id = ?1 AND i.doomed = 0 AND (s.staged_in < ?3 OR NOT EXISTS
+        (SELECT 1 FROM item child INDEXED BY item_by_parent
+          WHERE child.resource_id = s.resource_id AND child.parent_id = s.object_id)) LIMIT ?2)";
 
-/// What lies in what the set lists, whether that is known or not.
+/// What lies in what the sets before the last list, whether that is known or not.
 const MARK_LISTED_CHILDREN: &str = "UPDATE item SET doomed = 1
   WHERE resource_id = ?1 AND object_id IN
     (SELECT child.object_id FROM staged_deletion s
       CROSS JOIN item child INDEXED BY item_by_parent
          ON child.resource_id = s.resource_id AND child.parent_id = s.object_id
-      WHERE s.resource_id = ?1 AND child.doomed = 0 LIMIT ?2)";
+      WHERE s.resource_id = ?1 AND child.doomed = 0 AND s.staged_in < ?3 LIMIT ?2)";
+
+/// The staged rows that a sweep is done with: all but those that wait.
+const UNSTAGE: &str = "DELETE FROM staged_deletion AS s
+  WHERE s.resource_id = ?1 AND (s.staged_in < ?2 OR NOT EXISTS
+    (SELECT 1 FROM item i WHERE i.resource_id = ?1 AND i.object_id = s.object_id
+      UNION ALL
+     SELECT 1 FROM item child INDEXED BY item_by_parent
+      WHERE child.resource_id = ?1 AND child.parent_id = s.object_id))";
 
 /// What lies in what is marked at one level.
 const MARK_BELOW: &str = "UPDATE item SET doomed = ?3 + 1
@@ -59,19 +71,25 @@ pub struct Doomed {
 }
 
 impl Store {
-    /// Marks every item that the set just read says is gone: those listed as deleted and not seen alive afterwards,
-    /// after an enumeration those that it did not show, and the descendants of all of them, of folders that were never
-    /// known, too.
+    /// Marks every item that is known to be gone now that a set has been read: those listed as deleted and not seen alive
+    /// afterwards, after an enumeration those that it did not show, and the descendants of all of them, of folders that
+    /// were never known, too. What holds something may wait for the next set. A silent reading says only what it did not
+    /// show: whatever it lists as deleted was there when it began.
     ///
     /// # Errors
     /// `Superseded` when the resource has moved on from `resource.cursor_seq`; when the database cannot be written.
     /// Marking again goes on where it stopped.
     pub fn mark_doomed(&self, resource: &Resource) -> Result<(), StoreError> {
         let id = resource.id;
-        for listed in [MARK_LISTED, MARK_LISTED_CHILDREN] {
-            self.in_steps(resource, listed, |statement| Ok(statement.execute((id, MARKED))?))?;
-        }
         self.mark_unseen(resource)?;
+        if resource.silent {
+            return Ok(());
+        }
+        for listed in [MARK_LISTED, MARK_LISTED_CHILDREN] {
+            self.in_steps(resource, listed, |statement| {
+                Ok(statement.execute((id, MARKED, resource.last_set))?)
+            })?;
+        }
         for level in 1..DEEPEST {
             self.in_steps(resource, MARK_BELOW, |statement| {
                 Ok(statement.execute((id, MARKED, level))?)
@@ -176,10 +194,9 @@ impl Store {
                     (resource.id, resource.cursor_seq),
                 )?
             } else {
-                connection.execute(
-                    "DELETE FROM staged_deletion WHERE resource_id = ?1",
-                    [resource.id],
-                )?;
+                if !resource.silent {
+                    connection.execute(UNSTAGE, (resource.id, resource.last_set))?;
+                }
                 connection.execute(
                     "UPDATE resource
                         SET phase = 'following', silent = 0, cursor = next_cursor, next_cursor = NULL,
@@ -238,7 +255,13 @@ mod tests {
         connection
             .execute_batch(&crate::store::migrate::STEPS.concat())
             .unwrap();
-        for sql in [MARK_LISTED, MARK_LISTED_CHILDREN, MARK_BELOW, ANY_DOOMED_AT] {
+        for sql in [
+            MARK_LISTED,
+            MARK_LISTED_CHILDREN,
+            UNSTAGE,
+            MARK_BELOW,
+            ANY_DOOMED_AT,
+        ] {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps: Vec<String> = plan
                 .raw_query()

@@ -17,7 +17,6 @@ use crate::support::process::Ran;
 fn a_snapshot_is_silent_and_what_comes_after_it_is_told() {
     let site = site(Account::business(), "snapshot", 3);
     let drive = site.drive();
-    office(&drive);
     let mut seen = 0;
     assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
     drive.edit(&id(&drive, "/Finance/report.xlsx"));
@@ -41,7 +40,6 @@ fn a_snapshot_is_silent_and_what_comes_after_it_is_told() {
 fn emit_announces_what_exists_once() {
     let site = site(Account::consumer(), "emit", 3);
     let drive = site.drive();
-    office(&drive);
     let mut seen = 0;
     let events = news(&site, &mut seen);
     assert!(events.iter().all(|event| event.event_type == Created));
@@ -53,7 +51,6 @@ fn emit_announces_what_exists_once() {
 fn latest_starts_now_and_tells_new_objects_from_old_ones() {
     let site = site(Account::business(), "latest", 3);
     let drive = site.drive();
-    office(&drive);
     drive.advance_to(SystemClock.now());
     let mut seen = 0;
     assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
@@ -89,7 +86,6 @@ fn set_baseline(site: &Site, baseline: &str) -> Ran {
 fn a_baseline_can_be_changed_until_it_has_been_read() {
     let site = site(Account::business(), "snapshot", 3);
     let drive = site.drive();
-    office(&drive);
     set_baseline(&site, "emit").says(&["another baseline"]);
     let mut seen = 0;
     let events = news(&site, &mut seen);
@@ -104,7 +100,6 @@ fn a_baseline_can_be_changed_until_it_has_been_read() {
 #[test]
 fn a_resource_that_started_at_now_learns_what_exists_before_it_compares() {
     let site = site(Account::business(), "latest", 3);
-    office(&site.drive());
     let mut seen = 0;
     assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
     set_baseline(&site, "snapshot").says(&["another baseline"]);
@@ -180,7 +175,6 @@ fn what_lies_at_another_url_is_not_announced_as_deleted() {
 fn folders_are_left_out_of_changes_and_asked_for_in_an_enumeration() {
     let site = site(Account::business(), "snapshot", 2);
     let drive = site.drive();
-    office(&drive);
     site.once().code(0);
     let enumerated = site.delta_requests();
     assert_eq!(enumerated.len(), 4);
@@ -216,7 +210,6 @@ fn a_deleted_folder_takes_each_descendant_once_children_first() {
         };
         let site = site(Account { habits, ..account }, "snapshot", 2);
         let drive = site.drive();
-        office(&drive);
         let mut seen = 0;
         news(&site, &mut seen);
         let before = drive.tree();
@@ -259,7 +252,6 @@ fn a_child_moved_out_of_a_folder_that_is_listed_as_deleted_first_is_not_lost() {
             1,
         );
         let drive = site.drive();
-        office(&drive);
         let mut seen = 0;
         news(&site, &mut seen);
         let before = drive.tree();
@@ -287,7 +279,6 @@ fn a_child_moved_out_of_a_folder_that_is_listed_as_deleted_first_is_not_lost() {
 fn a_folder_deleted_and_restored_between_two_polls_loses_nothing() {
     let site = site(Account::consumer(), "snapshot", 1);
     let drive = site.drive();
-    office(&drive);
     let mut seen = 0;
     news(&site, &mut seen);
     let before = drive.tree();
@@ -370,7 +361,6 @@ fn what_leaves_a_folder_while_the_set_is_read_that_says_the_folder_is_gone_is_no
             1,
         );
         let drive = site.drive();
-        office(&drive);
         let mut seen = 0;
         news(&site, &mut seen);
         let before = drive.tree();
@@ -401,4 +391,29 @@ fn what_leaves_a_folder_while_the_set_is_read_that_says_the_folder_is_gone_is_no
             "{baseline}"
         );
     }
+}
+
+#[test]
+fn a_deletion_is_told_though_each_set_lists_another_folder_as_deleted() {
+    let site = site(Account::business(), "snapshot", 3);
+    let drive = site.drive();
+    let mut seen = 0;
+    news(&site, &mut seen);
+    let spare: Vec<String> = (0..40)
+        .map(|number| {
+            let folder = drive.create_folder(&drive.root_id(), &format!("Spare {number}"));
+            drive.create_file(&folder, "kept.txt", 1);
+            folder
+        })
+        .collect();
+    news(&site, &mut seen);
+    let (next, office) = (AtomicUsize::new(0), drive.clone());
+    site.cloud.on_request(move |_| {
+        if let Some(folder) = spare.get(next.fetch_add(1, Ordering::SeqCst)) {
+            office.delete(folder);
+        }
+    });
+    drive.delete(&id(&drive, "/notes.txt"));
+    let told = told(&news(&site, &mut seen));
+    assert!(told.contains(&"DELETED /notes.txt".to_owned()), "{told:?}");
 }

@@ -7,9 +7,11 @@ use serde_json::json;
 use crate::support::Site;
 use crate::support::ledger::check_deliveries;
 
-/// A box with an instance `Docs` for the account's drive, not polled yet, with this `baseline` and page size.
+/// A box with an instance `Docs` for the account's drive, not polled yet, with this `baseline` and page size. The
+/// drive is an `office`.
 pub(crate) fn site(account: Account, baseline: &str, page_size: usize) -> Site {
     let site = Site::new(account);
+    office(&site.drive());
     site.create_instance(
         "Docs",
         json!({"event.poller.configuration": {"events": {

@@ -3,7 +3,7 @@
 use deltapost::sim::onedrive::{Account, Drive, Endpoint, Fault, Gone};
 use serde_json::json;
 
-use crate::office::{id, news, office, site, told};
+use crate::office::{id, news, site, told};
 use crate::support::ledger::{check_deliveries, check_replay};
 
 /// What happens while the token grows stale, and what exactly must be told of it.
@@ -37,7 +37,6 @@ fn a_stale_token_gives_exactly_the_missed_changes() {
         ] {
             let site = site(Account::business(), "snapshot", 2);
             let drive = site.drive();
-            office(&drive);
             let mut seen = 0;
             news(&site, &mut seen);
             let before = drive.tree();
@@ -60,7 +59,6 @@ fn a_token_that_goes_stale_in_the_middle_costs_nothing() {
         for request in [1, 3, 4, 5, 6] {
             let site = site(Account::business(), baseline, 2);
             let drive = site.drive();
-            office(&drive);
             let before = drive.tree();
             site.cloud
                 .fail_after(Endpoint::Delta, request, Fault::Gone(Gone::default()));
@@ -91,7 +89,6 @@ fn a_token_that_goes_stale_in_the_middle_costs_nothing() {
 fn a_resync_finds_what_the_feed_never_said() {
     let site = site(Account::business(), "snapshot", 2);
     let drive = site.drive();
-    office(&drive);
     let mut seen = 0;
     news(&site, &mut seen);
     let resync = |expect: u64| {
@@ -130,7 +127,6 @@ fn a_rebaseline_learns_anew_in_silence_and_forgets_nothing_that_exists() {
     for baseline in ["emit", "snapshot"] {
         let site = site(Account::business(), baseline, 2);
         let drive = site.drive();
-        office(&drive);
         drive.create_file(&drive.root_id(), "untouched.txt", 1);
         let mut seen = 0;
         news(&site, &mut seen);
@@ -162,7 +158,6 @@ fn a_rebaseline_learns_anew_in_silence_and_forgets_nothing_that_exists() {
 fn a_changed_url_learns_anew_also_in_the_middle_of_a_sweep() {
     let site = site(Account::business(), "snapshot", 2);
     let drive = site.drive();
-    office(&drive);
     let mut seen = 0;
     news(&site, &mut seen);
     let finance = id(&drive, "/Finance");
@@ -183,5 +178,40 @@ fn a_changed_url_learns_anew_also_in_the_middle_of_a_sweep() {
     assert_eq!(
         told(&news(&site, &mut seen)),
         ["UPDATED /Finance/report.xlsx content"]
+    );
+}
+
+#[test]
+fn a_baseline_that_becomes_latest_in_the_middle_of_a_comparison_sweeps_nothing() {
+    let site = site(Account::business(), "snapshot", 2);
+    let drive = site.drive();
+    let mut seen = 0;
+    news(&site, &mut seen);
+    drive.expire_delta_tokens(Gone {
+        location: false,
+        ..Gone::default()
+    });
+    site.cloud.fail_after(Endpoint::Delta, 2, Fault::Html);
+    site.once().code(1);
+    assert_eq!(site.cell("SELECT phase FROM resource"), "enumerating");
+    let settings = json!({"events": {"url": "/hubs/documents/events", "pageSize": 2, "baseline": "latest"}});
+    let set = format!("event.poller.configuration={settings}");
+    site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
+    drive.expire_delta_tokens(Gone::default());
+    assert_eq!(told(&news(&site, &mut seen)), [""; 0]);
+    drive.rename(&id(&drive, "/notes.txt"), "Notes.txt");
+    drive.delete(&id(&drive, "/Finance"));
+    let mut told = told(&news(&site, &mut seen));
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "DELETED /Finance",
+            "DELETED /Finance/2026",
+            "DELETED /Finance/2026/feb.xlsx",
+            "DELETED /Finance/2026/jan.xlsx",
+            "DELETED /Finance/report.xlsx",
+            "UPDATED /Notes.txt name",
+        ]
     );
 }

@@ -90,7 +90,6 @@ pub(crate) fn step<'a>(
         staged: &[],
         notifications,
         end,
-        wait: false,
         drive_id: None,
         root_id: None,
         now: now(),
