@@ -27,7 +27,56 @@ ALTER TABLE new_alert RENAME TO alert;
 
 CREATE INDEX alert_by_subject ON alert (alert, subject_key, id);
 
+-- Listed deletions of what holds something wait for the end of one more set, and for no more than that.
+ALTER TABLE resource ADD COLUMN sets_read INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE staged_deletion ADD COLUMN staged_in INTEGER NOT NULL DEFAULT 0;
+
+-- A provider's pause belongs to an app in a tenant, and holds for all instances of that app there. `app` is a keyed hash of
+-- both. It is found at an instance's next poll; until then an upgraded instance has a name of its own for its pause.
+CREATE TABLE throttle (
+  app        BLOB PRIMARY KEY,
+  since      TEXT NOT NULL,
+  until      TEXT NOT NULL,
+  throttles  INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+ALTER TABLE instance ADD COLUMN app BLOB;
+
+INSERT INTO throttle (app, since, until, throttles)
+SELECT CAST('instance/' || id AS BLOB),
+       strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
+       min(throttled_until, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 day')),
+       throttles
+  FROM instance
+ WHERE throttled_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now');
+
+UPDATE instance SET app = CAST('instance/' || id AS BLOB)
+ WHERE throttled_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now');
+
 DROP VIEW instance_health;
+
+DROP TRIGGER instance_update_plans;
+ALTER TABLE instance DROP COLUMN throttled_until;
+ALTER TABLE instance DROP COLUMN throttles;
+
+CREATE TRIGGER instance_update_plans
+AFTER UPDATE OF name, tags, enabled, events_enabled, grant_state, app, paused_by, schedule, timezone, interval_seconds,
+                deleting_since
+ON instance
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
+
+CREATE TRIGGER throttle_insert_plans AFTER INSERT ON throttle
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
+
+CREATE TRIGGER throttle_update_plans AFTER UPDATE OF until ON throttle WHEN NEW.until <> OLD.until
+BEGIN
+  UPDATE meta SET plan_version = plan_version + 1;
+END;
 
 CREATE VIEW instance_health AS
 SELECT i.name AS instance,
@@ -39,7 +88,7 @@ SELECT i.name AS instance,
          WHEN r.held IS NOT NULL THEN 'held'
          WHEN i.enabled = 0 THEN 'disabled'
          WHEN i.paused_by IS NOT NULL THEN 'paused'
-         WHEN i.throttled_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') THEN 'throttled'
+         WHEN t.until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') THEN 'throttled'
          WHEN (SELECT a.state
                  FROM alert a
                 WHERE a.alert = 'resource_overdue' AND a.subject_key = 'resource/' || r.id
@@ -55,7 +104,7 @@ SELECT i.name AS instance,
        r.last_poll_at,
        r.last_success_at,
        r.next_poll_at,
-       i.throttled_until,
+       t.until AS throttled_until,
        r.failures,
        coalesce(i.grant_error, r.last_error) AS last_error,
        r.faults,
@@ -74,11 +123,6 @@ SELECT i.name AS instance,
        i.paused_since,
        (SELECT m.settings_error FROM meta m) AS settings_error
   FROM instance i
+  LEFT JOIN throttle t ON t.app = i.app
   LEFT JOIN resource r ON r.instance_id = i.id
  ORDER BY i.id, r.id;
-
--- Listed deletions of what holds something wait for the end of one more set, and for no more than that.
-
-ALTER TABLE resource ADD COLUMN sets_read INTEGER NOT NULL DEFAULT 0;
-
-ALTER TABLE staged_deletion ADD COLUMN staged_in INTEGER NOT NULL DEFAULT 0;

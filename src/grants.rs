@@ -14,7 +14,7 @@ use crate::core::{backoff, elements};
 use crate::graph::auth::{App, AuthError, LONGEST_REQUEST, Tokens};
 use crate::graph::client::Client;
 use crate::killpoint;
-use crate::store::{Grant, Store, StoreError};
+use crate::store::{Grant, Store, StoreError, Throttling};
 
 /// How long before its end an access token is renewed.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
@@ -186,7 +186,7 @@ impl<'a> Grants<'a> {
         Ok(())
     }
 
-    /// Keeps that the provider has turned a request of this account away, Graph or the token endpoint, `asked` for so
+    /// Keeps that the provider has turned a request of this instance's app away, Graph or the token endpoint, `asked` for so
     /// long a pause or not for how long. Returns its end.
     ///
     /// # Errors
@@ -194,9 +194,21 @@ impl<'a> Grants<'a> {
     pub fn leave_alone(&self, instance_id: i64, asked: Option<Duration>) -> Result<Timestamp, StoreError> {
         let throttles = self.store.throttling(instance_id)?.throttles;
         let wait = backoff::pause(asked, throttles, clock::draw());
-        let until = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-        self.store.throttle(instance_id, until, true)?;
+        let now = self.clock.now();
+        let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        self.store.throttle(instance_id, (now, until), true)?;
         Ok(until)
+    }
+
+    /// What the provider has asked of the app that an instance of these `settings` makes its requests as.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn throttling(&self, instance_id: i64, settings: &Settings) -> Result<Throttling, StoreError> {
+        if let Some(app) = App::of(settings) {
+            self.store.note_app(instance_id, &self.client.name_of(&app))?;
+        }
+        self.store.throttling(instance_id)
     }
 
     fn renew(&self, instance: &Instance, grant: &Grant) -> Result<Secret, GrantError> {
@@ -209,6 +221,12 @@ impl<'a> Grants<'a> {
             .settings(instance.id)?
             .ok_or_else(|| lacks("valid configuration"))?;
         let app = App::of(&settings).ok_or_else(|| lacks("oauth.api.key"))?;
+        let now = self.clock.now();
+        let pause = self.throttling(instance.id, &settings)?.until;
+        if let Some(until) = pause.filter(|until| *until > now) {
+            let retry_after = until.duration_since(now).try_into().ok();
+            return Err(AuthError::Throttled { retry_after }.into());
+        }
         killpoint::reached("renewing");
         let renewed = match (settings.grant, &grant.refresh_token) {
             (GrantKind::ClientCredentials, _) => self.client.client_credentials(&app, self.clock),

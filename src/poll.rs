@@ -90,7 +90,9 @@ impl PollError {
             PollError::Graph(error) => Some(error.hint().to_owned()),
             PollError::Page(error) => Some(error.hint().to_owned()),
             PollError::Configuration { .. } => Some("correct it with `deltapost instance update`".to_owned()),
-            PollError::Throttled { .. } => Some("polling goes on by itself after that time".to_owned()),
+            PollError::Throttled { .. } => Some(
+                "polling goes on by itself after that time; `deltapost poll NAME --force` does not wait for it".to_owned(),
+            ),
             PollError::Held(Hold::Deletions) | PollError::Drastic { .. } => Some(
                 "look at the drive: if they are gone, `deltapost poll NAME --resync --accept` announces it; if not, \
                  `deltapost poll NAME --resync` compares again"

@@ -93,7 +93,7 @@ fn check_page(fault: Fault, parts: &[&str]) {
         assert_eq!(site.cell("SELECT failures FROM resource"), "1");
         site.cloud.heal(Endpoint::Delta);
         // What asked for a pause is not asked again before its end.
-        site.write_sql("UPDATE instance SET throttled_until = NULL");
+        site.write_sql("DELETE FROM throttle");
         if healthy > 0 || change {
             site.once().code(0);
             assert_eq!(
@@ -377,7 +377,7 @@ fn a_failed_renewal_costs_nothing_but_time() {
             site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
         }
         // As if the pause were over, where one was asked for.
-        site.write_sql("UPDATE instance SET throttled_until = NULL");
+        site.write_sql("DELETE FROM throttle");
         site.once().code(0);
         assert_eq!(site.cell("SELECT grant_state FROM instance"), "ok");
         assert_eq!(site.receiver.counts().events, 1, "{part}");
@@ -402,7 +402,7 @@ fn no_secret_is_told_by_any_of_these_errors() {
         let ran = site.cli(&["-v", "once"]).code(1);
         said += &format!("{}{}", ran.stdout, ran.stderr);
     }
-    site.write_sql("UPDATE instance SET throttled_until = NULL");
+    site.write_sql("DELETE FROM throttle");
     for fault in [
         Fault::Html,
         Fault::NoLinks,

@@ -290,8 +290,9 @@ fn a_postponed_poll_is_made_once_it_may_and_the_schedule_resumes() {
     let job = scheduler.next().unwrap().unwrap();
     let now = here.clock.now();
     here.store.begin_poll(id, now).unwrap();
+    here.store.note_app(1, &Secret::new("app")).unwrap();
     here.store
-        .throttle(1, now + SignedDuration::from_secs(90), true)
+        .throttle(1, (now, now + SignedDuration::from_secs(90)), true)
         .unwrap();
     let record = PollRecord {
         error: Some("throttled".to_owned()),

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::commands::House;
 use crate::config::{Config, Live};
 use crate::core::bounds::PausedBy;
+use crate::core::model::Secret;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
 use crate::store::{Hold, PollRecord, Restart};
 
@@ -111,9 +112,9 @@ fn what_waits_for_a_reason_is_not_overdue_and_has_a_minute_to_catch_up() {
     let waits: [(Act<'_>, Act<'_>); 4] = [
         (
             &|| {
-                store
-                    .throttle(1, now() + SignedDuration::from_secs(59 * 60 + 10), true)
-                    .unwrap();
+                let until = now() + SignedDuration::from_secs(59 * 60 + 10);
+                store.note_app(1, &Secret::new("app")).unwrap();
+                store.throttle(1, (now(), until), true).unwrap();
             },
             &|| {},
         ),

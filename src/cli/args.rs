@@ -365,6 +365,10 @@ pub(super) struct PollArgs {
     /// Forget what is known and learn what exists anew, silently, also when the account shows another drive.
     #[arg(long)]
     pub(super) rebaseline: bool,
+
+    /// Do not wait although the provider asked to.
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
         (_, _, true) => Depth::Rebaseline,
         _ => Depth::Changes,
     };
+    if wanted.force {
+        // A running agent looks at the pause before each request.
+        opened.store.lift_pause(instance.id, opened.house().clock.now())?;
+    }
     let polls: Vec<Polled> = match opened.take_lock() {
         Ok(_lock) => resources
             .iter()

@@ -166,6 +166,9 @@ impl House<'_> {
             let written = self
                 .store
                 .update_instance(before, &after, &settings, grant, now)?;
+            if other_app(before, &after) {
+                self.store.forget_app(before.id)?;
+            }
             if grant.is_none() && app_corrected {
                 self.store.try_grant_again(before.id)?;
             }

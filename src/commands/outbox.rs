@@ -197,6 +197,9 @@ impl House<'_> {
             self.store.reactivate(endpoint.id, now)?;
         }
         self.store.hasten(&chosen, now)?;
+        for instance in &chosen.instances {
+            self.store.lift_pause(*instance, now)?;
+        }
         Ok(endpoints)
     }
 

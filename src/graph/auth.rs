@@ -141,6 +141,12 @@ impl Client {
         url.into()
     }
 
+    /// What an app is told apart by where requests are counted: the authority with its tenant, and the client id.
+    pub fn name_of(&self, app: &App<'_>) -> Secret {
+        let authority = endpoint(&self.authority, app.tenant, "token");
+        Secret::new(format!("{authority} {}", app.client_id.expose()))
+    }
+
     /// Exchanges an authorization code, issued for `redirect_url`, for tokens. A code works once, whatever comes of it.
     /// `verifier` is what the code's request was bound to (RFC 7636), where it was.
     ///

@@ -1,5 +1,5 @@
 //! How a page is asked for: with the account's token, and never while the provider wants to be left alone. A pause
-//! belongs to the account and is kept, so that it holds for its other resources and after a restart.
+//! belongs to the app in its tenant and is kept, so that it holds for the app's other instances and after a restart.
 
 use jiff::Timestamp;
 
@@ -23,9 +23,11 @@ impl Run<'_> {
                 }
                 if let Some(wait) = fetched.pause {
                     let wait = backoff::pause(Some(wait), 0, 0.0);
-                    let until = self.poller.clock.now().saturating_add(wait);
-                    let until = until.unwrap_or(Timestamp::MAX);
-                    self.poller.store.throttle(self.instance.id, until, false)?;
+                    let now = self.poller.clock.now();
+                    let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+                    self.poller
+                        .store
+                        .throttle(self.instance.id, (now, until), false)?;
                 }
             }
             Err(PollError::Graph(GraphError::Throttled { retry_after, .. })) => {
@@ -39,7 +41,7 @@ impl Run<'_> {
 
     /// Refuses to go on while the provider wants to be left alone; the poll is made up for then.
     pub(super) fn keep_quiet(&self) -> Result<Throttling, PollError> {
-        let throttling = self.poller.store.throttling(self.instance.id)?;
+        let throttling = self.poller.grants.throttling(self.instance.id, &self.settings)?;
         match throttling.until.filter(|until| *until > self.poller.clock.now()) {
             Some(until) => Err(PollError::Throttled { until }),
             None => Ok(throttling),

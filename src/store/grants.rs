@@ -1,5 +1,5 @@
 //! Grants: what an account's provider has given, sealed like an instance's other secrets, and what stands in the way of
-//! using it: a lost sign-in, a wish to be left alone.
+//! using it: a lost sign-in.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::renewals::refuse_without_right;
 use super::secrets::{place, secrets_of};
-use super::{Store, StoreError};
+use super::{Store, StoreError, throttle};
 use crate::core::model::{Secret, time_from_text, time_text};
 
 pub(super) const REFRESH_TOKEN: &str = "grant.refresh_token";
@@ -21,15 +21,6 @@ pub struct Grant {
     pub access_token: Option<Secret>,
     /// When the access token ends.
     pub expires_at: Option<Timestamp>,
-}
-
-/// What the provider has asked of an account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Throttling {
-    /// Nothing is requested before then.
-    pub until: Option<Timestamp>,
-    /// Requests in a row that were turned away.
-    pub throttles: u32,
 }
 
 impl Store {
@@ -135,52 +126,6 @@ impl Store {
         })
     }
 
-    /// What the provider has asked of this instance's account.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn throttling(&self, instance_id: i64) -> Result<Throttling, StoreError> {
-        self.read(|connection| {
-            let row: Option<(Option<String>, u32)> = connection
-                .prepare_cached("SELECT throttled_until, throttles FROM instance WHERE id = ?1")?
-                .query_row([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            let (until, throttles) = row.unwrap_or_default();
-            Ok(Throttling {
-                until: until.as_deref().and_then(time_from_text),
-                throttles,
-            })
-        })
-    }
-
-    /// Keeps that nothing is requested for this account before `until`, unless a longer pause is known. `refused`: the
-    /// provider has turned a request away.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn throttle(&self, instance_id: i64, until: Timestamp, refused: bool) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance
-                    SET throttled_until = max(coalesce(throttled_until, ''), ?2), throttles = throttles + ?3
-                  WHERE id = ?1",
-                (instance_id, time_text(until), refused),
-            )?;
-            Ok(())
-        })
-    }
-
-    /// Notes that the provider answers this account again.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn calm(&self, instance_id: i64) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute("UPDATE instance SET throttles = 0 WHERE id = ?1", [instance_id])?;
-            Ok(())
-        })
-    }
-
     /// Keeps how many minutes this box's clock is ahead of the provider's, or that the two agree. Returns whether they
     /// agreed until now, or agree again.
     ///
@@ -222,6 +167,7 @@ impl Store {
             "UPDATE resource SET held = NULL WHERE instance_id = ?1 AND held = 'drive'",
             [instance_id],
         )?;
+        throttle::lift(connection, instance_id, now)?;
         poll_at_once(connection, instance_id)
     }
 

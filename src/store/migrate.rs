@@ -198,6 +198,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_outlives_an_upgrade_and_one_of_a_wrong_clock_lasts_a_day() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut connection, path) = first_version(directory.path());
+        let insert =
+            "INSERT INTO instance (name, element_key, configuration, created_at, updated_at, throttled_until)
+                      VALUES (?1, 'onedrivev2', '{}', '', '', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?2))";
+        for (name, until) in [("paused", "+1 hour"), ("wrong", "+10 years"), ("well", "-1 hour")] {
+            connection.execute(insert, (name, until)).unwrap();
+        }
+        migrate(&mut connection, &path, Keep::Former).unwrap();
+        let pauses =
+            "SELECT group_concat(name || ' ' || round((julianday(until) - julianday('now')) * 24), ', ')
+                        FROM instance JOIN throttle USING (app) WHERE until > since";
+        let pauses: String = connection.query_row(pauses, [], |row| row.get(0)).unwrap();
+        assert_eq!(pauses, "paused 1.0, wrong 24.0");
+    }
+
+    #[test]
     fn an_upgrade_that_fails_at_its_last_step_has_taken_none() {
         let directory = tempfile::tempdir().unwrap();
         let (mut connection, path) = first_version(directory.path());

@@ -29,6 +29,7 @@ mod resources;
 mod restore;
 mod secrets;
 mod sweep;
+mod throttle;
 mod tokens;
 mod windows;
 
@@ -52,7 +53,7 @@ pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
 pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
 pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};
-pub use grants::{Grant, Throttling};
+pub use grants::Grant;
 pub use instances::{NewInstance, Removal};
 pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
 pub use lock::{AgentLock, DirectoryLock};
@@ -67,6 +68,7 @@ pub use resources::{PollRecord, Resource};
 pub use restore::{Candidate, Replaced};
 pub use secrets::{KEY_FILE, Key};
 pub use sweep::Doomed;
+pub use throttle::Throttling;
 pub use windows::{SeenRecord, WindowStep};
 
 /// The database's name within the data directory.

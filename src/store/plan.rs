@@ -52,10 +52,10 @@ pub struct Planned {
 
 const PLANNED: &str = "SELECT r.id, r.instance_id, r.name, r.schedule, r.timezone, r.started_at, r.cursor_seq, r.last_poll_at, r.unfinished,
         r.next_poll_at, i.name AS instance, i.tags, i.schedule AS instance_schedule, i.timezone AS instance_timezone,
-        i.interval_seconds, i.throttled_until,
+        i.interval_seconds, t.until AS throttled_until,
         i.enabled AND i.events_enabled AND i.deleting_since IS NULL AS polled,
         i.grant_state = 'ok' AS signed_in, r.held IS NOT NULL AS held, i.paused_by IS NOT NULL AS paused
-   FROM resource r JOIN instance i ON i.id = r.instance_id";
+   FROM resource r JOIN instance i ON i.id = r.instance_id LEFT JOIN throttle t ON t.app = i.app";
 
 impl Store {
     /// Hands `each` the resources that are asked for, by instance and id.

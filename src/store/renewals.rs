@@ -72,8 +72,9 @@ impl Store {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT i.id FROM instance i JOIN secret s ON s.instance_id = i.id AND s.key = ?1
+                   LEFT JOIN throttle t ON t.app = i.app
                   WHERE s.updated_at <= ?2 AND i.grant_state = 'ok' AND i.deleting_since IS NULL
-                    AND (i.throttled_until IS NULL OR i.throttled_until <= ?3)
+                    AND (t.until IS NULL OR t.until <= ?3)
                   ORDER BY s.updated_at",
             )?;
             let rows = statement.query_map((REFRESH_TOKEN, time_text(before), time_text(now)), |row| {

@@ -230,20 +230,20 @@ fn a_pause_that_the_token_endpoint_asks_for_is_kept() {
 }
 
 #[test]
-fn a_throttled_account_is_left_alone_for_as_long_as_it_asks() {
+fn a_throttled_app_is_left_alone_for_as_long_as_it_asks() {
     let site = site(Rules::default());
     let drive = site.cloud.add_account(Account {
         seed: 2,
         ..Account::business()
     });
-    site.create_instance_of(&drive, "Other", json!({}));
+    site.create_instance_of(&drive, "Other", json!({"oauth.api.key": "another-app-0123"}));
     site.once().code(0);
     site.cloud.fail_next(Endpoint::Delta, Fault::throttle(2));
     site.poll("Docs", &[])
         .code(1)
         .one_error_with_a_hint()
         .says(&["asks for a pause"]);
-    let until = site.cell("SELECT throttled_until FROM instance WHERE name = 'Docs'");
+    let until = site.cell("SELECT until FROM throttle");
     let seen = site.cloud.requests().len();
     site.poll("Docs", &[])
         .code(1)
@@ -254,7 +254,7 @@ fn a_throttled_account_is_left_alone_for_as_long_as_it_asks() {
     assert_eq!(
         endpoints(&site, seen),
         [Endpoint::Delta],
-        "the other account is not meant"
+        "the other app is not meant"
     );
     let until = until.parse().unwrap();
     eventually("the pause is over", || SystemClock.now() > until);
@@ -262,7 +262,7 @@ fn a_throttled_account_is_left_alone_for_as_long_as_it_asks() {
 }
 
 #[test]
-fn a_pause_that_the_token_endpoint_asks_for_is_the_account_s() {
+fn a_pause_that_the_token_endpoint_asks_for_is_the_app_s() {
     let site = site(Rules {
         expires_in: 60,
         ..Rules::default()
@@ -276,7 +276,7 @@ fn a_pause_that_the_token_endpoint_asks_for_is_the_account_s() {
     site.poll("Docs", &[]).code(1).says(&["wait until"]);
     assert_eq!(endpoints(&site, seen), [Endpoint::Token]);
     // As if the hour had passed.
-    site.write_sql("UPDATE instance SET throttled_until = '2026-01-01T00:00:00.000Z'");
+    site.write_sql("DELETE FROM throttle");
     site.once().code(0);
 }
 

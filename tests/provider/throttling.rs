@@ -1,5 +1,5 @@
-//! Throttling: while the provider wants to be left alone nothing is asked for that account, whatever happens on this
-//! box; other accounts go on.
+//! Throttling: while the provider wants to be left alone nothing is asked for that app, whatever happens on this box;
+//! other apps go on.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Two accounts, the first with two resources (1 and 2), the second with one (3); all have been polled once.
+/// Two accounts of two apps, the first with two resources (1 and 2), the second with one (3); all have been polled once.
 fn two_accounts() -> Bench {
     let bench = Bench::new(Account::business());
     let other = bench.cloud.add_account(Account {
@@ -36,7 +36,7 @@ fn two_accounts() -> Bench {
     let own = format!("/drives/{}/root/delta", bench.drive().id());
     let resources = json!({"events": {"url": "/hubs/documents/events"}, "again": {"url": own}});
     bench.create("Mine", json!({"event.poller.configuration": resources}));
-    bench.create_of(&other, "Other", json!({}));
+    bench.create_of(&other, "Other", json!({"oauth.api.key": "another-app-0123"}));
     (1..=3).for_each(|resource| drop(bench.poll(resource).unwrap()));
     bench
 }
@@ -86,7 +86,7 @@ fn nothing_is_requested_during_a_retry_after() {
         assert_eq!(bench.poll(1).is_ok(), used_up);
         let (delta, token) = bench.requests();
 
-        // By hand, by the scheduler, by a new process: none of them asks anything for this account.
+        // By hand, by the scheduler, by a new process: none of them asks anything for this app.
         assert!(matches!(bench.poll(2), Err(PollError::Throttled { .. })));
         assert!(matches!(bench.poll(1), Err(PollError::Throttled { .. })));
         bench.pass(119);
@@ -125,10 +125,7 @@ fn without_a_time_the_pause_grows_and_one_answer_ends_it() {
     let mut waits = Vec::new();
     for _ in 0..5 {
         assert!(bench.poll(1).is_err());
-        let until: Timestamp = bench
-            .cell("SELECT throttled_until FROM instance WHERE id = 1")
-            .parse()
-            .unwrap();
+        let until: Timestamp = bench.cell("SELECT until FROM throttle").parse().unwrap();
         let wait = until.duration_since(bench.clock.now()).as_secs_f64();
         waits.push(wait);
         bench.pass(wait as u64 + 1);
@@ -139,7 +136,7 @@ fn without_a_time_the_pause_grows_and_one_answer_ends_it() {
     }
     bench.cloud.heal(Endpoint::Delta);
     bench.poll(1).unwrap();
-    assert_eq!(bench.cell("SELECT throttles FROM instance WHERE id = 1"), "0");
+    assert_eq!(bench.cell("SELECT throttles FROM throttle"), "0");
 }
 
 #[test]
@@ -206,5 +203,72 @@ fn a_pause_outlives_the_agent() {
     let asked = asked.lock().unwrap().clone();
     let waited = asked[1].duration_since(asked[0]).as_secs_f64();
     assert!((3.0..10.0).contains(&waited), "{waited} s");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn a_pause_holds_for_all_instances_of_the_app_in_the_tenant() {
+    let bench = Bench::new(Account::business());
+    let other = bench.cloud.add_account(Account {
+        seed: 2,
+        ..Account::business()
+    });
+    bench.create("One", json!({}));
+    bench.create_of(&other, "Two", json!({}));
+    bench.create_of(&other, "Elsewhere", json!({"oauth.tenant": "contoso.example"}));
+    (1..=3).for_each(|resource| drop(bench.poll(resource).unwrap()));
+    bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
+    assert!(bench.poll(1).is_err());
+    let asked = bench.requests();
+
+    // By hand, by a new process, by the timetable, and for a token of its own: nothing of the app is asked for.
+    bench.cloud.revoke_access_tokens();
+    assert!(matches!(bench.poll(2), Err(PollError::Throttled { .. })));
+    assert_eq!(bench.health("Two"), "throttled");
+    bench.clock.advance(Duration::from_secs(60));
+    bench.write_sql("UPDATE secret SET updated_at = '2026-01-01T00:00:00.000Z'");
+    let restarted = bench.opened_again();
+    let house = House {
+        store: &restarted,
+        ..bench.house()
+    };
+    let report = agent::once(&house, &GO_ON, &|_, _| {}).unwrap();
+    let went_on = report.polls.iter().filter(|poll| poll.outcome.is_ok());
+    assert_eq!(
+        went_on.map(|poll| &*poll.instance).collect::<Vec<_>>(),
+        ["Elsewhere"]
+    );
+    // Its page, refused with the revoked token and then with the new one.
+    assert_eq!(bench.requests(), (asked.0 + 2, asked.1 + 1));
+    assert!(!bench.due().contains(&1) && !bench.due().contains(&2));
+
+    bench.pass(61);
+    assert!(bench.due().contains(&1) && bench.due().contains(&2));
+    bench.poll(2).unwrap();
+    bench.poll(1).unwrap();
+}
+
+#[test]
+fn an_instance_that_has_another_app_keeps_the_pause_of_that_one() {
+    let bench = two_accounts();
+    bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
+    assert!(bench.poll(1).is_err());
+    bench.update("Mine", "oauth.api.key", "a-third-app-0123").unwrap();
+    bench.poll(1).unwrap();
+    bench.update("Other", "oauth.api.key", "app-id-0123").unwrap();
+    assert!(matches!(bench.poll(3), Err(PollError::Throttled { .. })));
+}
+
+#[test]
+fn a_person_can_lift_a_pause_beside_the_agent() {
+    let site = Site::new(Account::business());
+    site.create_instance("Docs", json!({}));
+    let agent = site.spawn_run();
+    eventually("it is polled", || site.cloud.count(Endpoint::Delta) > 0);
+    site.cloud.fail_next(Endpoint::Delta, Fault::throttle(3600));
+    site.poll("Docs", &[]).code(1);
+    site.poll("Docs", &[]).code(1).says(&["wait until", "--force"]);
+    site.poll("Docs", &["--force"]).code(0);
+    site.poll("Docs", &[]).code(0);
     assert_eq!(agent.stop(), Some(0));
 }

@@ -1,0 +1,138 @@
+//! A provider's wish to be left alone. It belongs to an app in a tenant, since the provider counts by them: all instances
+//! of the app there keep one pause, in every thread, every process, and after a restart.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{Store, StoreError};
+use crate::core::model::{Secret, time_from_text, time_text};
+
+/// What the provider has asked of an app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttling {
+    /// Nothing is requested before then.
+    pub until: Option<Timestamp>,
+    /// Requests in a row that were turned away.
+    pub throttles: u32,
+}
+
+impl Store {
+    /// What the provider has asked of the app of this instance.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn throttling(&self, instance_id: i64) -> Result<Throttling, StoreError> {
+        self.read(|connection| {
+            let row: Option<(String, u32)> = connection
+                .prepare_cached(
+                    "SELECT until, throttles FROM throttle
+                      WHERE app = (SELECT app FROM instance WHERE id = ?1)",
+                )?
+                .query_row([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(
+                row.map_or_else(Throttling::default, |(until, throttles)| Throttling {
+                    until: time_from_text(&until),
+                    throttles,
+                }),
+            )
+        })
+    }
+
+    /// Keeps that the instance makes its requests as `app`, the name of a tenant and a client id. Nothing is kept without
+    /// the key: then nothing is requested, either.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn note_app(&self, instance_id: i64, app: &Secret) -> Result<(), StoreError> {
+        let Ok(key) = self.key() else { return Ok(()) };
+        let app = key.name(app.expose());
+        let known: Option<Vec<u8>> = self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT app FROM instance WHERE id = ?1")?;
+            Ok(statement
+                .query_row([instance_id], |row| row.get(0))
+                .optional()?
+                .flatten())
+        })?;
+        if known.as_deref() == Some(&app[..]) {
+            return Ok(());
+        }
+        self.write(|connection| {
+            connection.execute("UPDATE instance SET app = ?2 WHERE id = ?1", (instance_id, &app))?;
+            // A pause that nobody else keeps any more goes along, unless the app is known to have one.
+            let unused = "app = ?1 AND NOT EXISTS (SELECT 1 FROM instance WHERE app = ?1)";
+            connection.execute(
+                &format!("UPDATE OR IGNORE throttle SET app = ?2 WHERE {unused}"),
+                (&known, &app),
+            )?;
+            connection.execute(&format!("DELETE FROM throttle WHERE {unused}"), [&known])?;
+            Ok(())
+        })
+    }
+
+    /// Leaves the app of an instance open until its next poll, since it has another one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn forget_app(&self, instance_id: i64) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute("UPDATE instance SET app = NULL WHERE id = ?1", [instance_id])?;
+            Ok(())
+        })
+    }
+
+    /// Keeps that nothing is requested for the app of this instance from `since` on and before `until`, unless a longer
+    /// pause is known. `refused`: the provider has turned a request away.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn throttle(
+        &self,
+        instance_id: i64,
+        (since, until): (Timestamp, Timestamp),
+        refused: bool,
+    ) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "INSERT INTO throttle (app, since, until, throttles)
+                 SELECT app, ?2, ?3, ?4 FROM instance WHERE id = ?1 AND app IS NOT NULL
+                 ON CONFLICT (app) DO UPDATE
+                    SET since = iif(excluded.until > until, excluded.since, since),
+                        until = max(until, excluded.until), throttles = throttles + excluded.throttles",
+                (instance_id, time_text(since), time_text(until), refused),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Notes that the provider answers the app of this instance again.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn calm(&self, instance_id: i64) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE throttle SET throttles = 0 WHERE app = (SELECT app FROM instance WHERE id = ?1)",
+                [instance_id],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Ends the pause of the instance's app at `now`, since a person wants it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn lift_pause(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|connection| lift(connection, instance_id, now))
+    }
+}
+
+pub(super) fn lift(connection: &Connection, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE throttle SET since = ?2, until = ?2
+          WHERE app = (SELECT app FROM instance WHERE id = ?1) AND until > ?2",
+        (instance_id, time_text(now)),
+    )?;
+    Ok(())
+}
