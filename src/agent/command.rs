@@ -6,7 +6,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -14,10 +13,10 @@ use nix::unistd::Pid;
 use crate::clock::Clock;
 
 /// How long it may run.
-const LIMIT: SignedDuration = SignedDuration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long it may still run when the agent is asked to stop.
-const LIMIT_AT_STOP: SignedDuration = SignedDuration::from_secs(5);
+const LIMIT_AT_STOP: Duration = Duration::from_secs(5);
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -62,22 +61,22 @@ fn start(command: &str, input: &str) -> std::io::Result<Child> {
 
 /// How it ended; `None` where its time was over.
 fn wait(child: &mut Child, clock: &dyn Clock, stop: &AtomicBool) -> std::io::Result<Option<ExitStatus>> {
-    let mut deadline = after(clock.now(), LIMIT);
-    let mut told_to_stop = false;
+    // Counted, since the clock may be set meanwhile.
+    let (mut left, mut told_to_stop) = (LIMIT, false);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        let now = clock.now();
         if stop.load(Ordering::Relaxed) && !told_to_stop {
             told_to_stop = true;
-            deadline = deadline.min(after(now, LIMIT_AT_STOP));
+            left = left.min(LIMIT_AT_STOP);
         }
-        if now >= deadline {
+        if left.is_zero() {
             end(child)?;
             return Ok(None);
         }
         clock.sleep(LOOK);
+        left = left.saturating_sub(LOOK);
     }
 }
 
@@ -93,13 +92,11 @@ fn end(child: &mut Child) -> std::io::Result<()> {
     Ok(())
 }
 
-fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
-    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
+
     use crate::clock::FakeClock;
 
     #[track_caller]

@@ -5,8 +5,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{CommandError, House};
 use crate::core::elements;
 use crate::core::model::{GrantKind, Instance, Secret, Settings};
@@ -73,10 +71,10 @@ impl House<'_> {
         code: &DeviceCode,
         stop: &AtomicBool,
     ) -> Result<Tokens, CommandError> {
-        let deadline = self.after(code.expires_in);
-        let mut interval = code.interval;
+        let (mut waited, mut interval) = (Duration::ZERO, code.interval);
         loop {
             self.wait(interval, stop)?;
+            waited += interval;
             match self.client.redeem_device_code(app, &code.code, self.clock) {
                 Ok(DeviceAnswer::Granted(tokens)) => return Ok(tokens),
                 Ok(DeviceAnswer::Pending) => {}
@@ -88,31 +86,24 @@ impl House<'_> {
                 }
                 Err(error) => return Err(error.into()),
             }
-            if self.clock.now() >= deadline {
+            if waited >= code.expires_in {
                 return Err(AuthError::NotSignedIn { expired: true }.into());
             }
         }
     }
 
+    /// Waits, whatever is done to the clock meanwhile.
     fn wait(&self, wait: Duration, stop: &AtomicBool) -> Result<(), CommandError> {
-        let until = self.after(wait);
-        loop {
+        let mut left = wait;
+        while !left.is_zero() {
             if stop.load(Ordering::Relaxed) {
                 return Err(CommandError::Stopped);
             }
-            let left: Duration = until
-                .duration_since(self.clock.now())
-                .try_into()
-                .unwrap_or(Duration::ZERO);
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.clock.sleep(left.min(LOOK));
+            let some = left.min(LOOK);
+            self.clock.sleep(some);
+            left -= some;
         }
-    }
-
-    fn after(&self, wait: Duration) -> Timestamp {
-        self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
+        Ok(())
     }
 
     /// Asks the provider for tokens: for a code, with an imported refresh token, or with the app's own credentials.

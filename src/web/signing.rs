@@ -46,7 +46,7 @@ impl Signing {
         let browser = self.codes.of(&secret);
         let until = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|one| one.until > now);
+        keep_open(&mut under_way, now);
         if under_way.len() >= MOST {
             under_way.remove(0);
         }
@@ -71,7 +71,7 @@ impl Signing {
         now: Timestamp,
     ) -> Result<SignIn, Option<String>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|one| one.until > now);
+        keep_open(&mut under_way, now);
         let found = under_way.iter().position(|one| one.sign_in.state == state);
         let at = found.ok_or(None)?;
         let one = &under_way[at];
@@ -80,4 +80,12 @@ impl Signing {
             false => Err(Some(one.host.clone())),
         }
     }
+}
+/// Keeps what is under way at `now`. What began before the clock was set back ends no later than if it began now.
+fn keep_open(under_way: &mut Vec<UnderWay>, now: Timestamp) {
+    let latest = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
+    under_way
+        .iter_mut()
+        .for_each(|one| one.until = one.until.min(latest));
+    under_way.retain(|one| one.until > now);
 }
