@@ -126,3 +126,13 @@ SELECT i.name AS instance,
   LEFT JOIN throttle t ON t.app = i.app
   LEFT JOIN resource r ON r.instance_id = i.id
  ORDER BY i.id, r.id;
+
+-- When a wait began, beside its end: it lasts as long as was meant, also when the clock is set back. Null in `outbox` means
+-- the row's own time, `created_at`.
+ALTER TABLE outbox ADD COLUMN waits_since TEXT;
+ALTER TABLE endpoint ADD COLUMN waits_since TEXT;
+ALTER TABLE alert ADD COLUMN waits_since TEXT;
+
+UPDATE outbox SET waits_since = last_failed_at WHERE state = 'pending' AND last_failed_at IS NOT NULL;
+UPDATE endpoint SET waits_since = coalesce(last_failed_at, state_since) WHERE next_probe_at IS NOT NULL;
+UPDATE alert SET waits_since = since WHERE next_attempt_at IS NOT NULL;

@@ -11,6 +11,8 @@ mod support;
 
 #[path = "provider/bench.rs"]
 mod bench;
+#[path = "provider/clock.rs"]
+mod clock;
 #[path = "provider/drives.rs"]
 mod drives;
 #[path = "provider/grants.rs"]

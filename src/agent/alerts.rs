@@ -20,6 +20,7 @@ use crate::core::bounds::Limits;
 use crate::core::model::Secret;
 use crate::core::retry::{self, Class, Policy};
 use crate::core::shown::shown;
+use crate::core::waits;
 use crate::store::{AlertEntry, Sick, StoreError};
 
 /// How often the facts are looked at.
@@ -195,6 +196,7 @@ impl<'a> Alerter<'a> {
             posted: false,
             ran: false,
             attempts: 0,
+            waits_since: now,
             next_attempt_at: somebody.then_some(now),
             last_error: None,
         });
@@ -222,6 +224,7 @@ impl<'a> Alerter<'a> {
     fn tell_due(&mut self) {
         for at in 0..self.book.len() {
             let now = self.house.clock.now();
+            self.resume(at, now);
             let (before, entry) = (&self.book[..at], &self.book[at]);
             let is_same = |other: &AlertEntry| {
                 (other.alert.kind, &other.alert.key) == (entry.alert.kind, &entry.alert.key)
@@ -236,6 +239,17 @@ impl<'a> Alerter<'a> {
                 return;
             }
             self.tell(at);
+        }
+    }
+
+    /// Has a wait that a clock ahead has begun begin now.
+    fn resume(&mut self, at: usize, now: Timestamp) {
+        let entry = &mut self.book[at];
+        if let Some(until) = entry.next_attempt_at
+            && let Some(until) = waits::resumed(entry.waits_since, until, now)
+        {
+            (entry.waits_since, entry.next_attempt_at) = (now, Some(until));
+            self.unsaved.insert(entry.alert.id);
         }
     }
 
@@ -297,7 +311,7 @@ impl<'a> Alerter<'a> {
         log::warn!(
             "alert not told alert={kind} state={state} subject={subject:?} attempt={attempt} again={again:.3} error={error:?}"
         );
-        entry.next_attempt_at = Some(again);
+        (entry.waits_since, entry.next_attempt_at) = (now, Some(again));
     }
 
     fn post(&self, url: &Secret, json: &str) -> Result<(), String> {

@@ -12,6 +12,7 @@ use crate::clock::{self, Clock};
 use crate::commands::House;
 use crate::config::Live;
 use crate::core::bounds::{self, Limits, PausedBy, Verdict};
+use crate::core::waits;
 use crate::store::{Removal, StoreError};
 
 /// How many looks without work go by before the WAL is put away.
@@ -19,6 +20,9 @@ const IDLE_LOOKS: u32 = 20;
 
 /// How many looks go by between two rounds of removal.
 const PURGE_LOOKS: u32 = 20;
+
+/// How many looks go by before it is looked again for waits that a clock ahead has begun.
+const RESUME_LOOKS: u32 = 50;
 
 /// How long one step may take before the rest of the house, and the service manager's watchdog, is looked after again.
 const SPAN: SignedDuration = SignedDuration::from_secs(2);
@@ -38,6 +42,10 @@ pub(super) struct Housekeeper<'a> {
     news: News<'a>,
     idle_looks: u32,
     looks_to_purge: u32,
+    looks_to_resume: u32,
+    /// The clock has been set back since waits were last looked at twice.
+    set_back: bool,
+    looked_at: Timestamp,
     /// How large the database was when an instance was last paused for it.
     paused_at: Option<u64>,
     /// Something was resumed in this look.
@@ -57,6 +65,9 @@ impl<'a> Housekeeper<'a> {
             news: News::new(house.store, live),
             idle_looks: 0,
             looks_to_purge: 0,
+            looks_to_resume: 0,
+            set_back: false,
+            looked_at: house.clock.now(),
             paused_at: None,
             resumed: false,
             unfinished: false,
@@ -75,6 +86,7 @@ impl<'a> Housekeeper<'a> {
             news.map(drop),
             if is_new { self.remove_drained() } else { Ok(()) },
             if is_new { self.keep_bounds() } else { Ok(()) },
+            self.resume_waits(),
             self.purge(),
             self.put_wal_away(),
         ];
@@ -199,6 +211,23 @@ impl<'a> Housekeeper<'a> {
             );
         }
         Ok(Some(used))
+    }
+
+    /// Has waits that a clock ahead has begun last as long as was meant: at once when it has been set back, and in time once
+    /// more, for what was being written just then.
+    fn resume_waits(&mut self) -> Result<(), StoreError> {
+        let now = self.house.clock.now();
+        let stepped = waits::is_ahead(self.looked_at, now);
+        self.looked_at = now;
+        if !stepped && self.looks_to_resume > 0 {
+            self.looks_to_resume -= 1;
+            return Ok(());
+        }
+        if self.house.store.resume_waits(now, stepped || self.set_back)? {
+            log::warn!("the clock was ahead: what waited by it begins its wait anew");
+        }
+        (self.looks_to_resume, self.set_back) = (RESUME_LOOKS, stepped);
+        Ok(())
     }
 
     /// Removes what has been kept for long enough, and gives free space back.

@@ -34,6 +34,7 @@ use self::scheduler::Scheduler;
 use self::systemd::Pulse;
 use self::timetable::Timetable;
 use crate::claims::Claims;
+use crate::clock;
 use crate::commands::House;
 use crate::config::{Delivery, Live};
 use crate::deliver::{Deliverer, Tally};
@@ -98,6 +99,7 @@ pub fn run(
 ) -> Result<(), StoreError> {
     house.store.note_missing_key()?;
     house.store.note_settings_error(None, house.clock.now())?;
+    house.store.resume_waits(house.clock.now(), true)?;
     // A command that was killed waits no more, and what it asked for is nobody's wish by now.
     let asked_before = house
         .clock
@@ -141,6 +143,7 @@ pub fn once(
     stop: &AtomicBool,
     progress: &(dyn Fn(&str, &PollRecord) + Sync),
 ) -> Result<OnceReport, StoreError> {
+    house.store.resume_waits(house.clock.now(), true)?;
     let live = Live::new(house.config);
     let floor = Floor::new(house, &live, stop);
     let mut housekeeper = Housekeeper::new(house, floor.live, stop);
@@ -216,6 +219,7 @@ pub fn poll(
     depth: Depth,
     progress: &mut dyn FnMut(&PollRecord),
 ) -> Result<PollRecord, PollError> {
+    house.store.resume_waits(house.clock.now(), false)?;
     let live = Live::new(house.config);
     let polled = Floor::new(house, &live, stop)
         .poller()
@@ -338,14 +342,9 @@ impl<'a> Floor<'a> {
 
     /// Waits for the workers' last requests, but not for ever.
     fn see_out(&self) {
-        let deadline = self
-            .house
-            .clock
-            .now()
-            .saturating_add(PATIENCE)
-            .unwrap_or(Timestamp::MAX);
+        let began = clock::monotonic_usec();
         while self.working.load(Ordering::SeqCst) > 0 {
-            if self.house.clock.now() >= deadline {
+            if Duration::from_micros(clock::monotonic_usec() - began) >= PATIENCE {
                 log::warn!("stopping with requests under way; they are made again at the next start");
                 std::process::exit(0);
             }

@@ -27,4 +27,5 @@ pub mod schedule;
 pub mod shown;
 pub mod sign;
 pub mod span;
+pub mod waits;
 pub mod window;

@@ -210,7 +210,7 @@ pub fn decide(
             EndpointState::BackingOff | EndpointState::Disabled
                 if endpoint
                     .last_failed_at
-                    .is_some_and(|failed_at| outcome.began_at <= failed_at) =>
+                    .is_some_and(|failed_at| (outcome.began_at..=now).contains(&failed_at)) =>
             {
                 (in_turn, endpoint)
             }

@@ -24,6 +24,8 @@ pub struct AlertEntry {
     pub ran: bool,
     /// Made so far to tell it.
     pub attempts: u32,
+    /// When the wait before the next attempt began.
+    pub waits_since: Timestamp,
     /// `None` when it is told, or given up, or there is nobody to tell.
     pub next_attempt_at: Option<Timestamp>,
     /// What the last attempt met.
@@ -93,11 +95,12 @@ impl Store {
         self.write(|connection| {
             let mut put = connection.prepare_cached(
                 "INSERT INTO alert (id, alert, subject_key, subject, state, since, message, posted, ran, attempts,
-                                    next_attempt_at, last_error)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                                    next_attempt_at, last_error, waits_since)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                  ON CONFLICT (id) DO UPDATE
                     SET posted = excluded.posted, ran = excluded.ran, attempts = excluded.attempts,
-                        next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error",
+                        next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error,
+                        waits_since = excluded.waits_since",
             )?;
             for entry in entries {
                 let alert = &entry.alert;
@@ -114,6 +117,7 @@ impl Store {
                     entry.attempts,
                     entry.next_attempt_at.map(time_text),
                     &entry.last_error,
+                    time_text(entry.waits_since),
                 ))?;
             }
             connection.execute(
@@ -246,6 +250,7 @@ fn failing_since(
 
 fn entry(row: &Row<'_>) -> Result<AlertEntry, StoreError> {
     let next: Option<String> = row.get("next_attempt_at")?;
+    let since: Option<String> = row.get("waits_since")?;
     Ok(AlertEntry {
         alert: Alert {
             id: row.get("id")?,
@@ -259,6 +264,10 @@ fn entry(row: &Row<'_>) -> Result<AlertEntry, StoreError> {
         posted: row.get("posted")?,
         ran: row.get("ran")?,
         attempts: row.get("attempts")?,
+        waits_since: since
+            .as_deref()
+            .and_then(time_from_text)
+            .unwrap_or(Timestamp::MIN),
         next_attempt_at: next.as_deref().and_then(time_from_text),
         last_error: row.get("last_error")?,
     })

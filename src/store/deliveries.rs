@@ -200,7 +200,7 @@ impl Store {
             let mut outcome = connection.prepare_cached(
                 "UPDATE outbox
                     SET attempts = attempts + 1, last_status = ?2, last_error = ?3, state = ?4, next_attempt_at = ?5,
-                        delivered_at = ?6, refusals = ?7, failures = ?8, last_failed_at = ?9
+                        delivered_at = ?6, refusals = ?7, failures = ?8, last_failed_at = ?9, waits_since = ?10
                   WHERE id = ?1",
             )?;
             let mut endpoints = HashMap::new();
@@ -290,6 +290,7 @@ fn write_fate(statement: &mut CachedStatement<'_>, attempt: &Attempt, fate: &Fat
         trials.refusals,
         trials.failures,
         trials.last_failed_at.map(time_text),
+        time_text(attempt.ended_at),
     ))?;
     Ok(())
 }
@@ -348,7 +349,8 @@ fn put_endpoint(
         .prepare_cached(
             "UPDATE endpoint
                 SET state = ?2, state_since = iif(?3, ?4, state_since), failures = ?5, deaths = ?6,
-                    last_accepted_at = ?7, last_failed_at = ?8, next_probe_at = ?9, last_error = ?10
+                    last_accepted_at = ?7, last_failed_at = ?8, waits_since = iif(next_probe_at IS ?9, waits_since, ?4),
+                    next_probe_at = ?9, last_error = ?10
               WHERE id = ?1",
         )?
         .execute((

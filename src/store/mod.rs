@@ -31,6 +31,7 @@ mod secrets;
 mod sweep;
 mod throttle;
 mod tokens;
+mod waits;
 mod windows;
 
 use std::fs;

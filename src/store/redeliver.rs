@@ -134,7 +134,7 @@ impl Store {
     /// When the database cannot be written; what was done before stays.
     pub fn revive(&self, chosen: &Selection, now: Timestamp) -> Result<Tallied, StoreError> {
         let statement = "UPDATE outbox
-                            SET state = 'pending', next_attempt_at = ?2, refusals = 0, failures = 0,
+                            SET state = 'pending', waits_since = ?2, next_attempt_at = ?2, refusals = 0, failures = 0,
                                 last_failed_at = NULL
                           WHERE id = ?1";
         self.change(OutboxState::Dead, chosen, ROWS, |connection, id| {
@@ -149,7 +149,8 @@ impl Store {
     /// # Errors
     /// As `revive`.
     pub fn hasten(&self, chosen: &Selection, now: Timestamp) -> Result<Tallied, StoreError> {
-        let statement = "UPDATE outbox SET next_attempt_at = ?2 WHERE id = ?1 AND next_attempt_at > ?2";
+        let statement =
+            "UPDATE outbox SET waits_since = ?2, next_attempt_at = ?2 WHERE id = ?1 AND next_attempt_at > ?2";
         self.change(OutboxState::Pending, chosen, ROWS, |connection, id| {
             Ok(connection
                 .prepare_cached(statement)?
@@ -193,7 +194,7 @@ impl Store {
     pub fn probe_at(&self, endpoint_id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.write(|connection| {
             connection.execute(
-                "UPDATE endpoint SET next_probe_at = ?2
+                "UPDATE endpoint SET waits_since = ?2, next_probe_at = ?2
                   WHERE id = ?1 AND state = 'backing_off' AND next_probe_at > ?2",
                 (endpoint_id, time_text(now)),
             )?;

@@ -1,0 +1,198 @@
+//! Stored times after the clock was ahead and has been set right. Each wait has its begin beside its end: one that begins in
+//! the future was written by a wrong clock, and begins now. What has happened in the future has happened by now.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::{Store, StoreError};
+use crate::core::model::{time_from_text, time_text};
+use crate::core::waits::{SLACK, resumed};
+
+/// Notifications that one transaction looks at or changes.
+const ROWS: usize = 1_000;
+
+/// Waits: the table, its key, and the columns of begin and end.
+const WAITS: [(&str, &str, &str, &str); 2] = [
+    ("endpoint", "id", "waits_since", "next_probe_at"),
+    ("throttle", "app", "since", "until"),
+];
+
+/// What has happened: the table, which rows lie behind `?1`, a moment from now, and what is changed in them to `?2`, now. To
+/// compare what happens from now on with such a time would mislead for as long as the clock was ahead. The start of a poll
+/// that came to its end stays for a day: by it the schedule repeats nothing.
+const PAST: [(&str, &str, &str); 6] = [
+    (
+        "endpoint",
+        "max(state_since, coalesce(last_failed_at, ''), coalesce(last_accepted_at, '')) > ?1",
+        "state_since = min(state_since, ?2), last_failed_at = min(last_failed_at, ?2),
+         last_accepted_at = min(last_accepted_at, ?2)",
+    ),
+    (
+        "resource",
+        "last_poll_at > iif(unfinished, ?1, strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '+25 hours'))",
+        "last_poll_at = ?2",
+    ),
+    (
+        "resource",
+        "max(coalesce(last_success_at, ''), coalesce(last_fault_at, '')) > ?1",
+        "last_success_at = min(last_success_at, ?2), last_fault_at = min(last_fault_at, ?2)",
+    ),
+    // The idle week of a grant begins now, and an access token is renewed: nobody knows when it ends.
+    (
+        "secret",
+        "key = 'grant.refresh_token' AND updated_at > ?1",
+        "updated_at = ?2",
+    ),
+    ("secret", "key = 'grant.access_token' AND updated_at > ?1", ""),
+    ("request", "created_at > ?1", "created_at = ?2"),
+];
+
+impl Store {
+    /// Has all waits that begin in the future begin at `now`, each as long as was meant. Of an instance's notifications only
+    /// the first and the last are looked at, unless `thoroughly`. Returns whether anything was changed.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written; what was done before stays.
+    pub fn resume_waits(&self, now: Timestamp, thoroughly: bool) -> Result<bool, StoreError> {
+        let ahead = time_text(now.saturating_add(SLACK).unwrap_or(Timestamp::MAX));
+        let mut changed = self.read(|connection| any_ahead(connection, &ahead))?;
+        if changed {
+            self.write(|connection| mend(connection, now, &ahead))?;
+        }
+        let delivered = "SELECT id FROM outbox WHERE state = 'delivered' AND delivered_at > ?1 LIMIT ?2";
+        while self.read(|connection| exists(connection, delivered, &ahead))? {
+            changed = true;
+            self.write(|connection| {
+                let update = format!("UPDATE outbox SET delivered_at = ?3 WHERE id IN ({delivered})");
+                Ok(connection
+                    .prepare_cached(&update)?
+                    .execute((&ahead, ROWS as i64, time_text(now)))?)
+            })?;
+        }
+        for instance in self.read(|connection| suspects(connection, now, &ahead, thoroughly))? {
+            changed |= self.resume_outbox(instance, now)?;
+        }
+        Ok(changed)
+    }
+
+    /// The same of all that is pending of one instance.
+    fn resume_outbox(&self, instance_id: i64, now: Timestamp) -> Result<bool, StoreError> {
+        // What is due is not asked for its begin, which lies behind the body.
+        let select =
+            "SELECT id, iif(next_attempt_at > ?1, coalesce(waits_since, created_at), ''), next_attempt_at
+                        FROM outbox INDEXED BY outbox_pending_by_instance
+                       WHERE instance_id = ?2 AND state = 'pending' AND id > ?3 ORDER BY id LIMIT ?4";
+        let update = "UPDATE outbox
+                         SET waits_since = ?2, next_attempt_at = ?3, last_failed_at = min(last_failed_at, ?2)
+                       WHERE id = ?1 AND state = 'pending'";
+        let (mut after, mut changed) = (0, false);
+        loop {
+            let rows = self.read(|connection| {
+                let mut statement = connection.prepare_cached(select)?;
+                let rows = statement.query_map((time_text(now), instance_id, after, ROWS as i64), wait)?;
+                Ok(rows.collect::<Result<Vec<Wait>, _>>()?)
+            })?;
+            let moved = moved(&rows, now);
+            if !moved.is_empty() {
+                changed = true;
+                self.write(|connection| put(connection, update, &moved, now))?;
+            }
+            match rows.last() {
+                Some((Value::Integer(last), ..)) if rows.len() == ROWS => after = *last,
+                _ => return Ok(changed),
+            }
+        }
+    }
+}
+
+/// A row's key, and the begin and the end of its wait.
+type Wait = (Value, String, String);
+
+fn wait(row: &rusqlite::Row<'_>) -> rusqlite::Result<Wait> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+/// The keys of those that begin in the future, with their ends when they begin now.
+fn moved(rows: &[Wait], now: Timestamp) -> Vec<(&Value, Timestamp)> {
+    let until = |since: &str, until: &str| resumed(time_from_text(since)?, time_from_text(until)?, now);
+    rows.iter()
+        .filter_map(|(key, begin, end)| Some((key, until(begin, end)?)))
+        .collect()
+}
+
+fn put(
+    connection: &Connection,
+    update: &str,
+    moved: &[(&Value, Timestamp)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(update)?;
+    for (key, until) in moved {
+        statement.execute((key, time_text(now), time_text(*until)))?;
+    }
+    Ok(())
+}
+
+/// Whether there is a row of those that `mend` changes.
+fn any_ahead(connection: &Connection, ahead: &str) -> Result<bool, StoreError> {
+    let waits = WAITS
+        .iter()
+        .map(|(table, _, since, until)| (*table, format!("{since} > ?1 AND {until} IS NOT NULL")));
+    let past = PAST
+        .iter()
+        .map(|(table, is_ahead, _)| (*table, (*is_ahead).to_owned()));
+    for (table, is_ahead) in waits.chain(past) {
+        if exists(
+            connection,
+            &format!("SELECT 1 FROM {table} WHERE {is_ahead} LIMIT ?2"),
+            ahead,
+        )? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn exists(connection: &Connection, select: &str, ahead: &str) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached(select)?.exists((ahead, 1))?)
+}
+
+fn mend(connection: &Connection, now: Timestamp, ahead: &str) -> Result<(), StoreError> {
+    for (table, key, since, until) in WAITS {
+        let select =
+            format!("SELECT {key}, {since}, {until} FROM {table} WHERE {since} > ?1 AND {until} IS NOT NULL");
+        let mut statement = connection.prepare_cached(&select)?;
+        let rows = statement
+            .query_map([ahead], wait)?
+            .collect::<Result<Vec<Wait>, _>>()?;
+        let update = format!("UPDATE {table} SET {since} = ?2, {until} = ?3 WHERE {key} = ?1");
+        put(connection, &update, &moved(&rows, now), now)?;
+    }
+    for (table, is_ahead, change) in PAST {
+        match change {
+            "" => connection.execute(&format!("DELETE FROM {table} WHERE {is_ahead}"), [ahead])?,
+            change => connection.execute(
+                &format!("UPDATE {table} SET {change} WHERE {is_ahead}"),
+                (ahead, time_text(now)),
+            )?,
+        };
+    }
+    // A timetable is made by these times.
+    connection.execute("UPDATE meta SET plan_version = plan_version + 1", [])?;
+    Ok(())
+}
+
+/// The instances of whose pending notifications one may wait for a time that a wrong clock has set.
+fn suspects(connection: &Connection, now: Timestamp, ahead: &str, all: bool) -> Result<Vec<i64>, StoreError> {
+    let pending =
+        "FROM outbox INDEXED BY outbox_pending_by_instance WHERE instance_id = i.id AND state = 'pending'";
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT i.id FROM instance i
+          WHERE EXISTS (SELECT 1 FROM outbox
+                         WHERE id IN ((SELECT min(id) {pending}), (SELECT max(id) {pending}))
+                           AND (?3 OR (next_attempt_at > ?1 AND coalesce(waits_since, created_at) > ?2)))"
+    ))?;
+    let rows = statement.query_map((time_text(now), ahead, all), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
