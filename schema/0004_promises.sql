@@ -136,3 +136,11 @@ ALTER TABLE alert ADD COLUMN waits_since TEXT;
 UPDATE outbox SET waits_since = last_failed_at WHERE state = 'pending' AND last_failed_at IS NOT NULL;
 UPDATE endpoint SET waits_since = coalesce(last_failed_at, state_since) WHERE next_probe_at IS NOT NULL;
 UPDATE alert SET waits_since = since WHERE next_attempt_at IS NOT NULL;
+
+-- Jumps of the clock ahead: what was delivered before one is not older by it. `clock_seen_at` is what the clock showed last.
+ALTER TABLE meta ADD COLUMN clock_seen_at TEXT;
+
+CREATE TABLE clock_jump (
+  jumped_from  TEXT PRIMARY KEY,
+  jumped_to    TEXT NOT NULL
+) WITHOUT ROWID;

@@ -42,6 +42,7 @@ pub(super) struct Housekeeper<'a> {
     news: News<'a>,
     idle_looks: u32,
     looks_to_purge: u32,
+    purged_at: Option<Timestamp>,
     looks_to_resume: u32,
     /// The clock has been set back since waits were last looked at twice.
     set_back: bool,
@@ -65,6 +66,7 @@ impl<'a> Housekeeper<'a> {
             news: News::new(house.store, live),
             idle_looks: 0,
             looks_to_purge: 0,
+            purged_at: None,
             looks_to_resume: 0,
             set_back: false,
             looked_at: house.clock.now(),
@@ -240,7 +242,10 @@ impl<'a> Housekeeper<'a> {
         let began = self.house.clock.now();
         let ago = |age: SignedDuration| began.saturating_sub(age).unwrap_or(Timestamp::MIN);
         let keep = SignedDuration::try_from(self.live.current().outbox.keep_delivered);
-        let before = keep.map_or(Timestamp::MIN, ago);
+        let keep = keep.unwrap_or(SignedDuration::MAX);
+        let jumps = store.note_clock(self.purged_at, began, waits::believed(keep))?;
+        self.purged_at = Some(began);
+        let before = waits::kept_since(began, keep, &jumps);
         store.purge_requests(ago(REQUEST_AGE))?;
         let mut purged = 0;
         while self.may_go_on(began) {

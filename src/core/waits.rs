@@ -17,6 +17,27 @@ pub fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
     time.duration_since(now) > SLACK
 }
 
+/// What passes unseen of the time that something is kept for: nobody knows whether it is downtime, or a clock that is wrong.
+/// Longer than between two looks.
+pub fn believed(keep: SignedDuration) -> SignedDuration {
+    (keep / 7).max(SignedDuration::from_mins(1))
+}
+
+/// Since when that is kept which is kept for `keep`. `jumps`, from and to, oldest first, are when more passed than is
+/// `believed`, and as much as that counts of each.
+pub fn kept_since(now: Timestamp, keep: SignedDuration, jumps: &[(Timestamp, Timestamp)]) -> Timestamp {
+    let (mut end, mut left) = (now, keep);
+    for (from, to) in jumps.iter().rev() {
+        let since = end.duration_since(*to);
+        if since >= left {
+            break;
+        }
+        end = *from;
+        left = (left - since - believed(keep)).max(SignedDuration::ZERO);
+    }
+    end.saturating_sub(left).unwrap_or(Timestamp::MIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +58,25 @@ mod tests {
             resumed(at(60), Timestamp::MAX, at(0)).map(|until| until > at(60)),
             Some(true)
         );
+    }
+
+    #[test]
+    fn what_was_delivered_before_a_jump_is_not_older_by_it() {
+        let at = |day: i64| Timestamp::from_second(1_800_000_000 + day * 86_400).unwrap();
+        let (week, years) = (SignedDuration::from_hours(168), 3_653);
+        let check = |now: i64, jumps: &[(i64, i64)], expect: i64| {
+            let jumps: Vec<_> = jumps.iter().map(|(from, to)| (at(*from), at(*to))).collect();
+            assert_eq!(kept_since(at(now), week, &jumps), at(expect), "{now} {jumps:?}");
+        };
+        check(0, &[], -7);
+        // A day of it is believed. Later than a week after it, it plays no part.
+        check(years, &[(0, years)], -6);
+        check(years + 3, &[(0, years)], -3);
+        check(years + 6, &[(0, years)], 0);
+        check(years + 7, &[(0, years)], years);
+        check(years + 9, &[(0, years)], years + 2);
+        // Two weekends at which the box was off.
+        check(17, &[(5, 8), (12, 15)], 8);
+        check(16, &[(5, 8), (12, 15)], 5);
     }
 }

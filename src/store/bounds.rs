@@ -1,12 +1,13 @@
 //! How much room the outbox takes and how it is given back: sizes, pauses, and the removal of what is delivered. Who
 //! pauses is decided in `core::bounds`.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::Row;
 
 use super::{Store, StoreError, known, lock};
 use crate::core::bounds::{Backlog, PausedBy};
-use crate::core::model::time_text;
+use crate::core::model::{time_from_text, time_text};
+use crate::core::waits::SLACK;
 
 /// Rows that one transaction removes: notifications, their events and their attempts.
 const PURGED: i64 = 1_000;
@@ -16,6 +17,12 @@ const PURGED_BYTES: i64 = 2 << 20;
 
 /// Pages that are given back to the disk at a time.
 const GIVEN_BACK: i64 = 256;
+
+/// How often it is kept at least what the clock shows.
+const KEPT_CLOCK: SignedDuration = SignedDuration::from_hours(1);
+
+/// Jumps of the clock that are kept: more than count.
+const JUMPS: i64 = 8;
 
 /// An instance whose polling waits for the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -148,6 +155,59 @@ impl Store {
                 [instance_id],
             )?;
             Ok(())
+        })
+    }
+
+    /// Takes in that the clock shows `now`, and returns its jumps ahead, oldest first: when more passed than is `believed` since
+    /// `seen`, or since it was last kept here what the clock showed.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn note_clock(
+        &self,
+        seen: Option<Timestamp>,
+        now: Timestamp,
+        believed: SignedDuration,
+    ) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
+        let kept: Option<String> = self.read(|connection| {
+            Ok(connection.query_row("SELECT clock_seen_at FROM meta", [], |row| row.get(0))?)
+        })?;
+        let kept = kept.as_deref().and_then(time_from_text);
+        let (passed, unkept) = (
+            seen.or(kept).map(|seen| now.duration_since(seen)),
+            kept.map(|kept| now.duration_since(kept)),
+        );
+        let jumped = passed.filter(|passed| *passed > believed);
+        let soon = believed.min(KEPT_CLOCK);
+        if jumped.is_some() || unkept.is_none_or(|unkept| unkept > soon || unkept < -SLACK) {
+            self.write(|connection| {
+                // It was none, where the clock has been set back since.
+                connection.execute("DELETE FROM clock_jump WHERE jumped_to > ?1", [time_text(now)])?;
+                if let Some(from) = jumped.and_then(|passed| now.checked_sub(passed).ok()) {
+                    connection.execute(
+                        "INSERT OR REPLACE INTO clock_jump VALUES (?1, ?2)",
+                        (time_text(from), time_text(now)),
+                    )?;
+                    connection.execute(
+                        "DELETE FROM clock_jump WHERE jumped_from NOT IN
+                           (SELECT jumped_from FROM clock_jump ORDER BY jumped_to DESC LIMIT ?1)",
+                        [JUMPS],
+                    )?;
+                }
+                connection.execute("UPDATE meta SET clock_seen_at = ?1", [time_text(now)])?;
+                Ok(())
+            })?;
+        }
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT jumped_from, jumped_to FROM clock_jump ORDER BY jumped_to")?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+            let rows = rows.collect::<Result<Vec<_>, _>>()?;
+            Ok(rows
+                .iter()
+                .filter_map(|(from, to)| time_from_text(from).zip(time_from_text(to)))
+                .collect())
         })
     }
 

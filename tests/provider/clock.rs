@@ -148,3 +148,40 @@ fn a_running_agent_goes_on_by_itself_when_its_clock_is_set_right() {
         eventually("all has come", || bench.receiver.counts().events == 2);
     });
 }
+
+#[test]
+fn history_is_kept_for_its_time_although_the_clock_jumps_ahead() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({}));
+    let delivered = || bench.cell("SELECT count(*) FROM outbox WHERE state = 'delivered'");
+    let days = |days: u64| {
+        (0..days).for_each(|_| {
+            bench.pass(24 * 60 * 60);
+            once(&bench);
+        });
+    };
+    once(&bench);
+    add_file(&bench, "one.txt");
+    assert_eq!(once(&bench), (1, 0));
+    bench.pass(60 * 60);
+    once(&bench);
+
+    // An hour later it is ten years later. A day of them may be downtime, the rest is not believed.
+    let right = bench.clock.now();
+    bench.clock.set(right + TEN_YEARS);
+    once(&bench);
+    days(5);
+    add_file(&bench, "two.txt");
+    assert_eq!(once(&bench), (1, 0));
+    assert_eq!(delivered(), "2");
+    days(2);
+    assert_eq!(delivered(), "1");
+
+    // Set right, what was delivered in 2036 is as old as if it had been delivered now.
+    bench.clock.set(right);
+    once(&bench);
+    days(6);
+    assert_eq!(delivered(), "1");
+    days(2);
+    assert_eq!(delivered(), "0");
+}
