@@ -294,6 +294,26 @@ fn a_command_that_hangs_holds_up_nobody_and_dies_with_all_that_it_started() {
 }
 
 #[test]
+fn an_alert_that_waits_by_a_clock_ahead_is_told_after_the_wait_that_was_meant() {
+    let pager = Pager::start();
+    let site = Site::configured(Account::business(), &pager.sections());
+    site.create_instance("Docs", json!({}));
+    pager.0.answer_next(1, Answer::Status(503));
+    revoke(&site);
+    site.once().code(1);
+    // As if all of that had been ten years ahead.
+    site.write_sql(
+        "UPDATE alert SET waits_since = strftime('%Y-%m-%dT%H:%M:%fZ', waits_since, '+10 years'),
+                          next_attempt_at = strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, '+10 years')",
+    );
+    let agent = site.spawn_run();
+    let raised = ("raised", "Docs");
+    pager.wait_for("login_required", &[raised, raised]);
+    eventually("it is told", || settled(&site));
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
 fn with_nobody_to_tell_alerts_are_in_the_book_and_the_log() {
     let site = Site::new(Account::business());
     site.create_instance("Docs", json!({}));

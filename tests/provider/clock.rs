@@ -185,3 +185,21 @@ fn history_is_kept_for_its_time_although_the_clock_jumps_ahead() {
     days(2);
     assert_eq!(delivered(), "0");
 }
+
+#[test]
+fn a_grant_that_was_renewed_by_a_clock_ahead_is_renewed_by_the_right_one_and_not_left_idle() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({}));
+    let right = bench.clock.now();
+    bench.poll(1).unwrap();
+    bench.clock.set(right + TEN_YEARS);
+    bench.poll(1).unwrap();
+    let (_, tokens) = bench.requests();
+    bench.clock.set(right);
+    bench.poll(1).unwrap();
+    assert_eq!(bench.requests().1, tokens + 1);
+    bench.write_sql("UPDATE instance SET enabled = 0");
+    bench.pass(7 * 24 * 60 * 60);
+    once(&bench);
+    assert_eq!(bench.requests().1, tokens + 2, "the idle one is renewed");
+}

@@ -1,14 +1,16 @@
 //! Signing in by device code: what the person is shown, how often the provider is asked, and that polling goes on where
 //! it stood.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use deltapost::clock::Clock;
-use deltapost::commands::CommandError;
+use deltapost::clock::{Clock, FakeClock};
+use deltapost::commands::{CommandError, House};
 use deltapost::core::model::{GrantState, Instance};
 use deltapost::graph::auth::AuthError;
 use deltapost::sim::onedrive::{Account, DeviceAnswer, Endpoint, Fault, Rules};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::bench::{Bench, GO_ON};
@@ -158,4 +160,40 @@ fn the_command_shows_page_and_code_and_works_beside_the_agent() {
     site.receiver.wait_for(1, Duration::from_secs(60)).unwrap();
     assert_eq!(agent.stop(), Some(0));
     assert_eq!(site.cell("SELECT health FROM instance_health"), "ok");
+}
+
+/// A clock that is set back by an hour whenever somebody sleeps on it, and how long that was in all.
+#[derive(Debug)]
+struct SetBack(FakeClock, Mutex<Duration>);
+
+impl Clock for SetBack {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn sleep(&self, wait: Duration) {
+        self.0.set(self.0.now() - Duration::from_secs(3_600));
+        *self.1.lock().unwrap() += wait;
+        assert!(
+            *self.1.lock().unwrap() < Duration::from_secs(120),
+            "it waits and waits"
+        );
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_lengthen_a_sign_in() {
+    let bench = bench();
+    bench.create("Docs", json!({}));
+    let clock = SetBack(FakeClock::at(bench.clock.now()), Mutex::default());
+    let house = House {
+        clock: &clock,
+        ..bench.house()
+    };
+    let signed_in = house.login("Docs", &GO_ON, &mut |_, _| {
+        bench.cloud.fail_next(Endpoint::Token, Fault::throttle(30));
+        bench.cloud.answer_device_codes(DeviceAnswer::Approve);
+    });
+    assert_eq!(signed_in.unwrap().grant_state, GrantState::Ok);
+    assert!(*clock.1.lock().unwrap() >= Duration::from_secs(30));
 }

@@ -96,6 +96,10 @@ impl Sessions {
     /// now.
     fn lock(&self, api_token: &str, now: Timestamp) -> MutexGuard<'_, Vec<Session>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // One from a time to come was opened before the clock was set back: its life begins now.
+        for session in &mut *open {
+            session.opened_at = session.opened_at.min(now);
+        }
         open.retain(|session| now.duration_since(session.opened_at) < LIFE);
         let before = open.len();
         open.retain(|session| self.codes.is_of(&session.api_token, api_token));
@@ -135,6 +139,10 @@ mod tests {
         let cookie = sessions.open(TOKEN, now);
         sessions.close([id(&cookie)].into_iter());
         assert_eq!(seen(&sessions, &cookie, now), None);
+        // Opened by a clock that was ahead.
+        let cookie = sessions.open(TOKEN, later(9_000));
+        assert!(seen(&sessions, &cookie, now).is_some());
+        assert_eq!(seen(&sessions, &cookie, later(13)), None);
     }
 
     #[test]
