@@ -114,3 +114,20 @@ fn each_query_runs_in_the_sqlite3_of_this_machine() {
         );
     }
 }
+
+#[test]
+fn whoever_writes_the_end_of_a_wait_writes_its_begin() {
+    let mut found = 0;
+    for file in std::fs::read_dir("src/store").unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let ends = ["next_attempt_at = ?", "next_probe_at = ?"];
+        for statement in text
+            .split('"')
+            .filter(|part| ends.iter().any(|end| part.contains(end)))
+        {
+            assert!(statement.contains("waits_since = "), "{statement}");
+            found += 1;
+        }
+    }
+    assert!(found >= 5, "{found} statements");
+}

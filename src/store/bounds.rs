@@ -15,6 +15,9 @@ const PURGED: i64 = 1_000;
 /// Bytes of bodies that one transaction removes.
 const PURGED_BYTES: i64 = 2 << 20;
 
+/// The same of notifications that were delivered by a clock that was ahead.
+const PURGED_BEFORE: i64 = 50;
+
 /// Pages that are given back to the disk at a time.
 const GIVEN_BACK: i64 = 256;
 
@@ -244,8 +247,20 @@ impl Store {
             // It may have been made to wait again since it was chosen.
             let mut remove =
                 connection.prepare_cached("DELETE FROM outbox WHERE id = ?1 AND state = 'delivered'")?;
-            ids.iter()
-                .try_fold(0, |gone, id| Ok(gone + remove.execute([id])?))
+            let gone = ids
+                .iter()
+                .try_fold(0, |gone, id| Ok::<_, StoreError>(gone + remove.execute([id])?))?;
+            // What was delivered before them by a clock that was ahead is older than they are, whatever it says.
+            let before_them = connection
+                .prepare_cached(
+                    "DELETE FROM outbox WHERE id IN
+                       (SELECT id FROM outbox
+                         WHERE state = 'delivered' AND id < ?1
+                           AND delivered_at > (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', clock_seen_at, '+25 hours') FROM meta)
+                         LIMIT ?2)",
+                )?
+                .execute((ids.iter().max(), PURGED_BEFORE))?;
+            Ok(gone + before_them)
         })
     }
 
