@@ -17,6 +17,7 @@ pub mod grants;
 pub mod graph;
 pub mod httpd;
 pub mod killpoint;
+pub mod places;
 pub mod poll;
 pub mod sim;
 pub mod store;

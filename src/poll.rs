@@ -2,6 +2,7 @@
 //! the sweep of what is gone. It knows the outbox as a place to write to, and nothing of callbacks. How a set is read
 //! stands in `reading`, how a page is asked for, with the account's pauses kept, in `fetching`.
 
+mod ending;
 mod fetching;
 mod reading;
 mod window;
@@ -19,6 +20,7 @@ use crate::grants::{GrantError, Grants};
 use crate::graph::auth::AuthError;
 use crate::graph::client::{Client, GraphError};
 use crate::graph::page::PageError;
+use crate::places::Places;
 use crate::store::{Depth, Hold, PollRecord, Store, StoreError};
 use reading::Run;
 
@@ -66,6 +68,9 @@ pub enum PollError {
     /// The feed leads back to a page that it has led to before.
     #[error("the feed repeats itself: its next page is one that this poll has read already")]
     Cycle,
+    /// The feed's pages do not end, and bring nothing. What they brought before is kept.
+    #[error("the feed goes on and on: its pages bring nothing new, and always name a next one")]
+    Endless,
     /// The feed sent the poll back to the start again and again.
     #[error("the provider found the token stale {RESTARTS} times in one poll")]
     Restarted,
@@ -108,6 +113,9 @@ impl PollError {
                  the folder"
                     .to_owned(),
             ),
+            PollError::Endless => Some(
+                "the next poll goes on from there; `deltapost poll NAME --resync` begins at the start".to_owned(),
+            ),
             PollError::Cycle => Some(
                 "the next poll tries again; `deltapost poll NAME --resync` begins at the start".to_owned(),
             ),
@@ -127,8 +135,14 @@ pub struct Poller<'a> {
     pub batch: usize,
     /// `[outbox] max_events`: pending and dead events of the instance at which its polls wait.
     pub max_events: u64,
+    /// A place is taken for the work on a page, from when it has been received until it is committed, and never while the
+    /// provider is waited for.
+    pub pages: &'a Places,
     /// Set when the agent is asked to stop: the poll ends between two pages.
     pub stop: &'a AtomicBool,
+    /// Set when others wait for a thread that polls; a poll that has had its turn then ends between two pages, too. `None`
+    /// where somebody waits for its end.
+    pub crowded: Option<&'a AtomicBool>,
 }
 
 impl Poller<'_> {

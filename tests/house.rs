@@ -38,6 +38,11 @@ const ROOMS: &[Room] = &[
         "who works on which key has nothing to do with what the work is",
     ),
     room(
+        "places",
+        &[],
+        "how many may do something at a time is asked, and not what",
+    ),
+    room(
         "clock",
         &["core"],
         "time, sleep and dice serve everybody and need nobody",
@@ -64,7 +69,7 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "graph",
-        &["core", "clock", "wire"],
+        &["core", "clock", "wire", "places"],
         "the provider's wire knows nothing of what is kept",
     ),
     room(
@@ -86,7 +91,7 @@ const ROOMS: &[Room] = &[
             "store",
             "graph",
             "grants",
-            "claims",
+            "places",
             "killpoint",
         ],
         "the outbox table is the contract between polling and delivery: poll never sees a callback",
@@ -115,7 +120,7 @@ const ROOMS: &[Room] = &[
         "agent",
         &[
             "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
-            "claims", "commands",
+            "claims", "places", "commands",
         ],
         "the agent runs what is below it and does not know who started it",
     ),

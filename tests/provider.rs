@@ -29,3 +29,5 @@ mod proxy;
 mod resync;
 #[path = "provider/throttling.rs"]
 mod throttling;
+#[path = "provider/turns.rs"]
+mod turns;

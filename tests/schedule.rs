@@ -6,6 +6,8 @@
     reason = "a builder that fails should fail the test at once"
 )]
 
+#[path = "schedule/busy.rs"]
+mod busy;
 #[path = "schedule/edits.rs"]
 mod edits;
 #[path = "schedule/preview.rs"]

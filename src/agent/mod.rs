@@ -1,4 +1,4 @@
-//! The agent: a thread that keeps the timetable, workers that poll, workers that deliver, one that tells alerts, and the main
+//! The agent: a thread that keeps the timetable and hires who polls, workers that deliver, one that tells alerts, and the main
 //! loop that keeps house between them. It is asked to stop through a flag, and stops between two requests.
 
 mod alerts;
@@ -19,7 +19,7 @@ mod timetable;
 mod watchdog;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, Scope};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -39,6 +39,7 @@ use crate::commands::House;
 use crate::config::{Delivery, Live};
 use crate::deliver::{Deliverer, Tally};
 use crate::grants::Grants;
+use crate::places::Places;
 use crate::poll::PollError;
 use crate::store::{Depth, PollRecord, Rows, StoreError};
 
@@ -78,7 +79,12 @@ struct Floor<'a> {
     house: &'a House<'a>,
     live: &'a Live,
     grants: Grants<'a>,
-    polls: Claims,
+    /// For the work on pages.
+    pages: Places,
+    /// Threads that poll.
+    polling: AtomicUsize,
+    /// There are as many of them as there may be, and something is due.
+    crowded: AtomicBool,
     deliveries: Claims,
     stop: &'a AtomicBool,
     working: AtomicUsize,
@@ -112,10 +118,7 @@ pub fn run(
     let scheduler = Scheduler::new(house.store, house.clock, floor.live);
     let mut reloader = file.map(|file| Reloader::new(file, floor.live, house.store, house.clock));
     thread::scope(|scope| {
-        scope.spawn(|| floor.employed(|| floor.keep_time(&scheduler, reloader.as_mut())));
-        for _ in 0..house.config.schedule.workers {
-            scope.spawn(|| floor.employed(|| floor.poll_until_stopped(&scheduler)));
-        }
+        scope.spawn(|| floor.employed(|| floor.keep_time(scope, &scheduler, reloader.as_mut())));
         for _ in 0..house.config.delivery.workers {
             scope.spawn(|| floor.employed(|| floor.deliver_until_stopped()));
         }
@@ -126,7 +129,6 @@ pub fn run(
         stop.store(true, Ordering::Relaxed);
         systemd::stopping();
         scheduler.ring();
-        floor.polls.ring();
         floor.deliveries.ring();
         floor.see_out();
         kept
@@ -245,7 +247,9 @@ impl<'a> Floor<'a> {
             house,
             live,
             grants: Grants::new(house.store, house.client, house.clock),
-            polls: Claims::default(),
+            pages: Places::new(house.config.schedule.workers),
+            polling: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
             deliveries: Claims::default(),
             stop,
             working: AtomicUsize::new(0),
@@ -272,25 +276,30 @@ impl<'a> Floor<'a> {
             self.house.clock.sleep(LOOK);
         }
         self.working.fetch_sub(1, Ordering::SeqCst);
-        self.polls.ring();
+        self.deliveries.ring();
     }
 
-    /// The scheduler's thread: reads the configuration again, keeps the timetable, and says when there is something to
-    /// poll.
-    fn keep_time(&self, scheduler: &Scheduler<'_>, mut reloader: Option<&mut Reloader<'_>>) {
+    /// The scheduler's thread: reads the configuration again, keeps the timetable, and hires who polls what is due.
+    fn keep_time<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        scheduler: &'scope Scheduler<'_>,
+        mut reloader: Option<&mut Reloader<'_>>,
+    ) {
         let mut told = None;
         while !self.stopping() {
             let reloaded = reloader.as_mut().map_or(Ok(()), |reloader| reloader.look());
             let looked = reloaded.and_then(|()| scheduler.look());
-            let error = looked.as_ref().err().map(ToString::to_string);
+            // Where it is not known whether something is due, what the timetable says is polled all the same.
+            let hired = match looked {
+                Ok(false) => Ok(()),
+                _ => self.hire(scope, scheduler),
+            };
+            let error = looked.and(hired).err().map(|error| error.to_string());
             if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
                 log::error!("could not keep the timetable error={error:?}");
             }
             told = error;
-            // Where it is not known, the workers find out.
-            if looked.unwrap_or(true) {
-                self.polls.ring();
-            }
             self.beats.fetch_add(1, Ordering::Relaxed);
             scheduler.wait();
         }
@@ -310,7 +319,7 @@ impl<'a> Floor<'a> {
         let mut housekeeper = Housekeeper::new(self.house, self.live, self.stop);
         let mut pulse = Pulse::default();
         let config = self.house.config;
-        let employed = config.schedule.workers + config.delivery.workers + OTHERS;
+        let employed = config.delivery.workers + OTHERS;
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
             // What is written to a file without a name is written for nobody.
@@ -343,14 +352,15 @@ impl<'a> Floor<'a> {
     /// Waits for the workers' last requests, but not for ever.
     fn see_out(&self) {
         let began = clock::monotonic_usec();
-        while self.working.load(Ordering::SeqCst) > 0 {
+        let busy = || self.working.load(Ordering::SeqCst) + self.polling.load(Ordering::SeqCst) > 0;
+        while busy() {
             if Duration::from_micros(clock::monotonic_usec() - began) >= PATIENCE {
                 log::warn!("stopping with requests under way; they are made again at the next start");
                 std::process::exit(0);
             }
-            let heard = self.polls.rings();
-            if self.working.load(Ordering::SeqCst) > 0 {
-                self.polls.wait(heard, Duration::from_millis(100));
+            let heard = self.deliveries.rings();
+            if busy() {
+                self.deliveries.wait(heard, Duration::from_millis(20));
             }
         }
     }

@@ -1,19 +1,21 @@
-//! The polling workers: each takes a resource that somebody waits for, or that is due, and gives it back whatever its poll
-//! came to.
+//! The threads that poll: hired when something is due, each takes one resource after another, gives it back whatever its poll
+//! came to, and leaves when nothing is due.
 
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::thread::{self, Scope};
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::panics::panicked;
 use super::scheduler::{Job, Scheduler};
-use super::{Floor, LOOK, OncePoll};
+use super::{Floor, OncePoll};
 use crate::poll::{PollError, Poller};
 use crate::store::{Depth, PollRecord, StoreError};
 
-/// How long a polling worker waits for the scheduler's word before it looks by itself.
-const LONG_LOOK: Duration = Duration::from_secs(60);
+/// How many resources may be polled at the same time. Most of such a time is spent waiting for the provider; how many pages are
+/// worked on at a time is bounded by `[schedule] workers`.
+const MOST_POLLS: usize = 64;
 
 impl Floor<'_> {
     pub(super) fn poller(&self) -> Poller<'_> {
@@ -25,39 +27,78 @@ impl Floor<'_> {
             clock: self.house.clock,
             batch: config.delivery.batch,
             max_events: config.outbox.max_events,
+            pages: &self.pages,
             stop: self.stop,
+            crowded: None,
         }
     }
 
-    /// One polling worker: takes the next resource that somebody waits for, or that is due.
-    pub(super) fn poll_until_stopped(&self, scheduler: &Scheduler<'_>) {
+    /// Hires a thread for each resource that somebody waits for, or that is due. It goes on with the next one, and leaves when
+    /// there is none; so one that waits for the provider keeps nobody waiting. Where all that may be hired are, one of those
+    /// that have polled for long is asked to make room.
+    pub(super) fn hire<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        scheduler: &'scope Scheduler<'_>,
+    ) -> Result<(), StoreError> {
         while !self.stopping() {
-            let heard = self.polls.rings();
-            match self.poll_next(scheduler) {
-                Ok(true) => {}
-                Ok(false) => self.polls.wait(heard, LONG_LOOK),
-                Err(error) => {
-                    // The poll may not even have begun: it would be due again at once.
-                    log::error!("polling stalled error={:?}", error.to_string());
-                    self.polls.wait(heard, LOOK);
-                }
+            if self.polling.load(Ordering::SeqCst) >= MOST_POLLS {
+                self.crowded.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            self.crowded.store(false, Ordering::Relaxed);
+            let Some(job) = scheduler.next()? else {
+                return Ok(());
+            };
+            self.polling.fetch_add(1, Ordering::SeqCst);
+            let hired = thread::Builder::new().spawn_scoped(scope, move || {
+                self.poll_one_after_another(scheduler, job);
+                self.polling.fetch_sub(1, Ordering::SeqCst);
+            });
+            if let Err(error) = hired {
+                self.polling.fetch_sub(1, Ordering::SeqCst);
+                scheduler.put_off(job);
+                log::error!(
+                    "could not start a thread that polls error={:?}",
+                    error.to_string()
+                );
+                return Ok(());
             }
         }
+        Ok(())
     }
 
-    /// Polls the next resource; returns whether there was one.
-    fn poll_next(&self, scheduler: &Scheduler<'_>) -> Result<bool, StoreError> {
-        let Some(job) = scheduler.next()? else {
-            return Ok(false);
-        };
+    /// One polling thread: polls what it was hired for, and then whatever else is due.
+    fn poll_one_after_another(&self, scheduler: &Scheduler<'_>, job: Job) {
+        let mut next = Some(job);
+        while let Some(job) = next {
+            let polled = self.poll_next(scheduler, job);
+            let found = polled.and_then(|()| match self.stopping() {
+                true => Ok(None),
+                false => scheduler.next(),
+            });
+            next = found.unwrap_or_else(|error| {
+                log::error!("polling stalled error={:?}", error.to_string());
+                None
+            });
+        }
+    }
+
+    fn poll_next(&self, scheduler: &Scheduler<'_>, job: Job) -> Result<(), StoreError> {
         let started_at = self.house.clock.now();
         let mut polled = Ok(());
         if panicked(|| polled = self.poll_for(job)) {
             polled = self.note_panic(job, started_at);
         }
-        // Taken back first: whatever failed, it must be found due again.
-        scheduler.done(job)?;
-        polled.map(|()| true)
+        // Whatever failed, it must be found due again.
+        match polled {
+            Ok(()) => scheduler.done(job),
+            Err(error) => {
+                // The poll may not even have begun: it would be due again at once.
+                scheduler.put_off(job);
+                Err(error)
+            }
+        }
     }
 
     /// Keeps a poll that broke off by a panic as one that failed, so that it is not made again before its next time.
@@ -78,9 +119,11 @@ impl Floor<'_> {
     /// Polls what `job` says, and answers whoever waits for it.
     fn poll_for(&self, job: Job) -> Result<(), StoreError> {
         let depth = job.request.map_or(Depth::Changes, |request| request.depth);
-        let polled = self
-            .poller()
-            .poll(job.resource_id, depth, &mut |_| self.deliveries.ring());
+        let poller = Poller {
+            crowded: job.request.is_none().then_some(&self.crowded),
+            ..self.poller()
+        };
+        let polled = poller.poll(job.resource_id, depth, &mut |_| self.deliveries.ring());
         if let Some(request) = job.request {
             let answer = match &polled {
                 Ok(record) => json!({"record": record}),

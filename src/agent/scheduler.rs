@@ -218,6 +218,16 @@ impl<'a> Scheduler<'a> {
         read
     }
 
+    /// Takes back what could not be polled for a reason of this box's. It is due again in a second, and who waits for it
+    /// waits on.
+    pub(super) fn put_off(&self, job: Job) {
+        let mut state = self.lock();
+        state
+            .timetable
+            .give_back_unread(job.resource_id, self.clock.now());
+        (state.data_version, state.plan_version) = (None, None);
+    }
+
     /// Ends the thread's wait when something is due before its end.
     fn ring_if_early(&self, state: &mut State) {
         if state

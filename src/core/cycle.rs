@@ -31,11 +31,47 @@ impl Cycle {
     }
 }
 
+/// How many pages without an item may follow each other.
+pub const EMPTY_PAGES: u64 = 1_000;
+
+/// How many pages may follow each other on which all is known already: two million items of a drive of which only the
+/// permissions changed, or of a collection that is listed whole each time.
+const KNOWN_PAGES: u64 = 10_000;
+
+/// Notices a chain of pages that leads on and on, by other links each time, and brings nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Quiet {
+    empty: u64,
+    known: u64,
+}
+
+impl Quiet {
+    /// Takes the chain one page of so many `items` further, which is not the last; `has_news`: not all of them were known as
+    /// they are. Returns whether that is too far.
+    pub fn goes_too_far(&mut self, items: usize, has_news: bool) -> bool {
+        self.empty = if items == 0 { self.empty + 1 } else { 0 };
+        self.known = if has_news { 0 } else { self.known + 1 };
+        self.empty >= EMPTY_PAGES || self.known >= KNOWN_PAGES
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn pages_that_bring_nothing_go_too_far_and_those_with_news_never_do() {
+        let after = |items: usize, news_each: u64| {
+            let mut quiet = Quiet::default();
+            (1..=50_000u64).find(|page| quiet.goes_too_far(items, page.is_multiple_of(news_each)))
+        };
+        assert_eq!(after(0, u64::MAX), Some(1_000));
+        assert_eq!(after(200, u64::MAX), Some(10_000));
+        assert_eq!(after(200, 9_999), None);
+        assert_eq!(after(200, 1), None);
+    }
 
     proptest! {
         #[test]

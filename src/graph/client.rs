@@ -14,12 +14,17 @@ use crate::clock::{Clock, since};
 use crate::core::model::Secret;
 use crate::graph::complaint::Complaint;
 use crate::graph::link::{lies_below, shown_origin};
+use crate::places::{Place, Places};
 use crate::wire::{self, BodyError, Route, Setup, SetupError, Timeouts};
 
 pub use crate::wire::{Failure, NoAnswer, Stage};
 
 /// The largest page that is read. Graph's own, of 200 items, stay below 1 MiB.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
+/// A page that is longer waits for one of the places for such; a poll that changed little has a page of a few kilobytes.
+const SMALL_PAGE_BYTES: u64 = 256 * 1024;
+/// How many longer pages may be in memory at the same time.
+const LARGE_PAGES: usize = 4;
 /// The most of an error's body that is read.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// One connection for each poll at the same time, and a few.
@@ -177,6 +182,7 @@ pub struct Client {
     pub(super) authority: Url,
     /// Milliseconds that this box's clock was ahead at the last answer that told the provider's time.
     ahead: AtomicI64,
+    large_pages: Places,
 }
 
 /// What a request asks for beside its link.
@@ -189,9 +195,11 @@ pub struct Wishes {
 }
 
 /// The body of a page, and what came with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+#[derive(Debug)]
+pub struct Fetched<'a> {
     pub body: Vec<u8>,
+    /// The place that it takes, where it is long.
+    pub place: Option<Place<'a>>,
     /// The account has used up what it may ask for: wait so long before the next request.
     pub pause: Option<Duration>,
 }
@@ -228,6 +236,7 @@ impl Client {
             base,
             authority,
             ahead: AtomicI64::new(UNKNOWN),
+            large_pages: Places::new(LARGE_PAGES),
         })
     }
 
@@ -255,7 +264,8 @@ impl Client {
         self.base.as_str()
     }
 
-    /// What the 200 that `link` is answered with brings: a body of 16 MiB at most, unpacked.
+    /// What the 200 that `link` is answered with brings: a body of 16 MiB at most, unpacked. At most four that are longer
+    /// than 256 KiB exist at a time; others wait for their ends, as long as they are kept.
     ///
     /// # Errors
     /// A link that is not below the base is refused before anything is sent. Everything but a whole 200 is an error;
@@ -266,7 +276,7 @@ impl Client {
         token: &Secret,
         wishes: Wishes,
         clock: &dyn Clock,
-    ) -> Result<Fetched, GraphError> {
+    ) -> Result<Fetched<'_>, GraphError> {
         if !lies_below(self.base(), link.expose()) {
             return Err(GraphError::ForeignLink {
                 origin: shown_origin(link.expose()),
@@ -298,12 +308,15 @@ impl Client {
         if response.status() != 200 {
             return Err(self.refusal(response, link, token, provider_time));
         }
-        let body = wire::read_body(response.body_mut(), MAX_PAGE_BYTES).map_err(|error| match error {
+        let read = wire::read_large_body(response.body_mut(), MAX_PAGE_BYTES, SMALL_PAGE_BYTES, || {
+            self.large_pages.take()
+        });
+        let (body, place) = read.map_err(|error| match error {
             BodyError::TooLarge => GraphError::TooLarge,
             BodyError::Cut(no_answer) => GraphError::Unreachable(no_answer),
         })?;
         let pause = used_up(response.headers());
-        Ok(Fetched { body, pause })
+        Ok(Fetched { body, place, pause })
     }
 
     fn refusal(

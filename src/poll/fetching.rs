@@ -11,9 +11,9 @@ use crate::core::model::{Phase, Secret};
 use crate::graph::client::{Fetched, GraphError, Wishes};
 use crate::store::{Resource, Throttling};
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// The page behind `link`, once more with a renewed token when the provider refuses the first.
-    pub(super) fn fetch(&self, resource: &Resource, link: &Secret) -> Result<Vec<u8>, PollError> {
+    pub(super) fn fetch(&self, resource: &Resource, link: &Secret) -> Result<Fetched<'a>, PollError> {
         let throttling = self.keep_quiet()?;
         let fetched = self.request(resource, link);
         match &fetched {
@@ -36,7 +36,7 @@ impl Run<'_> {
             // Where it was the token endpoint, the renewal has kept the pause.
             Err(_) => {}
         }
-        Ok(fetched?.body)
+        fetched
     }
 
     /// Refuses to go on while the provider wants to be left alone; the poll is made up for then.
@@ -53,7 +53,7 @@ impl Run<'_> {
         Ok(self.poller.grants.access_token(&self.instance, refused)?)
     }
 
-    fn request(&self, resource: &Resource, link: &Secret) -> Result<Fetched, PollError> {
+    fn request(&self, resource: &Resource, link: &Secret) -> Result<Fetched<'a>, PollError> {
         let (client, clock) = (self.poller.client, self.poller.clock);
         let wishes = Wishes {
             exclude_parent: self.feed == Feed::Drive && resource.phase == Phase::Following,

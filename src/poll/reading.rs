@@ -1,13 +1,11 @@
 //! How one set is read: page by page from the cursor, again from the start where the provider says so, and at its end the
 //! sweep. What may not be believed is held for a person before anything of it is kept.
 
-use std::sync::atomic::Ordering;
-
 use jiff::Timestamp;
 
 use super::{PollError, Poller, RESTARTS, SETS};
 use crate::clock;
-use crate::core::cycle::Cycle;
+use crate::core::cycle::{Cycle, Quiet};
 use crate::core::detect::{self, Detected, Rules};
 use crate::core::drive;
 use crate::core::feed::Feed;
@@ -32,6 +30,10 @@ pub(super) struct Run<'a> {
     pub(super) record: &'a mut PollRecord,
     pub(super) cycle: Cycle,
     pub(super) restarts: u32,
+    pub(super) started_at: Timestamp,
+    pub(super) quiet: Quiet,
+    /// Items that the set has shown so far, when that was last counted.
+    pub(super) shown: i64,
     /// Sets read to their ends.
     sets: u32,
     /// Where a stale token's answer says to begin again. It is not kept: whatever comes of it, the resource's own link
@@ -60,6 +62,9 @@ impl<'a> Run<'a> {
             record,
             cycle: Cycle::default(),
             restarts: 0,
+            started_at: poller.clock.now(),
+            quiet: Quiet::default(),
+            shown: 0,
             sets: 0,
             location: None,
             progress,
@@ -84,7 +89,7 @@ impl<'a> Run<'a> {
             if read && (self.sets >= SETS || !self.poller.store.has_staged_deletions(resource.id)?) {
                 return Ok(());
             }
-            if self.stops()? {
+            if self.ends_early()? {
                 return Ok(());
             }
             read = self.read_page(&resource)?;
@@ -101,12 +106,6 @@ impl<'a> Run<'a> {
         } = self.poller;
         self.record.paused = store.pause_if_full(self.instance.id, max_events, clock.now())?;
         Ok(self.record.paused)
-    }
-
-    /// Whether the poll ends before its time: the agent is asked to stop, or the outbox is full.
-    pub(super) fn stops(&mut self) -> Result<bool, PollError> {
-        self.record.stopped = self.poller.stop.load(Ordering::Relaxed);
-        Ok(self.record.stopped || self.is_full()?)
     }
 
     /// Goes back to the start of the feed where `depth` asks for that. Not before something can be requested: the
@@ -145,13 +144,14 @@ impl<'a> Run<'a> {
                 resource.page_size,
             )?,
         };
-        let body = match self.fetch(resource, &link) {
-            Ok(body) => body,
+        let fetched = match self.fetch(resource, &link) {
+            Ok(fetched) => fetched,
             Err(error) => return self.recover(resource, hinted, error),
         };
         killpoint::reached("fetched");
+        let working = self.poller.pages.take();
         let feed = self.feed.clone();
-        let page = match page::parse(&body, base, &feed) {
+        let page = match page::parse(&fetched.body, base, &feed) {
             Ok(page) => page,
             Err(error) => return self.recover(resource, hinted, error.into()),
         };
@@ -162,16 +162,25 @@ impl<'a> Run<'a> {
         }
         self.refuse_another_drive(resource, &page.outline)?;
         let mut resource = resource.clone();
-        let mut read = false;
+        let (mut items, mut has_news) = (0, false);
         for piece in page.pieces() {
             let piece = piece?;
-            read = self.commit(&resource, &piece, &page.outline)?;
+            has_news |= self.commit(&resource, &piece, &page.outline)?;
+            items += piece.items.len();
             killpoint::reached("committed");
             // What is left of the page comes when it is read again.
             if piece.end == PageEnd::More && self.stops()? {
                 return Ok(true);
             }
             resource.cursor_seq += 1;
+        }
+        drop(working);
+        let read = matches!(page.end, PageEnd::Delta(_));
+        if read {
+            self.sets += 1;
+            (self.cycle, self.quiet, self.shown) = (Cycle::default(), Quiet::default(), 0);
+        } else {
+            self.refuse_endless(&resource, items, has_news)?;
         }
         Ok(read)
     }
@@ -244,7 +253,7 @@ impl<'a> Run<'a> {
             note.as_deref().unwrap_or("the first reading begins again")
         );
         self.record.note = note.or(self.record.note.take());
-        self.cycle = Cycle::default();
+        (self.cycle, self.quiet, self.shown) = (Cycle::default(), Quiet::default(), 0);
         // Where it begins at now, an enumeration is not wanted.
         self.location = location.filter(|_| resource.baseline != BaselineMode::Latest);
         Ok(self.poller.store.start_over(resource, restart)?)
@@ -287,8 +296,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Holds a piece of a page against what is known and commits what it means. Returns whether it was the last one of
-    /// its set.
+    /// Holds a piece of a page against what is known and commits what it means. Returns whether any of it is news.
     fn commit(
         &mut self,
         resource: &Resource,
@@ -314,7 +322,6 @@ impl<'a> Run<'a> {
         // They hold what the notifications hold.
         drop(changes);
         let (drive_id, root_id) = drive::shown_by(outline);
-        let set_ends = matches!(page.end, PageEnd::Delta(_));
         self.poller.store.commit_page(
             resource,
             &PageStep {
@@ -334,11 +341,7 @@ impl<'a> Run<'a> {
         self.record.filtered += filtered;
         self.record.events += events;
         (self.progress)(self.record);
-        if set_ends {
-            self.sets += 1;
-            self.cycle = Cycle::default();
-        }
-        Ok(set_ends)
+        Ok(!upserts.is_empty())
     }
 
     /// Works through what the set just read says is gone, leaf first, until the resource follows the new deltaLink.

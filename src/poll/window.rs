@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 
 use super::reading::Run;
 use super::{PollError, RESTARTS};
-use crate::core::cycle::Cycle;
+use crate::core::cycle::{Cycle, Quiet};
 use crate::core::detect;
 use crate::core::elements;
 use crate::core::feed::Window;
@@ -63,7 +63,7 @@ impl Run<'_> {
         let mut left_behind = self.poller.store.resource(resource.id)?.window_to.is_some();
         loop {
             resource = self.poller.store.resource(resource.id)?;
-            if self.stops()? {
+            if self.ends_early()? {
                 return Ok(());
             }
             if self.read_records(&resource, window, &rules)? && !std::mem::take(&mut left_behind) {
@@ -138,12 +138,13 @@ impl Run<'_> {
                 link::first_link(base, &url, &self.feed, resource.baseline, resource.page_size)?
             }
         };
-        let body = match self.fetch(resource, &link) {
-            Ok(body) => body,
+        let fetched = match self.fetch(resource, &link) {
+            Ok(fetched) => fetched,
             Err(error) => return self.begin_again(resource, error),
         };
         killpoint::reached("fetched");
-        let page = match page::records(&body, base) {
+        let working = self.poller.pages.take();
+        let page = match page::records(&fetched.body, base) {
             Ok(page) => page,
             Err(error) => return self.begin_again(resource, error.into()),
         };
@@ -164,8 +165,10 @@ impl Run<'_> {
             bounds.from = bounds.from.min(told.from);
         }
         let mut resource = resource.clone();
+        let (mut items, mut has_news) = (0, false);
         for piece in page.pieces() {
-            self.commit_records(&resource, &piece, page.next.as_ref(), rules, bounds)?;
+            has_news |= self.commit_records(&resource, &piece, page.next.as_ref(), rules, bounds)?;
+            items += piece.raw.len();
             killpoint::reached("committed");
             // What is left of the page comes when it is read again.
             if !piece.last && self.stops()? {
@@ -173,9 +176,14 @@ impl Run<'_> {
             }
             resource.cursor_seq += 1;
         }
+        drop(working);
         if page.next.is_some() {
-            return Ok(false);
+            return match self.quiet.goes_too_far(items, has_news) {
+                true => Err(PollError::Endless),
+                false => Ok(false),
+            };
         }
+        self.quiet = Quiet::default();
         let next = rules.floor(behind(bounds.to, window));
         self.poller
             .store
@@ -214,6 +222,7 @@ impl Run<'_> {
         Ok(false)
     }
 
+    /// Returns whether there was anything new on the page.
     fn commit_records(
         &mut self,
         resource: &Resource,
@@ -221,7 +230,7 @@ impl Run<'_> {
         next: Option<&Secret>,
         rules: &Rules,
         bounds: Bounds,
-    ) -> Result<(), PollError> {
+    ) -> Result<bool, PollError> {
         let now = self.poller.clock.now();
         let mut found = self.judge(resource, piece, rules, bounds)?;
         let notifications = self.announce(resource, &found.changes, now);
@@ -246,7 +255,7 @@ impl Run<'_> {
         self.record.events += events as u64;
         self.note_faults(&found.faults);
         (self.progress)(self.record);
-        Ok(())
+        Ok(found.unchanged + (found.faults.len() as u64) < piece.raw.len() as u64)
     }
 
     /// What records mean, each held against what is remembered of it.

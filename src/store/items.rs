@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{Store, StoreError, known};
+use super::{Resource, Store, StoreError, known};
 use crate::core::detect::Known;
 use crate::core::model::{Item, ItemKind};
 
@@ -64,6 +64,20 @@ impl Store {
                 }
             }
             Ok(found)
+        })
+    }
+
+    /// How many items the set that is being read has shown so far, while everything is read.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn items_shown(&self, resource: &Resource) -> Result<i64, StoreError> {
+        self.read(|connection| {
+            Ok(connection.query_row(
+                "SELECT count(*) FROM item WHERE resource_id = ?1 AND generation = ?2",
+                [resource.id, resource.generation],
+                |row| row.get(0),
+            )?)
         })
     }
 

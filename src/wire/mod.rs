@@ -10,6 +10,7 @@ mod line;
 pub(crate) mod peer;
 mod told;
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -235,14 +236,36 @@ pub enum BodyError {
 /// # Errors
 /// When it is longer, whether it says so at first or not, or does not come whole.
 pub fn read_body(body: &mut Body, limit: u64) -> Result<Vec<u8>, BodyError> {
+    let (bytes, _) = read_large_body(body, limit, limit.saturating_add(1), || ())?;
+    Ok(bytes)
+}
+
+/// The same, but before a body longer than `small` bytes is read on, `room` is waited for; what it gives is returned with it.
+///
+/// # Errors
+/// Those of `read_body`.
+pub fn read_large_body<T>(
+    body: &mut Body,
+    limit: u64,
+    small: u64,
+    room: impl FnOnce() -> T,
+) -> Result<(Vec<u8>, Option<T>), BodyError> {
     if body.content_length().is_some_and(|length| length > limit) {
         return Err(BodyError::TooLarge);
     }
-    match body.with_config().limit(limit).read_to_vec() {
-        Ok(bytes) => Ok(bytes),
-        Err(ureq::Error::BodyExceedsLimit(_)) => Err(BodyError::TooLarge),
-        Err(error) => Err(BodyError::Cut(NoAnswer::from(&error))),
+    let cut = |error: std::io::Error| match ureq::Error::from(error) {
+        ureq::Error::BodyExceedsLimit(_) => BodyError::TooLarge,
+        error => BodyError::Cut(NoAnswer::from(&error)),
+    };
+    let mut reader = body.with_config().limit(limit).reader();
+    let mut bytes = Vec::new();
+    reader.by_ref().take(small).read_to_end(&mut bytes).map_err(cut)?;
+    if (bytes.len() as u64) < small {
+        return Ok((bytes, None));
     }
+    let room = room();
+    reader.read_to_end(&mut bytes).map_err(cut)?;
+    Ok((bytes, Some(room)))
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3): a number of seconds, unbounded, or a date, for which the time from `now` is
