@@ -401,3 +401,28 @@ fn what_commands_change_is_seen_without_being_told() {
     here.clock.advance(15 * MINUTE);
     assert_eq!(here.polls(&scheduler), [b]);
 }
+
+#[test]
+fn what_could_not_be_polled_is_due_again_in_a_second_and_who_waits_for_it_waits_on() {
+    let here = Site::new("2026-03-01T12:00:00Z", "");
+    let (a, b) = (here.add("a", json!({})), here.add("b", json!({})));
+    let scheduler = here.scheduler();
+    let asked = here
+        .store
+        .ask_for_poll(a, Depth::Changes, here.clock.now())
+        .unwrap();
+    scheduler.look().unwrap();
+    for id in [a, b] {
+        let job = scheduler.next().unwrap().unwrap();
+        assert_eq!(job.resource_id, id);
+        scheduler.put_off(job);
+    }
+    assert_eq!(scheduler.next().unwrap(), None, "not again and again at once");
+    scheduler.look().unwrap();
+    let again = scheduler.next().unwrap().unwrap();
+    assert_eq!(again.request.map(|request| request.id), Some(asked));
+    here.store.answer_request(asked, "{}").unwrap();
+    here.poll(&scheduler, again);
+    here.clock.advance(Duration::from_secs(1));
+    assert_eq!(here.polls(&scheduler), [b]);
+}

@@ -134,14 +134,19 @@ fn a_change_is_told_soon_while_answers_hang_before_their_heads_and_within_long_b
 
 #[test]
 fn a_feed_that_goes_on_and_on_without_news_ends_its_poll() {
-    let site = Site::configured(Account::business(), "[outbox]\nmax_bytes = \"1GiB\"\n");
+    let site = Site::new(Account::business());
     endless(&site, "/me/empty/delta", |_| Vec::new());
     endless(&site, "/me/again/delta", |page| vec![format!("{}", page % 7)]);
-    let paths = ["/me/empty/delta", "/me/again/delta"];
-    site.create_instance("Docs", json!({"event.poller.configuration": resources(&paths)}));
+    endless(&site, "/me/messages", |_| Vec::new());
+    let mut feeds = resources(&["/me/empty/delta", "/me/again/delta"]);
+    feeds["window"] = json!({"url": "/me/messages", "datesConfiguration": {
+        "updatedDateField": "lastModifiedDateTime", "updatedDateFormat": "yyyy-MM-dd'T'HH:mm:ss'Z'",
+        "updatedDateTimezone": "GMT"}});
+    site.create_instance("Docs", json!({"event.poller.configuration": feeds}));
     let polled = site.once().code(1);
     assert!(polled.stderr.contains("the feed goes on and on"), "{polled:?}");
     let polls = site
         .sql("SELECT outcome, pages, error LIKE 'the feed goes on and on%' FROM poll ORDER BY resource_id");
-    assert_eq!(polls, [["failed", "1000", "1"], ["failed", "2000", "1"]]);
+    let ended = |pages: &'static str| ["failed", pages, "1"];
+    assert_eq!(polls, [ended("1000"), ended("2000"), ended("1000")]);
 }
