@@ -144,3 +144,8 @@ CREATE TABLE clock_jump (
   jumped_from  TEXT PRIMARY KEY,
   jumped_to    TEXT NOT NULL
 ) WITHOUT ROWID;
+
+
+-- Tokens in the paths of callback URLs are sealed; what older versions stored in the clear is, when it is opened with the key.
+ALTER TABLE meta ADD COLUMN paths_sealed INTEGER NOT NULL DEFAULT 0
+  CONSTRAINT paths_sealed_is_0_or_1 CHECK (paths_sealed IN (0, 1));

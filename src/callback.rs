@@ -11,7 +11,8 @@ use ureq::{Agent, Body};
 use crate::clock::{Clock, since};
 use crate::core::address::Network;
 use crate::core::model::Secret;
-use crate::core::shown;
+use crate::core::redacted::{parts_of, parts_of_url, redacted, redacted_beginning};
+use crate::core::shown::{self, shown_url};
 use crate::wire::{self, Route, Setup, Timeouts};
 
 pub use crate::wire::{Failure, NoAnswer, SetupError, Stage};
@@ -20,6 +21,8 @@ pub use crate::wire::{Failure, NoAnswer, SetupError, Stage};
 const READ_BYTES: u64 = 64 * 1024;
 /// The most of an answer's body that is kept.
 const KEPT_BYTES: usize = 1024;
+/// The most that is looked through for it: it shrinks where secrets are cut out.
+const SEARCHED_BYTES: usize = 4 * KEPT_BYTES;
 /// More than the requests that may be in flight to one endpoint.
 const IDLE_PER_HOST: usize = 16;
 const IDLE_IN_ALL: usize = 64;
@@ -100,8 +103,21 @@ impl Sender {
 
     /// POSTs `body` with `headers` to `url`, once; a second time, at once and in the time that is left, when it went
     /// out on a reused connection that died before any byte of the answer (the receiver closed it while it was idle).
-    /// Redirects are not followed: a 3xx is an answer like any other.
+    /// Redirects are not followed: a 3xx is an answer like any other. Nothing of what is secret in the URL comes out again
+    /// in the answer.
     pub fn post(&self, url: &Secret, headers: &[(&str, &str)], body: &[u8], clock: &dyn Clock) -> Answer {
+        self.post_hiding(&[], url, headers, body, clock)
+    }
+
+    /// The same; nor does anything of `hidden`, header values and keys.
+    pub fn post_hiding(
+        &self,
+        hidden: &[&Secret],
+        url: &Secret,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        clock: &dyn Clock,
+    ) -> Answer {
         let started = clock.now();
         let sent = wire::once_more_if_stale(|on_new_connection| {
             let mut request = self.agent.post(url.expose());
@@ -115,10 +131,18 @@ impl Sender {
             }
             request.send(body)
         });
-        wire::told("POST", url.expose(), &sent, since(started, clock));
+        wire::told("POST", &shown_url(url.expose()), &sent, since(started, clock));
+        let secrets = || -> Vec<String> {
+            let of_headers = hidden.iter().flat_map(|secret| parts_of(secret));
+            parts_of_url(url).into_iter().chain(of_headers).collect()
+        };
         let outcome = match sent {
-            Ok(response) => answered(response, clock),
-            Err(error) => Outcome::Failed(NoAnswer::from(&error)),
+            Ok(response) => answered(response, &secrets, clock),
+            Err(error) => {
+                let NoAnswer { reason, detail } = NoAnswer::from(&error);
+                let detail = redacted(&detail, &secrets());
+                Outcome::Failed(NoAnswer { reason, detail })
+            }
         };
         Answer {
             outcome,
@@ -144,24 +168,30 @@ fn setup<'a>(
     }
 }
 
-fn answered(response: Response<Body>, clock: &dyn Clock) -> Outcome {
+fn answered(response: Response<Body>, secrets: &dyn Fn() -> Vec<String>, clock: &dyn Clock) -> Outcome {
     Outcome::Answered {
         status: response.status().as_u16(),
         retry_after: wire::retry_after(response.headers(), || clock.now()),
-        excerpt: read_excerpt(response.into_body()),
+        excerpt: match read_beginning(response.into_body()) {
+            kept if kept.is_empty() => String::new(),
+            kept => {
+                let said = redacted_beginning(&String::from_utf8_lossy(&kept), &secrets());
+                shown::excerpt(said.as_bytes(), KEPT_BYTES)
+            }
+        },
     }
 }
 
 /// Reads the body to its end, so that the connection can be used again, and keeps its beginning. A body that breaks
 /// off, or comes too slowly, changes nothing about the status: what came of it is kept.
-fn read_excerpt(body: Body) -> String {
+fn read_beginning(body: Body) -> Vec<u8> {
     let mut reader = body.into_reader().take(READ_BYTES);
     let mut kept = Vec::new();
     let mut chunk = [0; 4096];
     loop {
         match reader.read(&mut chunk) {
-            Ok(0) | Err(_) => return shown::excerpt(&kept, KEPT_BYTES),
-            Ok(n) => kept.extend_from_slice(&chunk[..n.min(KEPT_BYTES - kept.len())]),
+            Ok(0) | Err(_) => return kept,
+            Ok(n) => kept.extend_from_slice(&chunk[..n.min(SEARCHED_BYTES - kept.len())]),
         }
     }
 }

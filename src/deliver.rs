@@ -279,7 +279,8 @@ impl Target {
                     .map(|(name, value)| (name.as_str(), value.expose())),
             )
             .collect();
-        sender.post(&self.url, &headers, body, clock)
+        let hidden: Vec<&Secret> = self.headers.iter().map(|(_, value)| value).chain(keys).collect();
+        sender.post_hiding(&hidden, &self.url, &headers, body, clock)
     }
 }
 

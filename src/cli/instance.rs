@@ -11,9 +11,9 @@ use super::table::{counted, or_dash, pairs, table};
 use crate::commands::{Deletion, House, Outcome};
 use crate::core::elements;
 use crate::core::feed::Mode;
-use crate::core::model::{GrantState, Instance, shown_url, time_text};
+use crate::core::model::{GrantState, Instance, time_text};
 use crate::core::plan::Cadence;
-use crate::core::shown::shown;
+use crate::core::shown::{shown, shown_url};
 use crate::store::{Look, ResourceRow, Rows, StoreError};
 
 /// Runs one command of the group.
@@ -319,7 +319,7 @@ fn ping(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
         .configuration
         .get("event.notification.callback.url")
         .and_then(Value::as_str);
-    let endpoint = shown(shown_url(url.unwrap_or_default()));
+    let endpoint = shown(&shown_url(url.unwrap_or_default()));
     let (accepted, millis) = (
         answer.status().is_some_and(|status| (200..300).contains(&status)),
         answer.elapsed.as_millis(),

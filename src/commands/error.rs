@@ -98,7 +98,9 @@ impl CommandError {
             | CommandError::Outbox(
                 OutboxError::WrongState { .. } | OutboxError::IsReplay { .. } | OutboxError::Leaving(_),
             ) => Fault::Conflict,
-            CommandError::Outbox(OutboxError::EmptySpan { .. }) => Fault::Input,
+            CommandError::Outbox(OutboxError::EmptySpan { .. } | OutboxError::ManyEndpoints { .. }) => {
+                Fault::Input
+            }
             CommandError::Grant(GrantError::Incomplete { .. })
             | CommandError::Invalid(_)
             | CommandError::NoSignIn { .. }

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use super::{CommandError, House};
 use crate::clock;
 use crate::config::Ordering;
-use crate::core::model::{EndpointState, OutboxState, shown_url};
+use crate::core::model::{EndpointState, OutboxState};
 use crate::core::nearest::nearest;
 use crate::core::payload;
-use crate::core::shown::shown;
+use crate::core::shown::{shown, shown_url};
 use crate::store::{EndpointRow, Head, Replayed, Selection, Tallied};
 
 /// Which notifications are meant; all that is given must hold.
@@ -52,6 +52,9 @@ pub enum OutboxError {
     /// No endpoint has that id or URL.
     #[error("there is no endpoint `{}`", shown(.named))]
     NoSuchEndpoint { named: String, meant: Option<String> },
+    /// More than one endpoint is shown with that URL.
+    #[error("{} endpoints are shown as `{}`", .ids.len(), shown(.named))]
+    ManyEndpoints { named: String, ids: Vec<i64> },
     /// What is asked for is not done with notifications of that state.
     #[error("notification {id} is {state}; only {expected} ones can be {asked}")]
     WrongState {
@@ -79,6 +82,10 @@ impl OutboxError {
                 "`deltapost outbox list` shows them; delivered ones are not kept for ever".to_owned()
             }
             OutboxError::NoSuchEndpoint { meant: Some(url), .. } => format!("did you mean `{}`?", shown(url)),
+            OutboxError::ManyEndpoints { ids, .. } => {
+                let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+                format!("name one by its whole URL, or by its id: {}", ids.join(", "))
+            }
             OutboxError::NoSuchEndpoint { meant: None, .. } => {
                 "`deltapost outbox --json` lists them".to_owned()
             }
@@ -283,13 +290,23 @@ impl House<'_> {
         Ok((chosen, named))
     }
 
-    /// The endpoints with that id, or shown with that URL.
+    /// The endpoint with that id or whole URL, else those shown with that URL. Where what is not shown of a path tells them
+    /// apart, one must be meant.
     fn endpoints_named(&self, url: &str) -> Result<Vec<EndpointRow>, CommandError> {
         let all = self.store.endpoints()?;
-        let is_named = |row: &&EndpointRow| row.url == shown_url(url) || row.id.to_string() == url;
+        let whole = self.store.endpoint_at(url)?;
+        let is_named = |row: &&EndpointRow| match whole {
+            Some(id) => row.id == id,
+            None => row.url == shown_url(url) || row.id.to_string() == url,
+        };
         let named: Vec<EndpointRow> = all.iter().filter(is_named).cloned().collect();
+        if named.len() > 1 && named[0].url.contains('…') {
+            let ids = named.iter().map(|row| row.id).collect();
+            let named = shown_url(url);
+            return Err(OutboxError::ManyEndpoints { named, ids }.into());
+        }
         if named.is_empty() {
-            let named = shown_url(url).to_owned();
+            let named = shown_url(url);
             let meant = nearest(&named, all.iter().map(|row| row.url.as_str())).map(str::to_owned);
             return Err(OutboxError::NoSuchEndpoint { named, meant }.into());
         }

@@ -22,6 +22,7 @@ pub mod nearest;
 pub mod payload;
 pub mod plan;
 mod properties;
+pub mod redacted;
 pub mod retry;
 pub mod schedule;
 pub mod shown;

@@ -402,11 +402,6 @@ pub fn time_from_text(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// The callback URL as it may be shown: its query and fragment, which may hold credentials, left out.
-pub fn shown_url(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,5 @@
 //! Foreign text made fit to be shown in an error, a log line or a table: bounded, and without characters that a
-//! terminal would obey. It does not judge whether the text is a secret; that is its caller's matter.
-
-use crate::core::model::MASK;
+//! terminal would obey. What may be secret in a callback URL is known here; of any other text that is its caller's matter.
 
 /// The most characters of foreign text that an error or a log line carries.
 pub const SHOWN_CHARS: usize = 200;
@@ -34,15 +32,44 @@ pub fn excerpt(bytes: &[u8], max_bytes: usize) -> String {
     out
 }
 
-/// `text` with each of `secrets` that it holds replaced by the mask: for what another side says about a request that
-/// held them. Their escaped or shortened forms are not recognised, and what is shorter than six bytes is no secret
-/// but would tear holes into words.
-pub fn redacted(text: &str, secrets: &[&str]) -> String {
-    let mut out = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 6) {
-        out = out.replace(secret, MASK);
-    }
-    out
+/// The callback URL as it may be shown: without what may be a credential. Its query and fragment are left out, and `…` stands
+/// for each segment of its path that looks like a token. What is shown already is shown as it is.
+pub fn shown_url(url: &str) -> String {
+    let place = url.split(['?', '#']).next().unwrap_or(url);
+    let segments = place.split('/').enumerate();
+    let shown = segments.map(|(at, segment)| {
+        if at > 2 && looks_like_a_token(segment) {
+            "…"
+        } else {
+            segment
+        }
+    });
+    shown.collect::<Vec<_>>().join("/")
+}
+
+/// The segments of a URL's path that `shown_url` leaves out.
+pub fn hidden_segments(url: &str) -> impl Iterator<Item = &str> {
+    let place = url.split(['?', '#']).next().unwrap_or(url);
+    place
+        .split('/')
+        .skip(3)
+        .filter(|segment| looks_like_a_token(segment))
+}
+
+/// Whether a segment of a path may be a token: people's names for places are words and small numbers. Hidden are words
+/// with digits in them from eight characters on (a year or a number behind a word is none), long numbers, and what is long without
+/// a break.
+fn looks_like_a_token(segment: &str) -> bool {
+    let letters = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let digits = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+    let bare = segment.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = segment.len() - bare.len();
+    let named = number <= 4 && !digits(bare);
+    let parts = || segment.split(['-', '_', '.']);
+    let mixed = |part: &str| letters(part) && digits(part);
+    let is_mixed =
+        (segment.len() >= 20 && mixed(segment)) || parts().any(|part| part.len() >= 8 && mixed(part));
+    (is_mixed && !named) || number >= 12 || parts().any(|part| part.len() >= 24)
 }
 
 /// Quotes are left alone, since they read badly escaped and no terminal obeys them.
@@ -79,17 +106,41 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_are_echoed_are_masked() {
-        let said = redacted("code abcdef, abcdefg", &["abcdef", "", "code"]);
-        assert_eq!(said, "code ********, ********g");
-    }
-
-    #[test]
     fn an_excerpt_never_exceeds_its_bytes() {
         assert_eq!(excerpt("größer".as_bytes(), 3), "gr");
         assert_eq!(excerpt("größer".as_bytes(), 4), "grö");
         assert_eq!(excerpt(b"ab\n", 3), "ab");
         assert_eq!(excerpt(b"ab\n", 4), "ab\\n");
         assert_eq!(excerpt(b"\xff\xfe", 100), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_a_credential() {
+        for (url, expect) in [
+            (
+                "https://example.com/hooks/orders-2026?code=x#y",
+                "https://example.com/hooks/orders-2026",
+            ),
+            ("http://127.0.0.1:8080/events", "http://127.0.0.1:8080/events"),
+            (
+                "https://token8token8.example/v1.0/b2b-events",
+                "https://token8token8.example/v1.0/b2b-events",
+            ),
+            (
+                "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+                "https://hooks.slack.com/services/…/…/…",
+            ),
+            (
+                "https://webhook.site/0197a3b2-c3d4-7abc-8def-0123456789ab/x",
+                "https://webhook.site/…/x",
+            ),
+            (
+                "https://a.example/webhooks/1234567890123/in/aB3-dE_fG9hiJ0kLm4nO",
+                "https://a.example/webhooks/…/in/…",
+            ),
+        ] {
+            assert_eq!(shown_url(url), expect);
+            assert_eq!(shown_url(expect), expect);
+        }
     }
 }

@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::clock::{Clock, since};
 use crate::core::model::{Secret, Settings};
-use crate::core::shown::{redacted, shown};
+use crate::core::redacted::redacted;
+use crate::core::shown::shown;
 use crate::graph::client::{Client, Message};
 use crate::wire::{self, BodyError, NoAnswer};
 
@@ -26,6 +27,9 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// The least that polling for changes needs, and a grant that outlives the hour.
 pub(super) const DELEGATED_SCOPE: &str = "Files.Read offline_access";
+
+/// Fields of a form that are no secrets.
+const PUBLIC: [&str; 3] = ["grant_type", "scope", "redirect_uri"];
 
 /// The registered app that asks.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +171,7 @@ impl Client {
             ("code", code.expose()),
         ];
         fields.extend(verifier.map(|verifier| ("code_verifier", verifier.expose())));
-        self.request_tokens(app, &fields, code.expose(), clock)
+        self.request_tokens(app, &fields, clock)
     }
 
     /// Renews a grant.
@@ -185,7 +189,7 @@ impl Client {
             ("scope", app.scope.unwrap_or(DELEGATED_SCOPE)),
             ("refresh_token", refresh_token.expose()),
         ];
-        self.request_tokens(app, &fields, refresh_token.expose(), clock)
+        self.request_tokens(app, &fields, clock)
     }
 
     /// Asks for an access token of the app itself, by its own credentials. It needs a tenant.
@@ -199,14 +203,13 @@ impl Client {
             ("grant_type", "client_credentials"),
             ("scope", app.scope.unwrap_or(&all)),
         ];
-        self.request_tokens(app, &fields, "", clock)
+        self.request_tokens(app, &fields, clock)
     }
 
     pub(super) fn request_tokens(
         &self,
         app: &App<'_>,
         fields: &[(&str, &str)],
-        secret: &str,
         clock: &dyn Clock,
     ) -> Result<Tokens, AuthError> {
         let client_secret = app.client_secret.map_or("", Secret::expose);
@@ -214,18 +217,17 @@ impl Client {
         if !client_secret.is_empty() {
             form.push(("client_secret", client_secret));
         }
-        let answer = self.ask("token", app, &form, secret, clock)?;
+        let answer = self.ask("token", app, &form, clock)?;
         read_tokens(&answer).ok_or(AuthError::NotOAuth { status: 200 })
     }
 
-    /// The body of the 200 that a form to `action` of the identity platform is answered with. `secret` does not come out
-    /// again in an error.
+    /// The body of the 200 that a form to `action` of the identity platform is answered with. What of it is secret does not
+    /// come out again in an error.
     pub(super) fn ask(
         &self,
         action: &str,
         app: &App<'_>,
         fields: &[(&str, &str)],
-        secret: &str,
         clock: &dyn Clock,
     ) -> Result<Vec<u8>, AuthError> {
         let client_id = app.client_id.expose();
@@ -240,7 +242,7 @@ impl Client {
             .config()
             .timeout_global(Some(LONGEST_REQUEST))
             .build()
-            .send_form(form);
+            .send_form(form.iter().copied());
         wire::told("POST", url.as_str(), &answer, since(started, clock));
         let mut response = answer.map_err(|error| AuthError::Unreachable(NoAnswer::from(&error)))?;
         let provider_time = self.provider_time(response.headers(), clock);
@@ -253,8 +255,11 @@ impl Client {
         if status == 200 {
             return Ok(body);
         }
-        let client_secret = app.client_secret.map_or("", Secret::expose);
-        let secrets = [secret, client_secret, client_id];
+        let secrets: Vec<&str> = form
+            .into_iter()
+            .filter(|(name, _)| !PUBLIC.contains(name))
+            .map(|(_, value)| value)
+            .collect();
         Err(refusal(
             status,
             response.headers(),

@@ -329,8 +329,15 @@ impl Client {
         let status = response.status().as_u16();
         // Without its body the status still says what to do.
         let body = wire::read_body(response.body_mut(), MAX_ERROR_BYTES).unwrap_or_default();
+        // Names of options, and what is as short, are no secrets.
+        let is_secret = |part: &&str| part.len() >= 8 && !part.starts_with('$');
         let mut secrets = vec![token.expose()];
-        secrets.extend(link.expose().split(['?', '&', '=']).skip(1));
+        secrets.extend(
+            link.expose()
+                .split(['?', '&', '=', '\''])
+                .skip(1)
+                .filter(is_secret),
+        );
         let Complaint {
             code,
             message,

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use crate::core::shown::{redacted, shown};
+use crate::core::redacted::redacted;
+use crate::core::shown::shown;
 
 /// Codes whose meaning is documented: the deepest of them says what happened. The outer ones are often as general
 /// as `invalidRequest`, and the innermost may be one that nobody knows.
@@ -71,8 +72,7 @@ impl Complaint {
             codes.push(inner.get("code").and_then(Value::as_str).unwrap_or_default());
             level = inner.get("innerError").or_else(|| inner.get("innererror"));
         }
-        let known = |code: &&&str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(code));
-        let code = codes.iter().rev().find(known).or(codes.first());
+        let code = codes.iter().rev().find(|code| is_known(code)).or(codes.first());
         let message = error
             .and_then(|error| error.get("message"))
             .and_then(Value::as_str);
@@ -82,6 +82,11 @@ impl Complaint {
             resync: codes.iter().any(|code| is_resync(code)),
         }
     }
+}
+
+/// Whether the documentation names `code`, so that it holds nothing else.
+pub(super) fn is_known(code: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(code))
 }
 
 fn is_resync(code: &str) -> bool {

@@ -60,7 +60,7 @@ impl Client {
     /// When there is no code; none tells the app's id.
     pub fn device_code(&self, app: &App<'_>, clock: &dyn Clock) -> Result<DeviceCode, AuthError> {
         let fields = [("scope", app.scope.unwrap_or(DELEGATED_SCOPE))];
-        let body = self.ask("devicecode", app, &fields, "", clock)?;
+        let body = self.ask("devicecode", app, &fields, clock)?;
         let answer: CodeAnswer =
             serde_json::from_slice(&body).map_err(|_| AuthError::NotOAuth { status: 200 })?;
         Ok(DeviceCode {
@@ -83,7 +83,7 @@ impl Client {
         clock: &dyn Clock,
     ) -> Result<DeviceAnswer, AuthError> {
         let fields = [("grant_type", GRANT_TYPE), ("device_code", code.expose())];
-        match self.request_tokens(app, &fields, code.expose(), clock) {
+        match self.request_tokens(app, &fields, clock) {
             Ok(tokens) => Ok(DeviceAnswer::Granted(tokens)),
             Err(AuthError::Refused { code, .. }) if code == "authorization_pending" => {
                 Ok(DeviceAnswer::Pending)

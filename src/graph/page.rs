@@ -18,7 +18,7 @@ pub use records::{Records, RecordsPiece, records};
 
 use crate::core::feed::Feed;
 use crate::core::model::{FeedItem, ItemKind, Page, PageEnd, Secret};
-use crate::graph::complaint::Complaint;
+use crate::graph::complaint::{self, Complaint};
 use crate::graph::link::{lies_below, shown_origin};
 
 /// Why an answer is not a page of changes. Items are counted from 0, as in `value[0]`.
@@ -212,7 +212,11 @@ fn envelope(bytes: &[u8]) -> Result<(Objects<'_>, Option<String>, Option<String>
         let error = bytes.get(..MAX_ERROR_BYTES).map_or(bytes, |_| b"{}");
         let Complaint { code, resync, .. } = Complaint::read(error, &[]);
         if resync {
-            PageError::Stale { code }
+            // Another code may hold anything, also what the request held.
+            let code = Some(code).filter(|code| complaint::is_known(code));
+            PageError::Stale {
+                code: code.unwrap_or_else(|| "resyncRequired".to_owned()),
+            }
         } else {
             PageError::NoValue
         }

@@ -274,7 +274,7 @@ impl Store {
         })
     }
 
-    fn instances_where(
+    pub(super) fn instances_where(
         &self,
         connection: &Connection,
         condition: &str,
@@ -367,6 +367,6 @@ fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Res
     }
 }
 
-fn json<T: serde::Serialize>(value: &T) -> String {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("strings, numbers and maps of them are JSON")
 }

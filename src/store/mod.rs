@@ -207,7 +207,7 @@ impl Store {
         let key = key.filter(|key| migrate::is_the_key(&writer, key));
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
-        Ok(Store {
+        let store = Store {
             path,
             file,
             key,
@@ -217,7 +217,9 @@ impl Store {
             refused: AtomicBool::new(false),
             _in_use: in_use,
             counters: Counters::default(),
-        })
+        };
+        store.seal_paths()?;
+        Ok(store)
     }
 
     /// How many steps the schema of the database in `data_dir` is behind; opening it takes them. Changes nothing.

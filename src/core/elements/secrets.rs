@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::core::model::{Configuration, MASK, Secret, shown_url};
+use crate::core::model::{Configuration, MASK, Secret};
+use crate::core::shown::shown_url;
 
 use super::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, HEADERS, REFRESH_TOKEN, SIGNATURE_KEY, SIGNATURE_KEY_PREVIOUS,
@@ -22,13 +23,13 @@ const SPLIT_KEYS: &[&str] = &[
 ];
 
 /// `configuration` as it may be shown and stored unsealed: a secret is `********`, a header keeps its name, and the
-/// callback URL's query is `?********`. Read back as a document, it changes nothing.
+/// callback URL is shown by `shown_url`, with `?********` for what is not. Read back as a document, it changes nothing.
 pub fn mask(configuration: &Configuration) -> Configuration {
     split(configuration).0
 }
 
 /// The part of `configuration` that may be shown, and the secrets to seal, by key: their text; for the headers the JSON
-/// of all of them; for a callback URL with a query the whole URL.
+/// of all of them; for a callback URL of which not all is shown the whole URL.
 ///
 /// What is masked already, because it could not be unsealed, is no secret to seal: what was sealed before stays valid.
 pub fn split(configuration: &Configuration) -> (Configuration, BTreeMap<String, Secret>) {
@@ -80,7 +81,7 @@ pub fn withheld(configuration: &Configuration) -> Vec<&str> {
         .collect()
 }
 
-/// Whether `value` of `key` is the mask, or holds it in the place of a header's value or of the URL's query.
+/// Whether `value` of `key` is the mask, or holds it in the place of a header's value or of what is not shown of the URL.
 pub(super) fn is_masked(key: &str, value: &Value) -> bool {
     match value {
         Value::Object(headers) if key == HEADERS => headers.values().any(|header| header == MASK),
@@ -100,7 +101,7 @@ pub(super) fn masked(key: &str, value: &Value) -> Value {
         }
         Value::String(url) if key == CALLBACK_URL && url != MASK => {
             let shown = shown_url(url);
-            if shown == url {
+            if shown == *url {
                 value.clone()
             } else {
                 Value::from(format!("{shown}?{MASK}"))

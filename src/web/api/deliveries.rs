@@ -12,8 +12,8 @@ use super::super::route::{Table, Who, route};
 use super::BASE;
 use crate::core::condition::conditions;
 use crate::core::history::DeliveryStatus;
-use crate::core::model::{EndpointState, Format, shown_url};
-use crate::core::shown::shown;
+use crate::core::model::{EndpointState, Format};
+use crate::core::shown::{shown, shown_url};
 use crate::httpd::Reply;
 use crate::store::{Entry, Listing, Place, Wanted};
 
@@ -64,7 +64,7 @@ fn read(call: &Call<'_>) -> Result<Conditions, Refusal> {
         match key {
             "channel" => asked.other_channel = value != CHANNEL,
             "status" => asked.status = Some(status(&value)?),
-            "config.url" => asked.url = Some(shown_url(&value).to_owned()),
+            "config.url" => asked.url = Some(shown_url(&value)),
             "notificationId" => asked.notification = Some(number(key, &value)?),
             _ => asked.subscription = Some(number(key, &value)?),
         }
