@@ -111,15 +111,20 @@ pub(super) fn item_values(field: Field, item: &str) -> Result<Values, String> {
         None => (item, None),
     };
     let (start, end) = bounds(field, range)?;
-    let (first, last) = field.range();
+    // As crontab has it: a step may be as large as the field's largest number, also where only the first value is left.
+    let largest = if field == Field::DayOfWeek {
+        7
+    } else {
+        field.range().1
+    };
     let step = match step {
         None => 1,
         Some(_) if range != "*" && !range.contains('-') => {
             return Err("a step to stand behind `*` or a range".to_owned());
         }
         Some(step) => number(step)
-            .filter(|step| (1..=last - first).contains(step))
-            .ok_or_else(|| format!("a step from 1 to {}", last - first))?,
+            .filter(|step| (1..=largest).contains(step))
+            .ok_or_else(|| format!("a step from 1 to {largest}"))?,
     };
     let text = match range {
         "*" => "*".to_owned(),
