@@ -159,7 +159,13 @@ impl Poller<'_> {
         let started_at = self.clock.now();
         self.store.begin_poll(resource_id, started_at)?;
         let mut record = PollRecord::default();
-        let outcome = self.run(resource_id, depth, &mut record, progress);
+        let mut outcome = self.run(resource_id, depth, &mut record, progress);
+        // Whatever failed first of a resource or an instance that was removed meanwhile, that is why.
+        if outcome.is_err()
+            && let Err(error @ StoreError::Superseded) = self.store.resource(resource_id)
+        {
+            outcome = Err(error.into());
+        }
         let duration = self.clock.now().duration_since(started_at);
         record.duration_ms = duration.as_millis().try_into().unwrap_or(i64::MAX);
         record.error = outcome.as_ref().err().map(ToString::to_string);
@@ -230,6 +236,9 @@ fn log_outcome(instance: &Instance, resource: &str, record: &PollRecord, error: 
     let poll =
         format!("instance={instance:?} resource={resource:?} pages={pages} items={items} events={events}");
     match error {
+        Some(PollError::Store(StoreError::Superseded)) => {
+            log::info!("poll ended, the resource was changed or removed meanwhile {poll}");
+        }
         Some(error) => log::warn!("poll failed {poll} error={:?}", error.to_string()),
         None if record.paused => log::warn!("poll paused, the outbox is full {poll}"),
         // Most polls find nothing; when they were made stands in the table `poll`.

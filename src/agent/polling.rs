@@ -132,7 +132,7 @@ impl Floor<'_> {
             self.house.store.answer_request(request.id, &answer.to_string())?;
         }
         match polled {
-            Err(PollError::Store(error)) => Err(error),
+            Err(PollError::Store(error)) if !matches!(error, StoreError::Superseded) => Err(error),
             _ => Ok(()),
         }
     }

@@ -90,11 +90,13 @@ impl Store {
     }
 }
 
-/// Nothing is added to an instance that is being deleted.
+/// Nothing is added to an instance that is being deleted, nor to a resource that is gone.
 pub(super) fn refuse_leaving(connection: &Connection, resource: &Resource) -> Result<(), StoreError> {
     let leaving: bool = connection
-        .prepare_cached("SELECT deleting_since IS NOT NULL FROM instance WHERE id = ?1")?
-        .query_row([resource.instance_id], |row| row.get(0))
+        .prepare_cached(
+            "SELECT i.deleting_since IS NOT NULL FROM resource r JOIN instance i ON i.id = r.instance_id WHERE r.id = ?1",
+        )?
+        .query_row([resource.id], |row| row.get(0))
         .optional()?
         .unwrap_or(true);
     if leaving {

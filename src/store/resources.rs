@@ -89,19 +89,14 @@ impl Store {
     /// The resource with that id.
     ///
     /// # Errors
-    /// `NoKey` when it has a cursor that cannot be opened; `Unreadable` when there is none.
+    /// `NoKey` when it has a cursor that cannot be opened; `Superseded` when it is gone.
     pub fn resource(&self, id: i64) -> Result<Resource, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT * FROM resource WHERE id = ?1")?;
             let found = statement
                 .query_row([id], |row| Ok(self.read_resource(row)))
                 .optional()?;
-            found.unwrap_or_else(|| {
-                Err(StoreError::Unreadable {
-                    what: "a resource",
-                    value: id.to_string(),
-                })
-            })
+            found.unwrap_or(Err(StoreError::Superseded))
         })
     }
 
@@ -161,10 +156,11 @@ impl Store {
             .saturating_add(jiff::SignedDuration::from_millis(record.duration_ms))
             .unwrap_or(Timestamp::MAX);
         self.write(|connection| {
+            // A resource that is gone has no history.
             connection.execute(
                 "INSERT INTO poll (resource_id, started_at, duration_ms, outcome, pages, items, events, unchanged,
                                    filtered, error, note, faults)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM resource WHERE id = ?1",
                 (
                     resource_id,
                     time_text(started_at),

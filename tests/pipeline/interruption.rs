@@ -7,7 +7,7 @@ use deltapost::sim::onedrive::{Account, Endpoint, Fault, Tree};
 use serde_json::json;
 
 use crate::support::ledger::{check_deliveries_after_kills, check_replay};
-use crate::support::{PATIENCE, Site};
+use crate::support::{PATIENCE, Site, eventually};
 
 #[test]
 fn an_interrupted_enumeration_resumes_at_its_next_page() {
@@ -80,4 +80,35 @@ fn an_agent_that_is_stopped_while_it_reads_goes_on_at_its_next_page() {
     targets.sort();
     targets.dedup();
     assert_eq!(targets.len(), count, "no page is asked for twice");
+}
+
+#[test]
+fn a_resource_or_an_instance_that_is_removed_during_its_poll_ends_it_quietly() {
+    for whole in [false, true] {
+        let site = Site::new(Account::business());
+        let resources = |name: &str| json!({name: {"url": "/hubs/documents/events", "baseline": "emit"}});
+        site.create_instance("Docs", json!({"event.poller.configuration": resources("events")}));
+        let gate = site.cloud.hold(Endpoint::Delta);
+        let agent = site.spawn_run();
+        assert!(gate.wait_arrived(PATIENCE));
+        if whole {
+            let args = ["instance", "delete", "Docs", "--discard"];
+            site.cli(&args).code(0);
+            eventually("it is removed", || {
+                site.cell("SELECT count(*) FROM instance") == "0"
+            });
+        } else {
+            let set = format!("event.poller.configuration={}", resources("other"));
+            site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
+        }
+        gate.release();
+        eventually("the poll ends", || {
+            agent
+                .log()
+                .contains("poll ended, the resource was changed or removed")
+        });
+        let log = agent.log();
+        assert!(!log.contains("ERROR") && !log.contains("FOREIGN KEY"), "{log}");
+        assert_eq!(agent.stop(), Some(0));
+    }
 }
