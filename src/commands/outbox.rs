@@ -210,19 +210,26 @@ impl House<'_> {
         Ok(endpoints)
     }
 
-    /// Delivers what is not tried any more by itself: reactivates the disabled endpoints among those that have `id` and are
-    /// shown as `url`, as far as these are given, and makes dead notifications of theirs pending again. Returns how
+    /// Delivers what is not tried any more by itself: reactivates the disabled endpoints among those that have `id`, are
+    /// shown as `url` and belong to `instance`, as far as these are given, and makes dead notifications of theirs pending again. Returns how
     /// many notifications, and events in them, are under way again by that. Where there is nothing, nothing is done.
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub fn deliver_queued(&self, id: Option<i64>, url: Option<&str>) -> Result<Tallied, CommandError> {
+    pub fn deliver_queued(
+        &self,
+        instance: Option<i64>,
+        id: Option<i64>,
+        url: Option<&str>,
+    ) -> Result<Tallied, CommandError> {
         let now = self.clock.now();
         let mut endpoints = self.store.endpoints()?;
         endpoints.retain(|row| {
             id.is_none_or(|id| row.id == id) && url.is_none_or(|url| row.url == shown_url(url))
         });
-        let instances = self.store.instance_endpoints()?;
+        let mut instances = self.store.instance_endpoints()?;
+        instances.retain(|(of, _)| instance.is_none_or(|instance| *of == instance));
+        endpoints.retain(|row| instances.iter().any(|(_, of)| *of == Some(row.id)));
         let mut all = Tallied::default();
         for endpoint in endpoints {
             let own = instances.iter().filter(|(_, of)| *of == Some(endpoint.id));
@@ -230,8 +237,12 @@ impl House<'_> {
                 instances: own.map(|(instance, _)| *instance).collect(),
                 ..Selection::default()
             };
+            let waiting = self.store.tally(OutboxState::Pending, &chosen)?;
+            let dead = self.store.tally(OutboxState::Dead, &chosen)?;
+            if waiting.notifications + dead.notifications == 0 {
+                continue;
+            }
             if endpoint.state == EndpointState::Disabled.as_str() {
-                let waiting = self.store.tally(OutboxState::Pending, &chosen)?;
                 self.store.reactivate(endpoint.id, now)?;
                 self.store.hasten(&chosen, now)?;
                 all += waiting;

@@ -110,6 +110,18 @@ fn what_is_queued_is_delivered_on_request() {
         assert_eq!(put(elsewhere).status(200).json(), nothing, "{elsewhere}");
     }
     assert_eq!(place.deliveries("status='queued'").len(), 2);
+    // With the token of an instance that has nothing queued, or that is disabled, nobody else's is sent.
+    place.site.create_instance(
+        "Other",
+        json!({"event.notification.callback.url": place.site.receiver.url()}),
+    );
+    let token = place.api.get("/instances/2").status(200).json()["token"].clone();
+    let other = place.api.as_instance(token.as_str().unwrap());
+    let all = &format!("{PATH}?where=");
+    assert_eq!(other.send("PUT", all, "").status(200).json(), nothing);
+    other.send("DELETE", "/instances/enabled", "").status(200);
+    other.send("PUT", all, "").refused(403, &["disabled"]);
+    assert_eq!(place.deliveries("status='queued'").len(), 2);
     let url = place.site.receiver.url();
     let answer = put(&format!(
         "channel='webhook' and status='queued' and config.url='{url}'"

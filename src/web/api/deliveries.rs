@@ -203,8 +203,10 @@ fn own(call: &Call<'_>) -> Result<Option<i64>, Refusal> {
     }
 }
 
-/// Sends what is queued again, in its order; the agent begins within a second.
+/// Sends what is queued again, in its order; the agent begins within a second. With an instance's token that is what belongs
+/// to the instance.
 fn deliver(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let own = own(call)?;
     let asked = read(call)?;
     if let Some(status) = asked.status.filter(|status| *status != DeliveryStatus::Queued) {
         return Err(Refusal::bad(format!(
@@ -222,6 +224,6 @@ fn deliver(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     let delivered = call
         .house
-        .deliver_queued(asked.subscription, asked.url.as_deref())?;
+        .deliver_queued(own, asked.subscription, asked.url.as_deref())?;
     Ok(reply::json(200, &delivered))
 }
