@@ -196,6 +196,31 @@ fn a_full_database_loses_what_is_delivered_first_and_pauses_nobody_for_it() {
 }
 
 #[test]
+fn nothing_is_removed_while_a_reader_keeps_a_full_database_from_shrinking() {
+    let site = Site::configured(Account::business(), "[outbox]\nmax_bytes = \"16MiB\"\n");
+    site.create_instance("Docs", json!({}));
+    let reader = rusqlite::Connection::open(site.database()).unwrap();
+    let view = reader.unchecked_transaction().unwrap();
+    let seen: i64 = view
+        .query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(seen, 0);
+    stuff(&site, "Docs", "delivered", 400);
+    let agent = site.spawn_run();
+    eventually("the reader is named", || {
+        let log = agent.log();
+        log.contains("a reader's open transaction")
+            && log.contains(&format!("(process {})", std::process::id()))
+    });
+    assert_eq!(site.cell("SELECT count(*) FROM outbox"), "400");
+    view.commit().unwrap();
+    eventually("room is made once it is gone", || {
+        site.cell("SELECT count(*) < 300 FROM outbox") == "1"
+    });
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
 fn a_full_database_pauses_the_largest_backlog_says_so_once_and_goes_on_by_itself() {
     let site = Site::configured(Account::business(), &patient("[outbox]\nmax_bytes = \"16MiB\"\n"));
     site.create_instance("Docs", json!({}));

@@ -24,6 +24,9 @@ const PURGE_LOOKS: u32 = 20;
 /// How many looks go by before it is looked again for waits that a clock ahead has begun.
 const RESUME_LOOKS: u32 = 50;
 
+/// A reader that is there at so many looks in a row is complained of.
+const LOOKS_HELD: u32 = 2;
+
 /// How long one step may take before the rest of the house, and the service manager's watchdog, is looked after again.
 const SPAN: SignedDuration = SignedDuration::from_secs(2);
 
@@ -47,6 +50,9 @@ pub(super) struct Housekeeper<'a> {
     /// The clock has been set back since waits were last looked at twice.
     set_back: bool,
     looked_at: Timestamp,
+
+    /// Looks in a row at which a reader kept the full database from shrinking.
+    looks_held: u32,
     /// How large the database was when an instance was last paused for it.
     paused_at: Option<u64>,
     /// Something was resumed in this look.
@@ -70,6 +76,8 @@ impl<'a> Housekeeper<'a> {
             looks_to_resume: 0,
             set_back: false,
             looked_at: house.clock.now(),
+
+            looks_held: 0,
             paused_at: None,
             resumed: false,
             unfinished: false,
@@ -186,15 +194,28 @@ impl<'a> Housekeeper<'a> {
         Ok(())
     }
 
+    /// Nothing can be given back while somebody reads an old state of the database: what is removed makes the WAL longer.
+    fn note_reader(&mut self, emptied: bool) {
+        self.looks_held = if emptied { 0 } else { self.looks_held + 1 };
+        if self.looks_held == LOOKS_HELD {
+            let who = self.house.store.other_users().join(", ");
+            log::warn!(
+                "the database is at its bound, and a reader's open transaction keeps it from shrinking: nothing is removed \
+                 until that ends open_by={who:?}"
+            );
+        }
+    }
+
     /// Puts the WAL away, and if that is not enough removes what is delivered, oldest first, until the database is
     /// below 90 % of its bound. Returns its size then; `None` when the time is over before.
-    fn make_room(&self, limits: &Limits) -> Result<Option<u64>, StoreError> {
+    fn make_room(&mut self, limits: &Limits) -> Result<Option<u64>, StoreError> {
         let (store, began) = (self.house.store, self.house.clock.now());
-        store.checkpoint()?;
+        let mut emptied = store.checkpoint()?;
         let mut used = store.used_bytes()?;
         let mut purged = 0;
+        self.note_reader(emptied || !limits.is_full(used));
         if limits.is_full(used) {
-            while !limits.is_roomy(used) {
+            while emptied && !limits.is_roomy(used) {
                 if !self.may_go_on(began) {
                     return Ok(None);
                 }
@@ -203,7 +224,7 @@ impl<'a> Housekeeper<'a> {
                     break;
                 }
                 purged += removed;
-                store.checkpoint()?;
+                emptied = store.checkpoint()?;
                 used = store.used_bytes()?;
             }
         }

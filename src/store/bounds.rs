@@ -1,12 +1,15 @@
 //! How much room the outbox takes and how it is given back: sizes, pauses, and the removal of what is delivered. Who
 //! pauses is decided in `core::bounds`.
 
+use std::fs;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Row;
 
 use super::{Store, StoreError, known, lock};
 use crate::core::bounds::{Backlog, PausedBy};
 use crate::core::model::{time_from_text, time_text};
+use crate::core::shown::shown;
 use crate::core::waits::SLACK;
 
 /// Rows that one transaction removes: notifications, their events and their attempts.
@@ -302,6 +305,30 @@ impl Store {
             while rows.next()?.is_some() {}
         }
         Ok(step > 0)
+    }
+
+    /// The other processes that have the database open, as far as the system tells: `NAME (process ID)`.
+    pub fn other_users(&self) -> Vec<String> {
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = pids.filter(|process| process.file_name() != *std::process::id().to_string());
+        let opened = |process: &fs::DirEntry| {
+            let files = fs::read_dir(process.path().join("fd"))
+                .into_iter()
+                .flatten()
+                .flatten();
+            files
+                .flat_map(|file| fs::read_link(file.path()))
+                .any(|file| file == self.path)
+        };
+        let named = |process: fs::DirEntry| {
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            format!(
+                "{} (process {})",
+                shown(name.trim()),
+                process.file_name().display()
+            )
+        };
+        pids.filter(opened).map(named).collect()
     }
 
     /// The space of the data directory's file system, free for this user and in all, in bytes.

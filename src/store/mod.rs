@@ -314,14 +314,18 @@ impl Store {
     }
 
     /// Moves what the WAL holds into the database file and empties it, when no reader is in the way. It waits for
-    /// none: writers would wait with it.
+    /// none: writers would wait with it. Returns whether it is empty.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn checkpoint(&self) -> Result<(), StoreError> {
+    pub fn checkpoint(&self) -> Result<bool, StoreError> {
         let writer = lock(&self.writer);
+        // Its own reader is done in a moment.
+        let _reader = lock(&self.reader);
         writer.busy_timeout(Duration::ZERO)?;
-        let emptied = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let emptied = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+            Ok(row.get::<_, i64>(0)? == 0)
+        });
         writer.busy_timeout(BUSY)?;
         let emptied = emptied.map_err(StoreError::from);
         self.note_space(&emptied);
