@@ -149,3 +149,18 @@ CREATE TABLE clock_jump (
 -- Tokens in the paths of callback URLs are sealed; what older versions stored in the clear is, when it is opened with the key.
 ALTER TABLE meta ADD COLUMN paths_sealed INTEGER NOT NULL DEFAULT 0
   CONSTRAINT paths_sealed_is_0_or_1 CHECK (paths_sealed IN (0, 1));
+
+-- What changes between a resource's creation and the end of its first reading is announced: a link that began at the
+-- creation is followed behind the reading, and what of it is announced already is remembered until then.
+
+ALTER TABLE resource ADD COLUMN since TEXT;
+
+ALTER TABLE resource ADD COLUMN anchor BLOB;
+
+ALTER TABLE resource ADD COLUMN anchored_at TEXT;
+
+CREATE TABLE told (
+  resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
+  object_id    TEXT NOT NULL,
+  PRIMARY KEY (resource_id, object_id)
+) WITHOUT ROWID;

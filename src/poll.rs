@@ -4,6 +4,7 @@
 
 mod ending;
 mod fetching;
+mod first;
 mod reading;
 mod window;
 

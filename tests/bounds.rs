@@ -156,8 +156,8 @@ fn a_sweep_pauses_between_its_transactions_and_loses_no_deletion() {
         Account::business(),
         &patient("batch = 50\n[outbox]\nmax_events = 300\n"),
     );
-    site.create_instance("Docs", json!({}));
     let folder = create_files(&site.drive(), 800);
+    site.create_instance("Docs", json!({}));
     site.once().code(0);
     site.receiver.answer_always(Answer::Status(500));
     site.drive().delete(&folder);

@@ -11,6 +11,8 @@ mod support;
 #[path = "pipeline/account.rs"]
 mod account;
 
+#[path = "pipeline/creation.rs"]
+mod creation;
 #[path = "pipeline/delivery.rs"]
 mod delivery;
 

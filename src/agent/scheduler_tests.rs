@@ -1,6 +1,7 @@
 //! The scheduler over a real database, with a clock that is turned by hand, and without polls: a poll is noted as the
 //! poller notes it.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::config::Live;
 use crate::core::bounds::PausedBy;
 use crate::core::elements;
 use crate::core::model::{Configuration, ElementKey, Secret, time_text};
-use crate::store::{Depth, Grant, Hold, Key, Look, NewInstance, PollRecord, Restart, Sharing, Store};
+use crate::store::{Depth, Grant, Hold, Key, Look, NewInstance, PollRecord, Restart, Sharing, Starts, Store};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NONE: [i64; 0] = [];
@@ -74,6 +75,10 @@ impl Site {
                 access_token: Some(Secret::new("access-0123")),
                 expires_at: Some(self.clock.now()),
                 ..Grant::default()
+            },
+            starts: &Starts {
+                since: self.clock.now(),
+                anchors: BTreeMap::new(),
             },
         };
         let id = self.store.create_instance(&new, self.clock.now()).unwrap();

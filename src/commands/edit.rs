@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{CommandError, House, Outcome, notes, other_app, other_element, with_zones};
 use crate::core::elements::keys::REFRESH_TOKEN;
 use crate::core::elements::{self, Document};
-use crate::core::model::{GrantState, Instance, Secret};
+use crate::core::model::{GrantState, Instance, ResourceSettings, Secret, Settings};
 use crate::grants::Grants;
 use crate::store::{Grant, StoreError};
 
@@ -157,15 +157,21 @@ impl House<'_> {
             });
         }
         let signs_in = code.is_some() || token_changed;
+        let learns = self.to_be_learnt(before, &settings);
+        let token = (!signs_in && !learns.is_empty())
+            .then(|| self.token_at_hand(before))
+            .flatten();
         let mut write = || -> Result<Vec<String>, CommandError> {
             if signs_in && granted.is_none() {
                 *granted = Some(self.grant_of(&settings, code, document.code_verifier.as_ref())?);
             }
             let grant = granted.as_ref().filter(|_| signs_in);
+            let token = grant.map_or(token.as_ref(), |grant| grant.access_token.as_ref());
+            let starts = self.starts(learns.iter().copied(), token);
             let now = self.clock.now();
             let written = self
                 .store
-                .update_instance(before, &after, &settings, grant, now)?;
+                .update_instance(before, &after, &settings, grant, &starts, now)?;
             if other_app(before, &after) {
                 self.store.forget_app(before.id)?;
             }
@@ -184,6 +190,35 @@ impl House<'_> {
             changed: true,
             notes,
         })
+    }
+
+    /// The resources that are new in `settings`, or read something else than before.
+    fn to_be_learnt<'s>(&self, before: &Instance, settings: &'s Settings) -> Vec<&'s ResourceSettings> {
+        let before = elements::settings(before.element, &before.configuration, self.client.base());
+        let before = before.map_or_else(|_| Vec::new(), |settings| settings.resources);
+        let reads = |one: &ResourceSettings| (one.url.clone(), one.feed.mode(), one.baseline);
+        let is_known = |wanted: &&ResourceSettings| {
+            let same = before.iter().find(|one| one.name == wanted.name);
+            same.is_some_and(|same| reads(same) == reads(wanted))
+        };
+        settings
+            .resources
+            .iter()
+            .filter(|wanted| !is_known(wanted))
+            .collect()
+    }
+
+    /// The account's access token, unless the provider has asked to be left alone or gives none.
+    fn token_at_hand(&self, instance: &Instance) -> Option<Secret> {
+        let throttling = self.store.throttling(instance.id).ok()?;
+        if throttling.until.is_some_and(|until| until > self.clock.now()) {
+            return None;
+        }
+        let grants = Grants::for_command(self.store, self.client, self.clock);
+        let token = grants.access_token(instance, None);
+        token
+            .inspect_err(|error| log::debug!("no access token: {error}"))
+            .ok()
     }
 }
 

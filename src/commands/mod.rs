@@ -9,6 +9,7 @@ mod outbox;
 mod polls;
 mod preview;
 mod sign_in;
+mod starts;
 
 use serde_json::Value;
 
@@ -212,6 +213,7 @@ impl House<'_> {
             document.code.as_ref(),
             document.code_verifier.as_ref(),
         )?;
+        let starts = self.starts(&new.settings.resources, grant.access_token.as_ref());
         let id = self.store.create_instance(
             &NewInstance {
                 name: &new.name,
@@ -220,6 +222,7 @@ impl House<'_> {
                 configuration: &document.configuration,
                 settings: &new.settings,
                 grant: &grant,
+                starts: &starts,
             },
             self.clock.now(),
         )?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::first::{FirstReading, Verdict};
 use super::model::{
     Aspect, BaselineMode, Change, EventType, FeedItem, Filter, Item, ItemKind, LONGEST, Page, Phase, Previous,
 };
@@ -28,6 +29,8 @@ pub struct Rules<'a> {
     /// Nothing is announced: what exists is being learnt.
     pub silent: bool,
     pub baseline: BaselineMode,
+    /// Until what has changed since the creation is announced.
+    pub first: Option<FirstReading<'a>>,
     /// When the resource's first cursor began.
     pub started_at: Timestamp,
     pub filter: &'a Filter,
@@ -53,6 +56,8 @@ pub struct Detected {
     /// Ids seen alive: what an earlier page staged against them is void.
     pub alive: Vec<String>,
     pub staged: Vec<StagedDeletion>,
+    /// Ids that a first reading announces, or would without the filter.
+    pub told: Vec<String>,
     /// Objects in which nothing moved.
     pub unchanged: u64,
     /// Changes that the instance's filter keeps back.
@@ -79,18 +84,25 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
         }
         let before = known.get(&seen.id);
         let after = remember(before, seen);
-        let change = compare(before, &after, seen, rules);
+        let compared = compare(before, &after, seen, rules);
+        let change = match &rules.first {
+            Some(_) if after.kind == ItemKind::Root => None,
+            Some(first) => first.judge(seen, before.is_some(), compared.clone(), rules.silent),
+            None => compared.clone().filter(|_| !rules.silent),
+        };
         found.alive.push(seen.id.clone());
         // While everything is read, whatever is seen is written: it then bears the generation that saw it.
         if before != Some(&after) || rules.phase != Phase::Following {
             found.upserts.push(after.clone());
         }
         match change {
-            Some(change) if !rules.silent => changed.push((position, change)),
-            Some(_) => {}
-            None => found.unchanged += 1,
+            Some(change) => changed.push((position, change)),
+            None => found.unchanged += u64::from(compared.is_none()),
         }
         known.insert(seen.id.clone(), after);
+    }
+    if rules.first.is_some() {
+        found.told = changed.iter().map(|(at, _)| page.items[*at].id.clone()).collect();
     }
     // Paths are told when the whole page is known, since a child may stand before its parent.
     for (position, (event_type, aspects)) in changed {
@@ -153,14 +165,16 @@ pub fn path(id: &str, known: &Known) -> Option<String> {
 
 /// Stages a listed deletion. One of an object that nobody was told of is no event, but it takes with it what is known
 /// to lie in the object: a child may have been listed alive on an earlier page than its new folder, which is gone by
-/// then. A resource that started at a moment never learnt what existed before, and tells of its deletion.
+/// then. A resource that started at a moment never learnt what existed before, and tells of its deletion; so does a
+/// first reading, of what it came too late to see.
 fn stage(seen: &FeedItem<'_>, known: &mut Known, rules: &Rules<'_>, found: &mut Detected) {
     if seen.kind == ItemKind::Root {
         found.unchanged += 1;
         return;
     }
     if !known.contains_key(&seen.id) {
-        if rules.baseline == BaselineMode::Latest {
+        let first = rules.first.filter(|_| !rules.silent);
+        if rules.baseline == BaselineMode::Latest || first.is_some_and(|first| first.loses(seen)) {
             let item = remember(None, seen);
             found.upserts.push(item.clone());
             known.insert(seen.id.clone(), item);
@@ -205,12 +219,7 @@ fn remember(before: Option<&Item>, seen: &FeedItem<'_>) -> Item {
 
 /// Whether a live object changed, how, and in what. A folder reappears whenever something below it changes, so only
 /// its name and parent count; a file's eTag and time move with every other change, so they count when alone.
-fn compare(
-    before: Option<&Item>,
-    after: &Item,
-    seen: &FeedItem<'_>,
-    rules: &Rules<'_>,
-) -> Option<(EventType, Vec<Aspect>)> {
+fn compare(before: Option<&Item>, after: &Item, seen: &FeedItem<'_>, rules: &Rules<'_>) -> Option<Verdict> {
     if after.kind == ItemKind::Root {
         return None;
     }

@@ -39,6 +39,7 @@ fn rules(baseline: BaselineMode, filter: &Filter) -> Rules<'_> {
         phase: Phase::Following,
         silent: false,
         baseline,
+        first: None,
         started_at: "2026-03-01T09:00:00Z".parse().expect("a time"),
         filter,
         poll_date: POLL_DATE.parse().expect("a time"),

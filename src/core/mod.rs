@@ -14,6 +14,7 @@ pub mod elements;
 pub mod feed;
 pub mod fields;
 pub mod fingerprint;
+pub mod first;
 pub mod glob;
 pub mod histogram;
 pub mod history;

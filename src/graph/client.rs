@@ -192,6 +192,8 @@ pub struct Wishes {
     pub exclude_parent: bool,
     /// At most so many objects in a page, where `$top` would mean something else.
     pub page_size: Option<u32>,
+    /// That the whole answer is there within this time.
+    pub within: Option<Duration>,
 }
 
 /// The body of a page, and what came with it.
@@ -247,6 +249,12 @@ impl Client {
         (ahead != UNKNOWN).then(|| SignedDuration::from_millis(ahead))
     }
 
+    /// What the provider's clock shows when this box's shows `now`, by the last answer.
+    pub fn to_provider(&self, now: Timestamp) -> Timestamp {
+        let ahead = self.clock_skew().unwrap_or(SignedDuration::ZERO);
+        now.saturating_sub(ahead).unwrap_or(now)
+    }
+
     /// The provider's time as an answer tells it, else this box's; the difference is remembered.
     pub(super) fn provider_time(&self, headers: &HeaderMap, clock: &dyn Clock) -> Timestamp {
         let now = clock.now();
@@ -296,6 +304,9 @@ impl Client {
             }
             if let Some(size) = wishes.page_size {
                 request = request.header("Prefer", &format!("odata.maxpagesize={size}"));
+            }
+            if wishes.within.is_some() {
+                request = request.config().timeout_global(wishes.within).build();
             }
             if on_new_connection {
                 request = request.config().max_idle_age(Duration::ZERO).build();

@@ -63,6 +63,7 @@ fn the_request_is_as_documented() {
             Wishes {
                 exclude_parent,
                 page_size: None,
+                within: None,
             },
             &SystemClock,
         );

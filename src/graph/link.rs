@@ -58,6 +58,13 @@ pub fn first_link(
     }
 }
 
+/// The request that gives a cursor which begins at now, where the feed has one and `url` does not say otherwise.
+pub fn link_at_now(base: &str, url: &str, feed: &Feed, page_size: Option<u32>) -> Option<Secret> {
+    let latest = first_link(base, url, feed, BaselineMode::Latest, page_size).ok()?;
+    let plain = first_link(base, url, feed, BaselineMode::Snapshot, page_size).ok()?;
+    (latest.expose() != plain.expose()).then_some(latest)
+}
+
 /// Whether a resource's `url` means the feed of a folder, named by its path or as an item, and not of a drive's root.
 pub fn is_of_a_folder(url: &str) -> bool {
     let path = url.split('?').next().unwrap_or(url);

@@ -6,4 +6,5 @@ pub mod client;
 mod complaint;
 pub mod device;
 pub mod link;
+pub mod now;
 pub mod page;

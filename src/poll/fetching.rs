@@ -60,6 +60,7 @@ impl<'a> Run<'a> {
             page_size: resource
                 .page_size
                 .filter(|_| matches!(self.feed, Feed::Objects { .. })),
+            within: None,
         };
         let token = self.token(None)?;
         match client.fetch(link, &token, wishes, clock) {

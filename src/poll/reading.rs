@@ -1,6 +1,8 @@
 //! How one set is read: page by page from the cursor, again from the start where the provider says so, and at its end the
 //! sweep. What may not be believed is held for a person before anything of it is kept.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::{PollError, Poller, RESTARTS, SETS};
@@ -39,6 +41,8 @@ pub(super) struct Run<'a> {
     /// Where a stale token's answer says to begin again. It is not kept: whatever comes of it, the resource's own link
     /// begins there, too.
     location: Option<Secret>,
+    /// The feed has no cursor that begins at now.
+    pub(super) unanchored: bool,
     /// Told after each commit, with what the poll has come to so far.
     pub(super) progress: &'a mut dyn FnMut(&PollRecord),
     /// The zones of dates.
@@ -67,6 +71,7 @@ impl<'a> Run<'a> {
             shown: 0,
             sets: 0,
             location: None,
+            unanchored: false,
             progress,
             zones: Zones::of_system(),
         }
@@ -119,9 +124,10 @@ impl<'a> Run<'a> {
                 return resource.held.map_or(Ok(()), |hold| Err(PollError::Held(hold)));
             }
             (Depth::Rebaseline, _) => Restart::Rebaseline,
-            _ if resource.phase == Phase::Baseline && resource.held.is_none() => return Ok(()),
-            _ if resource.phase == Phase::Baseline => Restart::Baseline {
-                silent: resource.silent,
+            // What a first reading has seen may be new to whoever listens, so that nothing can be compared with it yet.
+            _ if resource.is_first_reading() && resource.held.is_none() => return Ok(()),
+            _ if resource.is_first_reading() => Restart::Baseline {
+                silent: resource.silent || resource.since.is_some(),
             },
             _ => Restart::Comparison { accepted },
         };
@@ -132,6 +138,9 @@ impl<'a> Run<'a> {
     /// Reads and commits one page. Returns whether it was the last one of its set.
     fn read_page(&mut self, resource: &Resource) -> Result<bool, PollError> {
         let base = self.poller.client.base();
+        if self.take_anchor(resource)? {
+            return Ok(false);
+        }
         let location = self.location.take();
         let hinted = location.is_some();
         let link = match resource.cursor.clone().or(location) {
@@ -175,14 +184,14 @@ impl<'a> Run<'a> {
             resource.cursor_seq += 1;
         }
         drop(working);
-        let read = matches!(page.end, PageEnd::Delta(_));
-        if read {
-            self.sets += 1;
-            (self.cycle, self.quiet, self.shown) = (Cycle::default(), Quiet::default(), 0);
-        } else {
+        if !matches!(page.end, PageEnd::Delta(_)) {
             self.refuse_endless(&resource, items, has_news)?;
+            return Ok(false);
         }
-        Ok(read)
+        self.sets += 1;
+        (self.cycle, self.quiet, self.shown) = (Cycle::default(), Quiet::default(), 0);
+        // Behind a first reading comes what has changed since the creation.
+        Ok(resource.phase != Phase::Baseline || resource.anchor.is_none())
     }
 
     /// Goes on after a page that could not be had, if there is a way. `hinted`: its link was a stale token's `Location`.
@@ -241,6 +250,14 @@ impl<'a> Run<'a> {
             (BaselineMode::Latest, Phase::Baseline) => (Restart::Baseline { silent: true }, None),
             (BaselineMode::Latest, _) => (Restart::Baseline { silent: true }, Some(self.gap(resource))),
             (_, Phase::Baseline) => (Restart::Baseline { silent }, None),
+            _ if resource.since.is_some() => (
+                Restart::Baseline { silent: true },
+                Some(
+                    "the token of the creation was stale: what existed is read again, and what was deleted or moved \
+                     before it had been read once is not known"
+                        .to_owned(),
+                ),
+            ),
             _ => {
                 let note = format!("the token was stale, `{code}`: everything was read again and compared");
                 (Restart::Comparison { accepted: false }, Some(note))
@@ -306,8 +323,16 @@ impl<'a> Run<'a> {
         let now = self.poller.clock.now();
         let ids = page.items.iter().map(|item| item.id.as_str());
         let parents = page.items.iter().filter_map(|item| item.parent_id.as_deref());
-        let known = self.poller.store.known_items(resource.id, ids, parents)?;
-        let detected = detect::page(page, known, &self.rules(resource, now));
+        let known = self.poller.store.known_items(resource.id, ids.clone(), parents)?;
+        let told = match resource.since {
+            Some(_) => self.poller.store.told_among(resource.id, ids)?,
+            None => HashSet::new(),
+        };
+        let rules = Rules {
+            first: resource.first_reading(&told),
+            ..self.rules(resource, now)
+        };
+        let detected = detect::page(page, known, &rules);
         let notifications = self.announce(resource, &detected.changes, now);
         let events = detected.changes.len() as u64;
         let Detected {
@@ -315,6 +340,7 @@ impl<'a> Run<'a> {
             upserts,
             alive,
             staged,
+            told,
             unchanged,
             filtered,
             ..
@@ -328,6 +354,7 @@ impl<'a> Run<'a> {
                 upserts: &upserts,
                 alive: &alive,
                 staged: &staged,
+                told: &told,
                 notifications: &notifications,
                 end: &page.end,
                 drive_id,
@@ -409,6 +436,7 @@ impl<'a> Run<'a> {
             phase: resource.phase,
             silent: resource.silent,
             baseline: resource.baseline,
+            first: None,
             started_at: resource.started_at,
             filter: &self.settings.filter,
             poll_date: now,

@@ -96,23 +96,19 @@ impl Run<'_> {
     /// The window to be read, when it is `now` to this box. It ends at the provider's present, since its dates are the
     /// provider's; what answers do not tell exactly errs to the earlier side, and the next window shows that part again.
     fn bounds(&self, resource: &Resource, window: &Window, rules: &Rules, now: Timestamp) -> Bounds {
-        let to = resource.window_to.unwrap_or_else(|| self.to_provider(now));
+        let to = resource
+            .window_to
+            .unwrap_or_else(|| self.poller.client.to_provider(now));
         let to = to.max(resource.window_from.unwrap_or(to));
         let since = match resource.window_from {
             Some(at) => at,
             None if resource.baseline == BaselineMode::Emit => Timestamp::UNIX_EPOCH,
-            None => to,
+            None => resource.since.unwrap_or(to).min(to),
         };
         Bounds {
             from: rules.floor(behind(since, window)),
             to,
         }
-    }
-
-    /// What the provider's clock shows when this box's shows `now`, by the last answer.
-    fn to_provider(&self, now: Timestamp) -> Timestamp {
-        let ahead = self.poller.client.clock_skew().unwrap_or(SignedDuration::ZERO);
-        now.saturating_sub(ahead).unwrap_or(now)
     }
 
     /// Reads and commits one page of records. Returns whether it was the window's last.
@@ -267,7 +263,7 @@ impl Run<'_> {
         bounds: Bounds,
     ) -> Result<Found, PollError> {
         let mut found = Found::default();
-        let now = self.to_provider(self.poller.clock.now());
+        let now = self.poller.client.to_provider(self.poller.clock.now());
         let mut taken: Vec<(Judged, &str)> = Vec::new();
         for raw in &piece.raw {
             match window::judge(raw, rules, bounds.from, now) {
@@ -295,11 +291,14 @@ impl Run<'_> {
                 }
                 continue;
             }
+            // Of what is learnt silently, what was updated since the creation is not.
+            let since = resource.since.map(|since| rules.floor(since));
+            let learnt = resource.silent && (since.is_none() || judged.updated < since);
             let change = self.change(resource, &judged, raw, before.is_some());
             known.insert(judged.id, seen.clone());
             found.seen.push(seen);
             match change {
-                _ if resource.silent => {}
+                _ if learnt => {}
                 change if detect::wanted(&change, &self.settings.filter) => found.changes.push(change),
                 _ => found.filtered += 1,
             }
@@ -312,7 +311,7 @@ impl Run<'_> {
     fn change(&self, resource: &Resource, judged: &Judged, raw: &str, announced: bool) -> Change {
         let event_type = match resource.phase {
             _ if announced => EventType::Updated,
-            Phase::Baseline => EventType::Created,
+            Phase::Baseline if !resource.silent => EventType::Created,
             _ => judged.event_type,
         };
         Change {

@@ -4,7 +4,7 @@
 use rusqlite::OptionalExtension;
 
 use super::resources::void_the_set;
-use super::{Resource, Store, StoreError};
+use super::{Resource, Store, StoreError, first};
 use crate::core::model::Phase;
 
 /// Fewer known items than this may all be deleted by a comparison without anybody being asked.
@@ -64,12 +64,16 @@ impl Store {
                 "UPDATE resource
                     SET phase = ?3, silent = ?4, cursor = NULL, next_cursor = NULL, cursor_seq = cursor_seq + 1,
                         generation = generation + iif(baseline = 'latest', 0, 1),
-                        swept_generation = iif(baseline = 'latest', generation, swept_generation), held = NULL
+                        swept_generation = iif(baseline = 'latest', generation, swept_generation), held = NULL,
+                        anchored_at = iif(anchor IS NULL, NULL, anchored_at)
                   WHERE id = ?1 AND cursor_seq = ?2",
                 (resource.id, resource.cursor_seq, phase.as_str(), silent),
             )?;
             if moved == 0 {
                 return Err(StoreError::Superseded);
+            }
+            if restart == Restart::Rebaseline {
+                first::end(connection, resource.id)?;
             }
             match restart {
                 Restart::Baseline { .. } => 0,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::first::Starts;
 use super::grants::{ACCESS_TOKEN, Grant, REFRESH_TOKEN};
 use super::secrets::{place, secrets_of};
 use super::{Store, StoreError, endpoints, known, plan, resources};
@@ -27,6 +28,7 @@ pub struct NewInstance<'a> {
     /// The typed reading of `configuration`.
     pub settings: &'a Settings,
     pub grant: &'a Grant,
+    pub starts: &'a Starts,
 }
 
 /// What came of a step of an instance's removal.
@@ -70,7 +72,7 @@ impl Store {
             self.put_secrets(connection, id, &secrets, now)?;
             self.put_grant(connection, id, new.grant, now)?;
             self.put_endpoint(connection, id, new.settings, now)?;
-            resources::reconcile(connection, id, new.settings, now)?;
+            resources::reconcile(self, connection, id, new.settings, new.starts, now)?;
             Ok(id)
         })
     }
@@ -85,6 +87,7 @@ impl Store {
         instance: &Instance,
         settings: &Settings,
         grant: Option<&Grant>,
+        starts: &Starts,
         now: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
         // Without the key the configuration at hand has masks for secrets, and writing it would lose them.
@@ -121,7 +124,7 @@ impl Store {
             self.put_secrets(connection, instance.id, &secrets, now)?;
             self.put_endpoint(connection, instance.id, settings, now)?;
             endpoints::forget_unused(connection)?;
-            let notes = resources::reconcile(connection, instance.id, settings, now)?;
+            let notes = resources::reconcile(self, connection, instance.id, settings, starts, now)?;
             if let Some(grant) = grant {
                 self.put_sign_in(connection, instance.id, grant, now)?;
             }

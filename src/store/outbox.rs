@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::items::put_items;
-use super::{Resource, Store, StoreError};
+use super::{Resource, Store, StoreError, first};
 use crate::core::detect::StagedDeletion;
 use crate::core::model::{Item, Notification, PageEnd, Phase, time_text};
 
@@ -15,6 +15,8 @@ pub struct PageStep<'a> {
     /// Ids seen alive, whose staged deletions are void.
     pub alive: &'a [String],
     pub staged: &'a [StagedDeletion],
+    /// Ids that a first reading is to announce no second time.
+    pub told: &'a [String],
     pub notifications: &'a [Notification],
     pub end: &'a PageEnd,
     pub drive_id: Option<&'a str>,
@@ -46,14 +48,18 @@ impl Store {
             }
             stage(connection, resource.id, step)?;
             append(connection, resource, step.notifications, step.now)?;
+            first::tell(connection, resource, step.told)?;
+            let silent = resource.silent && resource.since.is_none();
+            let set_ends = matches!(step.end, PageEnd::Delta(_));
+            // The set that began at the creation comes behind the first reading.
+            let anchored = set_ends && resource.phase == Phase::Baseline && resource.anchor.is_some();
             let (phase, silent) = match step.end {
                 PageEnd::Next(_) | PageEnd::More => (resource.phase, resource.silent),
+                PageEnd::Delta(_) if anchored => (Phase::Following, false),
                 // Listed deletions are to be worked through, or those that only the comparison shows. What a silent
                 // reading lists is gone since it began: the next set's end announces it.
-                PageEnd::Delta(_)
-                    if !compared || (!resource.silent && any_staged(connection, resource.id)?) =>
-                {
-                    (Phase::Sweeping, resource.silent)
+                PageEnd::Delta(_) if !compared || (!silent && any_staged(connection, resource.id)?) => {
+                    (Phase::Sweeping, silent)
                 }
                 PageEnd::Delta(_) => (Phase::Following, false),
             };
@@ -75,8 +81,13 @@ impl Store {
                     time_text(step.now),
                     step.drive_id,
                     step.root_id,
-                    matches!(step.end, PageEnd::Delta(_)),
+                    set_ends,
                 ))?;
+            match set_ends {
+                true if anchored => first::follow_anchor(connection, resource.id)?,
+                true if resource.since.is_some() => first::end(connection, resource.id)?,
+                _ => {}
+            }
             if moved == 1 { Ok(phase) } else { Err(StoreError::Superseded) }
         })
     }

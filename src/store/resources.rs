@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::comparison::Hold;
-use super::{Store, StoreError, known};
+use super::first::Starts;
+use super::{Store, StoreError, first, known};
 use crate::core::feed::Mode;
 use crate::core::model::{
     BaselineMode, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
@@ -33,6 +34,12 @@ pub struct Resource {
     pub cursor: Option<Secret>,
     /// Counts the cursor's steps: a commit names the step that it began from.
     pub cursor_seq: i64,
+    /// Until what has changed since its creation is announced: that moment, by the provider's clock.
+    pub since: Option<Timestamp>,
+    /// The link that is followed when the first reading has ended: it began at the creation, or as soon as it could.
+    pub anchor: Option<Secret>,
+    /// When that was.
+    pub anchored_at: Option<Timestamp>,
     /// When its first cursor began.
     pub started_at: Timestamp,
     /// The end of the last poll that came to its end.
@@ -214,7 +221,12 @@ impl Store {
 
     fn read_resource(&self, row: &Row<'_>) -> Result<Resource, StoreError> {
         let id: i64 = row.get("id")?;
-        let sealed: Option<Vec<u8>> = row.get("cursor")?;
+        let link = |column: &str| -> Result<Option<Secret>, StoreError> {
+            let sealed: Option<Vec<u8>> = row.get(column)?;
+            sealed
+                .map(|sealed| self.key()?.open(&place(id), &sealed))
+                .transpose()
+        };
         let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
             let text: Option<String> = row.get(column)?;
             Ok(text.as_deref().and_then(time_from_text))
@@ -235,9 +247,10 @@ impl Store {
             silent: row.get("silent")?,
             generation: row.get("generation")?,
             last_set: row.get::<_, i64>("sets_read")? - 1,
-            cursor: sealed
-                .map(|sealed| self.key()?.open(&place(id), &sealed))
-                .transpose()?,
+            cursor: link("cursor")?,
+            since: time("since")?,
+            anchor: link("anchor")?,
+            anchored_at: time("anchored_at")?,
             cursor_seq: row.get("cursor_seq")?,
             started_at: known("started_at", &row.get::<_, String>("started_at")?, time_from_text)?,
             last_success_at: time("last_success_at")?,
@@ -284,9 +297,11 @@ impl Standing {
 /// Brings an instance's resource rows in line with its settings. Returns notes on what that means for each: another URL,
 /// or a baseline that still counts, learns anew; a resource that is no longer named is forgotten.
 pub(super) fn reconcile(
+    store: &Store,
     connection: &Connection,
     instance_id: i64,
     settings: &Settings,
+    starts: &Starts,
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     let mut notes = Vec::new();
@@ -326,11 +341,14 @@ pub(super) fn reconcile(
                     "resource `{}` has another {reason} and learns what exists there anew",
                     standing.name
                 ));
-                if reason != "baseline" && !silent {
+                // What was followed from a moment on goes on from where it stands, once it has learnt what exists.
+                let goes_on = reason == "baseline" && standing.phase != Phase::Baseline.as_str();
+                if reason != "baseline" {
                     // What lies at the former url is missing at the new one, and not deleted: nothing of it is told.
                     connection.execute("DELETE FROM item WHERE resource_id = ?1", [id])?;
                 }
-                learn_anew(connection, id, silent)?;
+                learn_anew(connection, id, silent, goes_on)?;
+                first::begin(store, connection, id, wanted, starts)?;
             }
             continue;
         }
@@ -351,6 +369,7 @@ pub(super) fn reconcile(
                 wanted.feed.mode().as_str(),
             ),
         )?;
+        first::begin(store, connection, connection.last_insert_rowid(), wanted, starts)?;
     }
     for Standing { id, name, .. } in known {
         notes.push(format!(
@@ -361,18 +380,25 @@ pub(super) fn reconcile(
     Ok(notes)
 }
 
-/// Forgets where a resource stands and whose drive it was: its url leads elsewhere.
-fn learn_anew(connection: &Connection, resource_id: i64, silent: bool) -> Result<(), StoreError> {
+/// Forgets where a resource stands and whose drive it was: its url leads elsewhere, or it `goes_on` behind what it learns.
+fn learn_anew(
+    connection: &Connection,
+    resource_id: i64,
+    silent: bool,
+    goes_on: bool,
+) -> Result<(), StoreError> {
     void_the_set(connection, resource_id)?;
+    first::end(connection, resource_id)?;
     connection.execute("DELETE FROM seen_record WHERE resource_id = ?1", [resource_id])?;
     connection.execute(
         "UPDATE resource
             SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
+                anchor = iif(?3 AND ?2, coalesce(next_cursor, cursor), NULL),
                 next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL,
                 compared_items = NULL, held = NULL, window_from = NULL, window_to = NULL, faults = 0,
                 last_fault = NULL, last_fault_at = NULL
           WHERE id = ?1",
-        (resource_id, silent),
+        (resource_id, silent, goes_on),
     )?;
     Ok(())
 }

@@ -95,6 +95,7 @@ impl Store {
                         SET cursor = ?3, cursor_seq = cursor_seq + 1,
                             window_from = iif(?4, ?5, window_from), window_to = iif(?4, NULL, ?5),
                             phase = iif(?4, 'following', phase), silent = iif(?4, 0, silent),
+                            since = iif(?4, NULL, since),
                             generation = generation + ?4, swept_generation = swept_generation + ?4,
                             faults = faults + ?6, last_fault = coalesce(?7, last_fault),
                             last_fault_at = iif(?7 IS NULL, last_fault_at, ?8)

@@ -1,6 +1,7 @@
 //! Stale tokens: whatever was missed is announced, and nothing else, wherever and however often the provider sends the
 //! reading back to its start; what cannot be believed waits for a person.
 
+use deltapost::core::model::EventType;
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, Gone, Kind};
 use deltapost::store::{Depth, Hold};
@@ -122,7 +123,7 @@ fn a_link_that_repeats_for_ever_is_left_and_costs_nothing() {
 }
 
 #[test]
-fn a_410_during_the_baseline_begins_it_anew_and_silently() {
+fn a_410_during_the_baseline_begins_it_anew_and_tells_what_was_deleted_since_the_creation() {
     for page in 0..6 {
         let bench = Bench::new(small_pages(Account::consumer(), page));
         let drive = bench.drive();
@@ -132,12 +133,11 @@ fn a_410_during_the_baseline_begins_it_anew_and_silently() {
         bench
             .cloud
             .fail_after(Endpoint::Delta, page as usize, gone(page % 2 == 0));
-        let watched = drive.clone();
+        let (watched, deleted) = (drive.clone(), last.clone());
         let mut left = Some(last);
         let left = std::sync::Mutex::new(left.take());
         let at = page;
         bench.cloud.on_request(move |seen| {
-            // What was learnt before the 410, and is deleted then, was never announced.
             if seen.endpoint == Endpoint::Delta
                 && seen.number >= at
                 && let Some(id) = left.lock().unwrap().take()
@@ -146,7 +146,12 @@ fn a_410_during_the_baseline_begins_it_anew_and_silently() {
             }
         });
         bench.poll(1).unwrap();
-        assert_eq!(bench.events(), []);
+        let events = bench.events();
+        let told: Vec<_> = events
+            .iter()
+            .map(|event| (event.event_type, event.object_id.as_str()))
+            .collect();
+        assert_eq!(told, [(EventType::Deleted, deleted.as_str())], "page {page}");
         assert_eq!(
             bench.cell("SELECT count(*) FROM item WHERE kind <> 'root'"),
             drive.tree().len().to_string()
@@ -213,8 +218,8 @@ fn a_location_that_is_of_no_use_is_asked_once() {
         .filter(|seen| seen.endpoint == Endpoint::Delta)
         .map(|seen| seen.target.contains("token="))
         .collect();
-    // The first reading; the stale token; its `Location`; the start without it.
-    assert_eq!(asked, [false, true, true, false]);
+    // The creation; the first reading and what comes behind it; the stale token; its `Location`; the start without it.
+    assert_eq!(asked, [true, false, true, true, true, false]);
 }
 
 #[test]

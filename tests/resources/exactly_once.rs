@@ -109,9 +109,19 @@ impl World {
     }
 
     fn put(&mut self, id: &str, found_at: Timestamp) {
+        self.put_dated(id, found_at, self.now());
+    }
+
+    /// A record that was there days before the creation.
+    fn put_old(&mut self, id: &str) {
+        let now = self.now();
+        self.put_dated(id, now, now - SignedDuration::from_hours(72));
+    }
+
+    fn put_dated(&mut self, id: &str, found_at: Timestamp, date: Timestamp) {
         self.versions += 1;
         let now = self.now();
-        let date = now.strftime(self.dates.written).to_string();
+        let date = date.strftime(self.dates.written).to_string();
         let mut properties = json!({"changed": date, "version": self.versions});
         if !self.current.contains_key(id) {
             properties["made"] = Value::from(date);
@@ -178,8 +188,7 @@ proptest! {
     ) {
         let mut world = World::new(dates, operator, delay, page_size, skew);
         for n in 0..existing {
-            let now = world.now();
-            world.put(&format!("old {n}"), now);
+            world.put_old(&format!("old {n}"));
         }
         world.poll_baseline();
         for step in steps {
@@ -219,8 +228,7 @@ impl World {
 fn a_window_that_begins_again_may_go_by_the_same_links() {
     let mut world = World::new(DATES[3], "ge", 0, 1, 75);
     for id in ["A", "B"] {
-        let now = world.now();
-        world.put(id, now);
+        world.put_old(id);
     }
     world.poll_baseline();
     let now = world.now();

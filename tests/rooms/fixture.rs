@@ -1,10 +1,11 @@
 //! A data directory with one instance in it, and the pieces of a page.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use deltapost::core::elements;
 use deltapost::core::model::{Event, EventType, Format, Item, ItemKind, Notification, PageEnd, Secret};
-use deltapost::store::{Grant, Key, Look, NewInstance, PageStep, Sharing, Store};
+use deltapost::store::{Grant, Key, Look, NewInstance, PageStep, Sharing, Starts, Store};
 use jiff::Timestamp;
 
 const DOCUMENT: &str = r#"{"element": {"key": "onedrivev2"}, "name": "Docs", "configuration": {
@@ -40,6 +41,10 @@ pub(crate) fn add_instance(store: &Store, name: &str, callback: &str) {
         access_token: Some(Secret::new("access-0123")),
         expires_at: Some(now()),
     };
+    let starts = Starts {
+        since: now(),
+        anchors: BTreeMap::new(),
+    };
     let instance = NewInstance {
         name: &new.name,
         element: new.element,
@@ -47,6 +52,7 @@ pub(crate) fn add_instance(store: &Store, name: &str, callback: &str) {
         configuration: &document.configuration,
         settings: &new.settings,
         grant: &grant,
+        starts: &starts,
     };
     store.create_instance(&instance, now()).unwrap();
 }
@@ -88,6 +94,7 @@ pub(crate) fn step<'a>(
         upserts,
         alive: &[],
         staged: &[],
+        told: &[],
         notifications,
         end,
         drive_id: None,

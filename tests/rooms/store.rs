@@ -163,9 +163,9 @@ fn a_deleted_folder_that_was_never_known_takes_what_is_known_to_lie_in_it() {
     };
     assert_eq!(
         store.commit_page(&store.resource(1).unwrap(), &page).unwrap(),
-        Phase::Following,
-        "what a silent reading lists is gone since it began"
+        Phase::Sweeping
     );
+    assert_eq!(sweep(&store, store.resource(1).unwrap()), [""; 0]);
     assert_eq!(next_set(&store), ["G-file", "G"]);
     assert_eq!(store.count_items(1).unwrap(), 1);
 }

@@ -12,6 +12,7 @@ use super::feed::{Answer, Query};
 use super::identity::Access;
 use super::state::{ROOT, State};
 use super::{Service, decoded};
+use crate::clock::{Clock, SystemClock};
 use crate::httpd::{Method, Reply, Request};
 
 impl Service {
@@ -136,6 +137,10 @@ impl Service {
         };
         // Another account's token is no error of the client's: to this drive it is as stale as can be.
         let anothers = query.token.is_some_and(|token| self.is_anothers(drive, token));
+        if query.token == Some("latest") {
+            // What changes from now on bears dates of now, as the answer does.
+            drive.advance_to(SystemClock.now());
+        }
         let mut state = drive.lock();
         let answer = match fault {
             Some(Fault::Gone(gone)) => state.gone_as(&query, gone),
