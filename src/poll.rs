@@ -14,9 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::core::elements;
-use crate::core::feed::Feed;
+use crate::core::feed::{self, Feed};
 use crate::core::model::Instance;
-use crate::core::shown::shown;
 use crate::grants::{GrantError, Grants};
 use crate::graph::auth::AuthError;
 use crate::graph::client::{Client, GraphError};
@@ -61,7 +60,7 @@ pub enum PollError {
     #[error("it is held: {doomed} of {known} known items would be deleted")]
     Drastic { doomed: i64, known: i64 },
     /// Nothing of the other drive was kept or announced.
-    #[error("it is held: the account shows the drive `{}`, and `{}` is known", shown(.seen), shown(.known))]
+    #[error("it is held: the account shows the drive {seen}, and {known} is known")]
     AnotherDrive { seen: String, known: String },
     /// The url means a folder, and the service offers no feed of it.
     #[error("the provider offers no changes of a folder here: {0}")]
@@ -198,11 +197,15 @@ impl Poller<'_> {
         // One that the configuration names no longer is about to be forgotten.
         let feed = wanted.ok_or(StoreError::Superseded)?.feed.clone();
         let mut run = Run::new(*self, instance, settings, feed, record, progress);
-        let name = resource.name.clone();
+        let (name, url) = (resource.name.clone(), resource.url.clone());
         let outcome = match run.feed.clone() {
             Feed::Window(window) => run.read_window(resource, depth, &window),
             Feed::Drive | Feed::Objects { .. } => run.read_set(resource, depth),
         };
+        let by_path = !run.settings.filter.paths.is_empty();
+        if by_path && run.record.filtered > 0 && !feed::has_paths(&run.feed, &url) {
+            run.record.note.get_or_insert_with(|| feed::NO_PATHS.to_owned());
+        }
         self.note_clock_skew(&run.instance)?;
         log_outcome(&run.instance, &name, run.record, outcome.as_ref().err());
         outcome

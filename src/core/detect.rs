@@ -1,7 +1,7 @@
 //! What changed: a page of the feed held against the known items. Deletions are only staged here, since the feed may
 //! list a folder's deletion before a child's move out of it; `deletion` names each one when the set has been read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -73,6 +73,7 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
         .map(|(position, item)| (item.id.as_str(), position))
         .collect();
     let mut found = Detected::default();
+    let inside = inside(page, &known, rules.filter);
     let mut changed = Vec::new();
     for (position, seen) in page.items.iter().enumerate() {
         if last[seen.id.as_str()] != position {
@@ -117,7 +118,13 @@ pub fn page(page: &Page<'_>, mut known: Known, rules: &Rules<'_>) -> Detected {
             previous: None,
             raw: Some(seen.raw.to_owned()),
         };
-        keep_if_wanted(change, rules.filter, &mut found);
+        // Whoever was told of it, and would hear no more, hears where it went.
+        let leaves = event_type == EventType::Updated && inside.contains(seen.id.as_str());
+        if wanted(&change, rules.filter) || (leaves && kind_wanted(&change, rules.filter)) {
+            found.changes.push(change);
+        } else {
+            found.filtered += 1;
+        }
     }
     found
 }
@@ -270,24 +277,27 @@ fn object_type(kind: ItemKind, resource: &str) -> String {
     }
 }
 
-fn keep_if_wanted(change: Change, filter: &Filter, found: &mut Detected) {
-    if wanted(&change, filter) {
-        found.changes.push(change);
-    } else {
-        found.filtered += 1;
-    }
+/// The items of `page` that lay where the filter wants them, before it.
+fn inside<'page>(page: &'page Page<'_>, known: &Known, filter: &Filter) -> HashSet<&'page str> {
+    let ids = page.items.iter().map(|seen| seen.id.as_str());
+    ids.filter(|id| !filter.paths.is_empty() && path_wanted(path(id, known).as_deref(), filter))
+        .collect()
 }
 
 /// Whether the instance's filter lets `change` through. A path that is not known matches no glob.
 pub fn wanted(change: &Change, filter: &Filter) -> bool {
+    kind_wanted(change, filter) && path_wanted(change.path.as_deref(), filter)
+}
+
+fn kind_wanted(change: &Change, filter: &Filter) -> bool {
     let type_wanted = filter.types.is_empty() || filter.types.contains(&change.event_type);
     let object_wanted = filter.objects.is_empty() || filter.objects.contains(&change.object_type);
-    let path_wanted = filter.paths.is_empty()
-        || change
-            .path
-            .as_deref()
-            .is_some_and(|path| filter.paths.iter().any(|pattern| glob::matches(pattern, path)));
-    type_wanted && object_wanted && path_wanted
+    type_wanted && object_wanted
+}
+
+fn path_wanted(path: Option<&str>, filter: &Filter) -> bool {
+    filter.paths.is_empty()
+        || path.is_some_and(|path| filter.paths.iter().any(|pattern| glob::matches(pattern, path)))
 }
 
 #[cfg(test)]

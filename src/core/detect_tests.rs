@@ -1,6 +1,7 @@
 //! Each line of the spec's table of events, and the orders in which a feed may tell the same story.
 
 use super::*;
+use crate::core::drive;
 use crate::core::model::{PageEnd, Secret};
 
 const POLL_DATE: &str = "2026-03-01T09:35:00Z";
@@ -298,4 +299,45 @@ fn a_deletion_tells_what_the_object_was() {
 fn parents_that_form_a_loop_have_no_path() {
     let known = known_from(&["folder A a B", "folder B b A"]);
     assert_eq!(path("A", &known), None);
+}
+
+#[test]
+fn what_leaves_a_filtered_path_is_told_once() {
+    let filter = Filter {
+        paths: vec!["/Finance/**".to_owned()],
+        ..Filter::default()
+    };
+    let rules = rules(BaselineMode::Snapshot, &filter);
+    let found = detect(TREE, &["file a a.txt R size=1 etag=2"], &rules);
+    assert_eq!(told(&found), ["UPDATED file /a.txt parent"]);
+    // Its folder may move before it on the same page.
+    let found = detect(
+        TREE,
+        &["folder F Money R", "file a a.txt F size=2 etag=2"],
+        &rules,
+    );
+    assert_eq!(told(&found), ["UPDATED file /Money/a.txt content"]);
+    let outside = &["root R root -", "file a a.txt R size=1 etag=2"];
+    let found = detect(outside, &["file a b.txt R size=1 etag=3"], &rules);
+    assert_eq!((told(&found), found.filtered), (Vec::new(), 1));
+}
+
+#[test]
+fn an_item_of_another_drive_does_not_stand_for_the_drive_where_nothing_is_read_whole() {
+    let mut item = feed("remoteItem s Shared R");
+    item.drive_id = Some("theirs".to_owned());
+    for (baseline, expect) in [
+        (BaselineMode::Latest, None),
+        (BaselineMode::Snapshot, Some("theirs")),
+    ] {
+        let shown = Page {
+            items: vec![item.clone()],
+            end: PageEnd::Delta(Secret::new("link")),
+        };
+        assert_eq!(
+            drive::learnt_from(&shown, baseline),
+            (expect, None),
+            "{baseline:?}"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! Which drive a page shows: the items of another account's drive must never be compared with those that are known.
 
-use super::model::{ItemKind, Page};
+use super::model::{BaselineMode, ItemKind, Page};
+use super::shown::shown;
 
 /// A consumer drive's id has this many digits; leading zeros are left out in some places.
 const CONSUMER_DIGITS: usize = 16;
@@ -18,6 +19,17 @@ pub fn shown_by<'page>(page: &'page Page<'_>) -> (Option<&'page str>, Option<&'p
     (drive, root.map(|root| root.id.as_str()))
 }
 
+/// What of a page's drive and root may become the known one: where nothing is read whole, an item of another drive may come
+/// first, so that only the root says whose drive it is.
+pub fn learnt_from<'page>(
+    page: &'page Page<'_>,
+    baseline: BaselineMode,
+) -> (Option<&'page str>, Option<&'page str>) {
+    let (drive, root) = shown_by(page);
+    let certain = baseline != BaselineMode::Latest || root.is_some();
+    (drive.filter(|_| certain), root)
+}
+
 /// Whether `page` shows another drive than the one with the id `drive_id` and the root `root_id`. What is not known, and
 /// what the page does not tell, contradicts nothing; nor does a page of which any item lies in the known drive.
 pub fn is_another(page: &Page<'_>, drive_id: Option<&str>, root_id: Option<&str>) -> bool {
@@ -30,6 +42,16 @@ pub fn is_another(page: &Page<'_>, drive_id: Option<&str>, root_id: Option<&str>
     };
     let mut told = page.items.iter().filter_map(|item| item.drive_id.as_deref());
     !told.any(|drive| is_same(known, drive))
+}
+
+/// A drive in words, as far as it is known; by its root, too, where `other` is called the same.
+pub fn in_words(drive: Option<&str>, root: Option<&str>, other: Option<&str>) -> String {
+    match (drive, root) {
+        (Some(drive), Some(root)) if other.is_some_and(|other| is_same(drive, other)) => {
+            format!("`{}` with the root `{}`", shown(drive), shown(root))
+        }
+        _ => format!("`{}`", shown(drive.or(root).unwrap_or_default())),
+    }
 }
 
 /// Whether two spellings mean the same drive, or item: letters of either case, and a consumer drive's id with or without
@@ -100,6 +122,15 @@ mod tests {
         check(page(), Some("mine"), Some("Q"), true);
         check(page(), Some("third"), None, true);
         check(page(), Some("mine"), None, false);
+    }
+
+    #[test]
+    fn a_drive_with_another_root_is_told_by_its_root() {
+        assert_eq!(in_words(Some("mine"), Some("R"), Some("other")), "`mine`");
+        assert_eq!(
+            in_words(Some("mine"), Some("R"), Some("MINE")),
+            "`mine` with the root `R`"
+        );
     }
 
     #[test]

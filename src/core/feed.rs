@@ -124,6 +124,21 @@ pub fn latest_option(url: &str) -> Option<&'static str> {
     }
 }
 
+/// What is told where `event.filter.paths` meets a feed without paths.
+pub const NO_PATHS: &str =
+    "`event.filter.paths` lets nothing through, since paths are known only where a drive's root is polled";
+
+/// Whether the objects of a feed have paths: a folder's shows nothing of what lies above it.
+pub fn has_paths(feed: &Feed, url: &str) -> bool {
+    *feed == Feed::Drive && !is_of_a_folder(url)
+}
+
+/// Whether a resource's `url` means the feed of a folder, named by its path or as an item, and not of a drive's root.
+pub fn is_of_a_folder(url: &str) -> bool {
+    let path = url.split('?').next().unwrap_or(url);
+    path.contains("/root:/") || path.contains("/items/")
+}
+
 fn segments(url: &str) -> impl Iterator<Item = &str> {
     let path = url.split('?').next().unwrap_or(url);
     path.split('/').filter(|segment| !segment.is_empty())

@@ -65,12 +65,6 @@ pub fn link_at_now(base: &str, url: &str, feed: &Feed, page_size: Option<u32>) -
     (latest.expose() != plain.expose()).then_some(latest)
 }
 
-/// Whether a resource's `url` means the feed of a folder, named by its path or as an item, and not of a drive's root.
-pub fn is_of_a_folder(url: &str) -> bool {
-    let path = url.split('?').next().unwrap_or(url);
-    path.contains("/root:/") || path.contains("/items/")
-}
-
 /// Whether `link` may be sent the access token for `base`: the same scheme, host and port, and a path that is the
 /// base's or continues it at a `/`.
 ///

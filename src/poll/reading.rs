@@ -10,7 +10,7 @@ use crate::clock;
 use crate::core::cycle::{Cycle, Quiet};
 use crate::core::detect::{self, Detected, Rules};
 use crate::core::drive;
-use crate::core::feed::Feed;
+use crate::core::feed::{self, Feed};
 use crate::core::model::{
     BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings, time_text,
 };
@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
                 },
             ) if resource.cursor.is_none()
                 && self.feed == Feed::Drive
-                && link::is_of_a_folder(&resource.url) =>
+                && feed::is_of_a_folder(&resource.url) =>
             {
                 Err(PollError::NoFolderFeed(refused))
             }
@@ -306,10 +306,9 @@ impl<'a> Run<'a> {
         }
         self.hold(resource, Hold::Drive)?;
         let (seen, seen_root) = drive::shown_by(page);
-        let told = |drive: Option<&str>, root: Option<&str>| drive.or(root).unwrap_or_default().to_owned();
         Err(PollError::AnotherDrive {
-            seen: told(seen, seen_root),
-            known: told(known, root),
+            seen: drive::in_words(seen, seen_root, known),
+            known: drive::in_words(known, root, seen),
         })
     }
 
@@ -347,7 +346,7 @@ impl<'a> Run<'a> {
         } = detected;
         // They hold what the notifications hold.
         drop(changes);
-        let (drive_id, root_id) = drive::shown_by(outline);
+        let (drive_id, root_id) = drive::learnt_from(outline, resource.baseline);
         self.poller.store.commit_page(
             resource,
             &PageStep {

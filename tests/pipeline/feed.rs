@@ -418,3 +418,21 @@ fn a_deletion_is_told_though_each_set_lists_another_folder_as_deleted() {
     let told = told(&news(&site, &mut seen));
     assert!(told.contains(&"DELETED /notes.txt".to_owned()), "{told:?}");
 }
+
+#[test]
+fn a_filter_of_paths_on_a_folder_says_that_it_lets_nothing_through() {
+    let site = Site::new(Account::consumer());
+    let drive = site.drive();
+    office(&drive);
+    let url = format!("/drives/{}/items/{}/delta", drive.id(), id(&drive, "/Finance"));
+    let document = site.document(
+        "Docs",
+        json!({"event.filter.paths": ["/Finance/**"], "event.poller.configuration": {"events": {"url": url}}}),
+    );
+    let says = "`event.filter.paths` lets nothing through";
+    site.try_create(&document).code(0).says(&[says]);
+    drive.edit(&id(&drive, "/Finance/report.xlsx"));
+    let polls = site.poll("Docs", &[]).code(0).json();
+    let note = polls["polls"][0]["note"].as_str().unwrap_or_default();
+    assert!(note.contains(says), "{polls:#}");
+}

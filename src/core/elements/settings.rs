@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::core::feed::Feed;
+use crate::core::feed::{self, Feed};
 use crate::core::model::{
     Configuration, ElementKey, EventType, Filter, Format, GrantKind, Interval, MASK, Secret, Settings,
 };
@@ -101,7 +101,18 @@ pub fn zones(configuration: &Configuration) -> Vec<(String, String)> {
 pub fn notes(settings: &Settings) -> Vec<String> {
     let both = settings.schedule.is_some() && settings.interval.is_some();
     let both = both.then(|| format!("`{REFRESH_INTERVAL}` is not used while `{SCHEDULE}` is set"));
-    both.into_iter().chain(narrow_scope(settings)).collect()
+    both.into_iter()
+        .chain(narrow_scope(settings))
+        .chain(filtered_without_paths(settings))
+        .collect()
+}
+
+/// Where no path is known, a filter of paths keeps everything back.
+fn filtered_without_paths(settings: &Settings) -> Option<String> {
+    let mut resources = settings.resources.iter();
+    let pathless = resources.find(|resource| !feed::has_paths(&resource.feed, &resource.url));
+    let pathless = pathless.filter(|_| !settings.filter.paths.is_empty())?;
+    Some(format!("resource `{}`: {}", pathless.name, feed::NO_PATHS))
 }
 
 /// Without a scope only drives are asked for, and the other resources would be refused, one poll after the other.
