@@ -1,5 +1,7 @@
 //! What becomes of tokens that have gone stale, and of polls that are told to read everything again.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use deltapost::sim::onedrive::{Account, Drive, Endpoint, Fault, Gone};
 use serde_json::json;
 
@@ -214,4 +216,35 @@ fn a_baseline_that_becomes_latest_in_the_middle_of_a_comparison_sweeps_nothing()
             "UPDATED /Notes.txt name",
         ]
     );
+}
+
+#[test]
+fn what_leaves_a_folder_that_vanishes_during_a_silent_reading_is_not_new() {
+    for page in 2..=7 {
+        let site = site(Account::business(), "snapshot", 1);
+        let drive = site.drive();
+        // The reading shows what lies in it before the folder, which is the youngest.
+        let late = drive.create_folder(&drive.root_id(), "Late");
+        let jan = id(&drive, "/Finance/2026/jan.xlsx");
+        drive.move_to(&jan, &late);
+        let mut seen = 0;
+        news(&site, &mut seen);
+        let (office, count) = (drive.clone(), AtomicUsize::new(0));
+        site.cloud.on_request(move |_| {
+            if count.fetch_add(1, Ordering::SeqCst) + 1 == page {
+                office.move_to(&jan, &office.root_id());
+                office.delete(&late);
+            }
+        });
+        site.poll("Docs", &["--rebaseline"]).code(0);
+        site.cloud.on_request(|_| {});
+        let told = told(&news(&site, &mut seen));
+        assert!(
+            told.iter().all(|line| !line.starts_with("CREATED")),
+            "page {page}: {told:?}"
+        );
+        drive.edit(&id(&drive, "/jan.xlsx"));
+        let told = self::told(&news(&site, &mut seen));
+        assert_eq!(told, ["UPDATED /jan.xlsx content"], "page {page}");
+    }
 }
