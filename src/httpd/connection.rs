@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its close: reads requests within the limits, has them answered, writes each
 //! answer at once. Every wait for the client has a deadline.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -103,10 +103,18 @@ fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, place: &Place) -> Resul
 
         let keep_alive = head.keep_alive && survived && !shared.stopping();
         let (then, _held) = (reply.then(), reply.held());
+        let head_only = head.method == Method::Head;
+        let body = reply.writer().filter(|_| !head_only);
         place.enter(Stage::Writing);
         out.clear();
-        reply.print(&mut out, head.minor, head.method == Method::Head, keep_alive)?;
+        reply.print(&mut out, head.minor, head_only, keep_alive)?;
+        let deadline = Deadline::after(limits.send);
         wire.write(&out, limits.send)?;
+        if let Some(write) = body {
+            let mut out = BufWriter::with_capacity(KEPT_OUT_BYTES, Timed { wire, deadline });
+            write(&mut out)?;
+            out.flush()?;
+        }
         match then {
             Some(Then::Hang) => return Ok(wire.drain(None, usize::MAX)?),
             Some(Then::Close) => return Ok(wire.linger()?),
@@ -297,6 +305,23 @@ impl Wire<'_> {
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
+    }
+}
+
+/// Writes to a client until a deadline.
+struct Timed<'w, 's> {
+    wire: &'w mut Wire<'s>,
+    deadline: Deadline,
+}
+
+impl Write for Timed<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wire.write(bytes, self.deadline.left()?)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! those who must show a client what a broken server looks like.
 
 use std::any::Any;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -13,8 +14,40 @@ pub struct Reply {
     status: u16,
     headers: Vec<Header>,
     body: Vec<u8>,
+    /// The body instead, where it is written as it goes out.
+    written: Option<Written>,
     verbatim: Option<Then>,
     held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// Writes a body. It is called twice, first to learn how long the body is.
+pub(super) type Write = Arc<dyn Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync>;
+
+/// A body that is too large to be held.
+#[derive(Clone)]
+pub(super) struct Written {
+    length: usize,
+    pub(super) write: Write,
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Written({} bytes)", self.length)
+    }
+}
+
+/// Counts what is written to it.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What becomes of the connection after a verbatim reply.
@@ -33,6 +66,7 @@ impl Reply {
             status,
             headers: Vec::new(),
             body: Vec::new(),
+            written: None,
             verbatim: None,
             held: None,
         }
@@ -45,6 +79,26 @@ impl Reply {
             ..Reply::empty(status)
         }
         .with("Content-Type", content_type)
+    }
+
+    /// A response whose body `write` writes piece by piece, and the same each time, so that all of it is never in memory.
+    ///
+    /// # Errors
+    /// What `write` fails with.
+    pub fn written(
+        status: u16,
+        content_type: &'static str,
+        write: impl Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<Reply> {
+        let mut counted = Counted(0);
+        write(&mut counted)?;
+        Ok(Reply {
+            written: Some(Written {
+                length: counted.0,
+                write: Arc::new(write),
+            }),
+            ..Reply::new(status, content_type, Vec::new())
+        })
     }
 
     /// A response of plain text.
@@ -122,6 +176,11 @@ impl Reply {
         self.held.clone()
     }
 
+    /// What writes the body behind that which `print` prints.
+    pub(super) fn writer(&self) -> Option<Write> {
+        self.written.as_ref().map(|written| written.write.clone())
+    }
+
     /// For a verbatim reply, what follows it.
     pub(super) fn then(&self) -> Option<Then> {
         self.verbatim
@@ -146,7 +205,11 @@ impl Reply {
             StatusCode(self.status),
             self.headers,
             io::empty(),
-            Some(self.body.len()),
+            Some(
+                self.written
+                    .as_ref()
+                    .map_or(self.body.len(), |written| written.length),
+            ),
             None,
         )
         .with_chunked_threshold(usize::MAX)

@@ -1,6 +1,8 @@
 //! The outbox as the API shows it: newest first, page by page, filtered, with bodies where they are asked for. The
 //! table is gone through in steps, so that nobody waits long for a reader of a large one.
 
+use std::fmt::{self, Display};
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -13,6 +15,14 @@ const STEP: i64 = 4_096;
 
 /// Bytes of bodies at which a page ends; one body may be larger.
 const PAGE_BYTES: usize = 64 * 1024;
+
+/// Bytes from which a body is large.
+const LARGE_BYTES: usize = 256 * 1024;
+
+/// The allocator gets more than 32 MiB from the system each time, and gives it back when it is freed. Less can stay with
+/// the thread that had it, so that each thread that has read a large body would keep as much. What is not written to takes
+/// no memory.
+const RETURNED_BYTES: usize = 33 * 1024 * 1024;
 
 /// Rows are in the order of their times, except for what was written at the same moment, and for steps of the clock: one
 /// back by less than this hides nothing.
@@ -63,6 +73,20 @@ pub struct Page {
     pub next: Option<i64>,
 }
 
+impl Page {
+    /// Bytes of the bodies that it holds.
+    pub fn body_bytes(&self) -> usize {
+        self.entries.iter().map(Entry::body_bytes).sum()
+    }
+}
+
+impl Entry {
+    /// Bytes of its body, where it holds one.
+    pub fn body_bytes(&self) -> usize {
+        self.content.as_ref().map_or(0, |content| content.body.len())
+    }
+}
+
 /// A notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -105,18 +129,19 @@ pub struct Content {
 
 impl Content {
     /// The provider's objects, a JSON array; `null` where it showed none.
-    pub fn objects(&self) -> String {
+    pub fn objects(&self) -> impl Display {
         let raw = |range: &Option<(u32, u32)>| {
             let (start, length) = (*range)?;
             let (start, end) = (start as usize, start as usize + length as usize);
             str::from_utf8(self.body.get(start..end)?).ok()
         };
-        let objects: Vec<&str> = self
-            .raws
-            .iter()
-            .map(|range| raw(range).unwrap_or("null"))
-            .collect();
-        format!("[{}]", objects.join(","))
+        fmt::from_fn(move |f| {
+            for (at, range) in self.raws.iter().enumerate() {
+                f.write_str(if at == 0 { "[" } else { "," })?;
+                f.write_str(raw(range).unwrap_or("null"))?;
+            }
+            f.write_str(if self.raws.is_empty() { "[]" } else { "]" })
+        })
     }
 }
 
@@ -332,10 +357,19 @@ fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
     })
 }
 
+/// The first `most` bytes of a notification's body. Read piece by piece: a query would hold all of it beside them.
+pub(super) fn body(connection: &Connection, outbox_id: i64, most: usize) -> Result<Vec<u8>, StoreError> {
+    let blob = connection.blob_open("main", "outbox", "body", outbox_id, true)?;
+    let length = blob.len().min(most);
+    let room = if length > LARGE_BYTES { RETURNED_BYTES } else { 0 };
+    let mut body = Vec::with_capacity(length.max(room));
+    body.resize(length, 0);
+    blob.read_at_exact(&mut body, 0)?;
+    Ok(body)
+}
+
 fn content(connection: &Connection, outbox_id: i64) -> Result<Content, StoreError> {
-    let body = connection
-        .prepare_cached("SELECT body FROM outbox WHERE id = ?1")?
-        .query_row([outbox_id], |row| row.get(0))?;
+    let body = body(connection, outbox_id, usize::MAX)?;
     let mut statement = connection
         .prepare_cached("SELECT raw_start, raw_length FROM event WHERE outbox_id = ?1 ORDER BY position")?;
     let raws = statement.query_map([outbox_id], |row| {

@@ -65,7 +65,9 @@ pub use past::{PastEvent, PastPoll};
 pub use plan::{Planned, Rows};
 pub use redeliver::{Head, Selection, Tallied};
 pub use replay::Replayed;
-pub use report::{AttemptRow, EndpointRow, EventRow, NotificationRow, OutboxCount, ResourceRow, Standing};
+pub use report::{
+    AttemptRow, EndpointRow, EventRow, Notification, NotificationRow, OutboxCount, ResourceRow, Standing,
+};
 pub use requests::{Depth, Request};
 pub use resources::{PollRecord, Resource};
 pub use restore::{Candidate, Replaced};

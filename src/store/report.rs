@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row};
 
+use super::listing::body;
 use super::{Store, StoreError};
 use crate::core::model::OutboxState;
 
@@ -111,6 +112,9 @@ pub struct Standing {
     /// Endpoints that back off or are disabled.
     pub failing: i64,
 }
+
+/// A notification's row, body, events and attempts.
+pub type Notification = (NotificationRow, Vec<u8>, Vec<EventRow>, Vec<AttemptRow>);
 
 impl Store {
     /// How the whole agent stands.
@@ -241,11 +245,19 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    #[expect(clippy::type_complexity, reason = "the four parts of one answer")]
-    pub fn outbox_notification(
+    pub fn outbox_notification(&self, id: &str) -> Result<Option<Notification>, StoreError> {
+        self.begun_notification(id, usize::MAX)
+    }
+
+    /// The same with no more than the first `most_bytes` of its body.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn begun_notification(
         &self,
         id: &str,
-    ) -> Result<Option<(NotificationRow, Vec<u8>, Vec<EventRow>, Vec<AttemptRow>)>, StoreError> {
+        most_bytes: usize,
+    ) -> Result<Option<Notification>, StoreError> {
         self.read(|connection| {
             let row = connection
                 .prepare(&format!(
@@ -254,9 +266,7 @@ impl Store {
                 .query_row([id], notification)
                 .optional()?;
             let Some(row) = row else { return Ok(None) };
-            let body = connection.query_row("SELECT body FROM outbox WHERE id = ?1", [row.id], |row| {
-                row.get(0)
-            })?;
+            let body = body(connection, row.id, most_bytes)?;
             let events = connection
                 .prepare(
                     "SELECT event_type, object_type, object_id, path FROM event

@@ -33,7 +33,7 @@ pub(super) fn page_size(call: &Call<'_>) -> Result<usize, Refusal> {
     }
 }
 
-/// The id below which the page begins, as `nextPage` has it from the page before.
+/// The id beside which the page begins, as `nextPage` has it from the page before.
 ///
 /// # Errors
 /// 400 when it is not from there.
@@ -75,8 +75,13 @@ pub(super) fn time(call: &Call<'_>, name: &str) -> Result<Option<Timestamp>, Ref
 
 /// A page of `entries`, and where the next one begins when there is more.
 pub(super) fn page(entries: &[impl Serialize], next: Option<i64>) -> Reply {
-    let reply = reply::json(200, &entries)
-        .with("Elements-Returned-Count", entries.len().to_string())
+    counted(reply::json(200, &entries), entries.len(), next)
+}
+
+/// `reply`, which holds `count` entries, with what `page` says of them.
+pub(super) fn counted(reply: Reply, count: usize, next: Option<i64>) -> Reply {
+    let reply = reply
+        .with("Elements-Returned-Count", count.to_string())
         .with("Elements-Has-More", if next.is_some() { "true" } else { "false" });
     match next {
         Some(id) => reply.with(

@@ -1,6 +1,8 @@
 //! Answers in their two shapes: JSON, and the error that Cloud Elements' clients know, `{"requestId", "message"}`. Here,
 //! and only here, errors of the other rooms get their status.
 
+use std::io;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -14,6 +16,16 @@ use crate::store::StoreError;
 pub(super) fn json(status: u16, value: &impl Serialize) -> Reply {
     let json = serde_json::to_vec(value).expect("strings, numbers and maps of them are JSON");
     Reply::json(status, json).with("Cache-Control", "no-store")
+}
+
+/// What `write` writes as an answer that nobody keeps and that is never in memory as a whole.
+pub(super) fn json_written(
+    write: impl Fn(&mut dyn io::Write) -> serde_json::Result<()> + Send + Sync + 'static,
+) -> Reply {
+    let reply = Reply::written(200, "application/json", move |out| Ok(write(out)?));
+    reply
+        .expect("strings, numbers and maps of them are JSON")
+        .with("Cache-Control", "no-store")
 }
 
 /// Why a request is not answered as it wanted.

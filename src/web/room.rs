@@ -1,13 +1,18 @@
-//! How many large answers there are at a time, from their making to their last byte: a client that asks for many and reads
-//! none must not take the memory that the agent promises not to use. What counts as large is said by who answers.
+//! One large answer at a time, from its making to its last byte: clients that ask for many and read none must not take the
+//! memory that the agent promises not to use. An answer whose size is not known before it is read enters, too, and leaves
+//! when it turns out to be small.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::reply::Refusal;
+use crate::httpd::Reply;
 
-/// Large answers at the same time.
-const PLACES: usize = 4;
+/// Large answers at the same time. One can hold a body of 16 MiB, and the database as much while it is read.
+const PLACES: usize = 1;
+
+/// Bytes of bodies up to which an answer is not large: all connections together may have one.
+const SMALL_BYTES: usize = 256 * 1024;
 
 /// How long a request waits for one to be written: as long as `httpd` gives a client to read it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +38,14 @@ impl Room {
     /// 503 when none comes free.
     pub(super) fn enter(&self) -> Result<Arc<Place>, Refusal> {
         self.enter_within(PATIENCE)
+    }
+
+    /// `reply`, which has `bytes` of bodies, with its place for as long as it needs one.
+    pub(super) fn hold(place: Arc<Place>, bytes: usize, reply: Reply) -> Reply {
+        match bytes > SMALL_BYTES {
+            true => reply.holding(place),
+            false => reply,
+        }
     }
 
     fn enter_within(&self, patience: Duration) -> Result<Arc<Place>, Refusal> {
@@ -61,6 +74,17 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_answer_needs_no_place() {
+        let room = Room::default();
+        let small = Room::hold(room.enter().unwrap(), SMALL_BYTES, Reply::empty(200));
+        let large = Room::hold(room.enter().unwrap(), SMALL_BYTES + 1, Reply::empty(200));
+        drop(small);
+        assert!(room.enter_within(Duration::ZERO).is_err());
+        drop(large);
+        assert!(room.enter_within(Duration::ZERO).is_ok());
+    }
 
     #[test]
     fn a_place_is_free_again_when_its_answer_is_gone() {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::call::Call;
 use super::super::paging;
 use super::super::reply::{self, Refusal};
+use super::super::room::Room;
 use super::super::route::{Table, Who, route};
 use super::BASE;
 use crate::core::condition::conditions;
@@ -191,8 +192,13 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     let place = call.web.large.enter()?;
     let page = call.house.store.listed(&listing)?;
-    let deliveries: Vec<Delivery<'_>> = page.entries.iter().filter_map(Delivery::of).collect();
-    Ok(paging::page(&deliveries, page.next).holding(place))
+    // All have an endpoint: others are not listed.
+    let (count, next, bytes) = (page.entries.len(), page.next, page.body_bytes());
+    let reply = reply::json_written(move |out| {
+        let deliveries: Vec<Delivery<'_>> = page.entries.iter().filter_map(Delivery::of).collect();
+        serde_json::to_writer(out, &deliveries)
+    });
+    Ok(Room::hold(place, bytes, paging::counted(reply, count, next)))
 }
 
 /// The instance whose token came with the request, where one did.

@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::super::call::Call;
 use super::super::paging;
 use super::super::reply::{self, Refusal};
+use super::super::room::Room;
 use super::super::route::{Table, Who, route};
 use super::{BASE, instances};
 use crate::core::history::EventStatus;
@@ -17,7 +18,7 @@ use crate::core::model::time_text;
 use crate::core::shown::shown;
 use crate::core::span::{Interval, Span};
 use crate::httpd::Reply;
-use crate::store::{Entry, Listing, Wanted};
+use crate::store::{Content, Entry, Listing, Wanted};
 
 pub(crate) const TABLE: Table = Table {
     base: BASE,
@@ -52,7 +53,8 @@ struct Event<'e> {
     /// Changes in it.
     count: u32,
     /// The provider's objects, a JSON array as text.
-    provider_data: String,
+    #[serde(serialize_with = "written")]
+    provider_data: Option<&'e Content>,
     /// The notification's body, as it is sent.
     notified_data: [Cow<'e, str>; 1],
 }
@@ -69,11 +71,19 @@ impl<'e> Event<'e> {
             topic: &entry.resource,
             notification_id: entry.id,
             count: entry.event_count,
-            provider_data: content.map_or_else(String::new, |content| content.objects()),
+            provider_data: content,
             notified_data: [
                 content.map_or_else(Cow::default, |content| String::from_utf8_lossy(&content.body))
             ],
         }
+    }
+}
+
+/// As one string, which is never in memory as a whole.
+fn written<S: Serializer>(content: &Option<&Content>, serializer: S) -> Result<S::Ok, S::Error> {
+    match content {
+        Some(content) => serializer.collect_str(&content.objects()),
+        None => serializer.serialize_str(""),
     }
 }
 
@@ -90,8 +100,12 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
     };
     let place = call.web.large.enter()?;
     let page = call.house.store.listed(&asked)?;
-    let events: Vec<Event<'_>> = page.entries.iter().map(Event::of).collect();
-    Ok(paging::page(&events, page.next).holding(place))
+    let (count, next, bytes) = (page.entries.len(), page.next, page.body_bytes());
+    let reply = reply::json_written(move |out| {
+        let events: Vec<Event<'_>> = page.entries.iter().map(Event::of).collect();
+        serde_json::to_writer(out, &events)
+    });
+    Ok(Room::hold(place, bytes, paging::counted(reply, count, next)))
 }
 
 fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -104,7 +118,9 @@ fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
             shown(id)
         ))
     })?;
-    Ok(reply::json(200, &Event::of(&entry)).holding(place))
+    let bytes = entry.body_bytes();
+    let reply = reply::json_written(move |out| serde_json::to_writer(out, &Event::of(&entry)));
+    Ok(Room::hold(place, bytes, reply))
 }
 
 /// The instance that the path or the token names; `None` for all of them.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::call::Call;
+use super::super::paging;
 use super::super::reply::{self, Refusal};
 use super::super::route::{Table, Who, route};
 use super::BASE;
@@ -82,12 +83,19 @@ fn list_of_element(call: &Call<'_>) -> Result<Reply, Refusal> {
 fn listed(call: &Call<'_>, element: Option<ElementKey>) -> Result<Reply, Refusal> {
     let tags: Vec<String> = call.queries("tags[]").chain(call.queries("tags")).collect();
     let hydrate = call.query_as("hydrate", "true or false")?.unwrap_or(true);
-    let mut shown = Vec::new();
+    let (after, most) = (paging::next_page(call)?.unwrap_or(0), paging::page_size(call)?);
+    let (mut shown, mut last, mut next) = (Vec::new(), 0, None);
     let own = call.instance.as_ref().map(|instance| instance.id);
     for instance in call.house.present_instances()? {
-        let fits = own.is_none_or(|own| own == instance.id)
+        let fits = instance.id > after
+            && own.is_none_or(|own| own == instance.id)
             && element.is_none_or(|element| element == instance.element);
         if fits && tags.iter().all(|tag| instance.tags.contains(tag)) {
+            if shown.len() == most {
+                next = Some(last);
+                break;
+            }
+            last = instance.id;
             let mut one = call.house.shown_with_token(&instance)?;
             if let Some(fields) = one.as_object_mut().filter(|_| !hydrate) {
                 fields.remove("configuration");
@@ -96,7 +104,7 @@ fn listed(call: &Call<'_>, element: Option<ElementKey>) -> Result<Reply, Refusal
             shown.push(one);
         }
     }
-    Ok(reply::json(200, &shown))
+    Ok(paging::page(&shown, next))
 }
 
 fn show(call: &Call<'_>) -> Result<Reply, Refusal> {

@@ -164,7 +164,7 @@ fn listed(rows: &[NotificationRow], wanted: OutboxState) -> Html {
 pub(super) fn notification(call: &Call<'_>) -> Result<Reply, Refusal> {
     seen(call, |visitor| {
         let id = call.param("id");
-        let found = call.house.store.outbox_notification(id)?;
+        let found = call.house.store.begun_notification(id, BODY)?;
         let (row, body, events, attempts) =
             found.ok_or_else(|| Refusal::not_found(format!("there is no notification `{}`", shown(id))))?;
         let buttons = match row.state.as_str() {
