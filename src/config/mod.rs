@@ -147,12 +147,12 @@ pub struct Microsoft {
     pub company: Option<String>,
 }
 
-/// `[network]`: the way to the provider.
+/// `[network]`: the way to the provider, and whom callbacks trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// An HTTP proxy to go through; its URL may hold credentials. Without one, the environment's.
     pub proxy: Option<String>,
-    /// Roots in PEM that are trusted beside the system's; absolute. Whether it can be read is not checked here.
+    /// Roots in PEM that are trusted beside the system's, also by callbacks; absolute. Whether it can be read is not checked here.
     pub ca_file: Option<PathBuf>,
 }
 

@@ -93,15 +93,18 @@ pub(super) fn read<'a>(
     slots: &'a mut [httparse::Header<'a>; MAX_HEADERS],
     max_body_bytes: usize,
 ) -> Result<Head<'a>, Refusal> {
+    // The parser takes a lone LF for the end of a line, and others do not.
+    let lone = |at: usize| head[at] == b'\n' && (at == 0 || head[at - 1] != b'\r');
+    if (0..head.len()).any(lone) {
+        return Err(Refusal::new(
+            400,
+            "malformed request head: line ends must be CR LF",
+        ));
+    }
     let mut parsed = httparse::Request::new(slots);
     match parsed.parse(head) {
         Ok(httparse::Status::Complete(bytes)) if bytes == head.len() => {}
-        Ok(_) => {
-            return Err(Refusal::new(
-                400,
-                "malformed request head: line ends must be CR LF",
-            ));
-        }
+        Ok(_) => return Err(Refusal::new(400, "malformed request head")),
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::new(431, "more than 64 headers")),
         Err(httparse::Error::Version) => {
             return Err(Refusal::new(505, "only HTTP/1.0 and HTTP/1.1 are spoken"));
@@ -260,17 +263,17 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_ends_earlier_for_another_reader_is_refused() {
-        let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let read = read(
-            b"GET / HTTP/1.1\nHost: a\n\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n",
-            &mut slots,
-            0,
-        );
-        assert_eq!(
-            read.map(|head| head.body_bytes).map_err(|refusal| refusal.status),
-            Err(400)
-        );
+    fn a_head_with_other_line_ends_for_another_reader_is_refused() {
+        for head in [
+            "GET / HTTP/1.1\nHost: a\n\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        ] {
+            let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let read = read(head.as_bytes(), &mut slots, 0);
+            let status = read.map(|head| head.body_bytes).map_err(|refusal| refusal.status);
+            assert_eq!(status, Err(400), "{head:?}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ struct WrongTokens {
 
 impl WrongTokens {
     /// How many the log is to tell of at `now`, if any.
-    fn to_tell(&mut self, now: Timestamp) -> Option<u64> {
+    fn take_due(&mut self, now: Timestamp) -> Option<u64> {
         let recently = |told: Timestamp| now >= told && now.duration_since(told) < TOLD_EVERY;
         if self.untold == 0 || self.told_at.is_some_and(recently) {
             return None;
@@ -200,7 +200,7 @@ impl Gate {
     fn note_wrong(&self, whose: &str, request: &Request<'_>, clock: &dyn Clock) {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.untold += 1;
-        if let Some(times) = wrong.to_tell(clock.now()) {
+        if let Some(times) = wrong.take_due(clock.now()) {
             let (path, peer) = (shown(request.path()), request.peer.ip());
             log::warn!("refused a wrong token times={times} of={whose} peer={peer} path={path:?}");
         }

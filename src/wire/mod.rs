@@ -298,12 +298,13 @@ pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get("date")?.to_str().ok()?.trim())
 }
 
-/// Whether the host of `url` is this machine, by name or address.
+/// Whether the host of `url` is this machine: `localhost`, or a loopback address. What a name below `localhost` leads to
+/// is said by the resolver.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
 }

@@ -213,7 +213,7 @@ fn loopback_is_known_by_name_and_address() {
         ("http://127.9.9.9/", true),
         ("http://[::1]:5/", true),
         ("http://localhost/", true),
-        ("http://graph.localhost/", true),
+        ("http://graph.localhost/", false),
         ("http://localhost.evil.example/", false),
         ("http://10.0.0.1/", false),
         ("http://127.0.0.1.evil.example/", false),

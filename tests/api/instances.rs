@@ -170,6 +170,20 @@ fn a_configuration_is_read_and_changed_entry_by_entry() {
     .refused(400, &["`key`"]);
     api.send_json("PATCH", &one, &json!({}))
         .refused(400, &["`propertyValue`"]);
+    let twice = r#"{"oauth.scope": "a", "oauth.scope": "b"}"#;
+    api.send("PATCH", path, twice)
+        .refused(400, &["`oauth.scope`", "twice"]);
+    let entry_of = |value| json!({"key": "oauth.scope", "propertyValue": value});
+    api.send_json("PATCH", path, &json!([entry_of("a"), entry_of("b")]))
+        .refused(400, &["`oauth.scope`", "twice"]);
+    let value = r#"{"propertyValue": "5", "propertyValue": "6"}"#;
+    api.send("PATCH", &one, value)
+        .refused(400, &["`propertyValue`", "twice"]);
+    let document = r#"{"name": "a", "name": "b"}"#;
+    for path in ["/instances", "/elements/onedrivev2/instances"] {
+        api.send("POST", path, document)
+            .refused(400, &["`name`", "twice"]);
+    }
     api.send_json("PATCH", path, &json!(["x"]))
         .refused(400, &["`propertyValue`"]);
     api.get(&format!("{path}/1")).refused(404, &[]);

@@ -204,6 +204,10 @@ fn what_is_not_understood_is_refused_by_its_name() {
     refused("/events?pageSize=-1", &["`pageSize`"]);
     refused("/events?nextPage=AAAA", &["`nextPage`", "`AAAA`"]);
     refused("/events?nextPage=__________8", &["`nextPage`"]);
+    refused(
+        "/events?from=2026-03-02&to=2026-03-01",
+        &["`from`", "`to`", "2026-03-02", "2026-03-01"],
+    );
     refused("/events?from=yesterday", &["`from`", "`yesterday`"]);
     refused("/1/events?to=2026-02-30", &["`to`", "`2026-02-30`"]);
     refused("/events?status=SENT", &["`status`", "NOTIFIED", "`SENT`"]);

@@ -12,7 +12,7 @@ use super::problem::quoted;
 ///
 /// # Errors
 /// What is wrong, with line and column.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
+pub fn parse(text: &str) -> Result<Value, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match serde_json::from_str::<Strict>(text) {
         Ok(Strict(value)) => Ok(value),

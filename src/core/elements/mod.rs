@@ -24,6 +24,7 @@ mod values;
 pub use document::{Document, parse, set};
 pub use entries::{entries, entry_of};
 pub use graph_path::refuse_detour;
+pub use json::parse as parse_json;
 pub use keys::SECRET_KEYS;
 pub use merge::{merge, replace};
 pub use problem::Problem;

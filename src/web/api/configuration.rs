@@ -8,7 +8,7 @@ use super::super::route::{Table, Who, route};
 use super::BASE;
 use super::instances::meant;
 use crate::commands::Edit;
-use crate::core::elements::{entries, entry_of};
+use crate::core::elements::{entries, entry_of, parse_json};
 use crate::core::model::Instance;
 use crate::core::shown::shown;
 use crate::httpd::Reply;
@@ -67,7 +67,15 @@ fn merge(call: &Call<'_>) -> Result<Reply, Refusal> {
     let instance = meant(call)?;
     let configuration = match body(call)? {
         Value::Object(keys) => keys,
-        Value::Array(entries) => entries.into_iter().map(pair).collect::<Result<_, _>>()?,
+        Value::Array(entries) => {
+            let mut keys = Map::new();
+            for (key, value) in entries.into_iter().map(pair).collect::<Result<Vec<_>, _>>()? {
+                if keys.insert(key.clone(), value).is_some() {
+                    return Err(Refusal::bad(format!("key `{}` is given twice", shown(&key))));
+                }
+            }
+            keys
+        }
         _ => {
             return Err(Refusal::bad(
                 "expected an object of keys and values, or a list of entries",
@@ -99,7 +107,7 @@ fn merge_one(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 fn body(call: &Call<'_>) -> Result<Value, Refusal> {
-    serde_json::from_str(call.text()?).map_err(|error| Refusal::bad(format!("the body is not JSON: {error}")))
+    parse_json(call.text()?).map_err(|error| Refusal::bad(format!("the body is {error}")))
 }
 
 fn pair(entry: Value) -> Result<(String, Value), Refusal> {

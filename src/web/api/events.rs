@@ -16,7 +16,7 @@ use super::{BASE, instances};
 use crate::core::history::EventStatus;
 use crate::core::model::time_text;
 use crate::core::shown::shown;
-use crate::core::span::{Interval, Span};
+use crate::core::span::{Interval, Span, SpanError};
 use crate::httpd::Reply;
 use crate::store::{Content, Entry, Listing, Wanted};
 
@@ -88,10 +88,14 @@ fn written<S: Serializer>(content: &Option<&Content>, serializer: S) -> Result<S
 }
 
 fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let (from, to) = (paging::time(call, "from")?, paging::time(call, "to")?);
+    if let Some((from, to)) = from.zip(to).filter(|(from, to)| from >= to) {
+        return Err(Refusal::bad(SpanError::Reversed { from, to }.to_string()));
+    }
     let asked = Listing {
         instance_id: meant(call)?,
-        from: paging::time(call, "from")?,
-        to: paging::time(call, "to")?,
+        from,
+        to,
         status: Wanted::Events(statuses(call)?),
         before: paging::next_page(call)?,
         most: paging::page_size(call)?,

@@ -10,6 +10,7 @@ use super::super::signing::{self, COOKIE};
 use super::BASE;
 use super::elements::element;
 use crate::commands::{CommandError, Subject, UnboundApp};
+use crate::core::elements::parse_json;
 use crate::core::model::Secret;
 use crate::core::shown::shown;
 use crate::httpd::{Method, Reply};
@@ -59,8 +60,7 @@ fn url(call: &Call<'_>) -> Result<Reply, Refusal> {
 /// The same from a body; or, with `instance` (a document without a code) or `instanceId`, the beginning of a sign-in that
 /// this agent finishes itself when the browser that has the answer's cookie comes back to `/oauth2callback`.
 fn begin(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let body: Value = serde_json::from_str(call.text()?)
-        .map_err(|error| Refusal::bad(format!("the body is not JSON: {error}")))?;
+    let body = parse_json(call.text()?).map_err(|error| Refusal::bad(format!("the body is {error}")))?;
     let subject = match (
         body.get("instance"),
         body.get("instanceId").and_then(Value::as_i64),
