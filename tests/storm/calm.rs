@@ -1,5 +1,7 @@
 //! After the storm: everything heals, what waits is given the time that the contract gives it, and then the judge is asked.
 
+use std::collections::HashSet;
+
 use super::dice::{now, pause};
 use super::judge::{self, Broken, Record, plain};
 use super::posts;
@@ -40,6 +42,7 @@ pub(crate) fn judge(world: &World) -> Vec<Broken> {
         broken.extend(posts::promptness(world, &record));
     }
     stuck(world, &mut broken);
+    deletions(world, &record, &mut broken);
     limits(world, &mut broken);
     if world.checks("secrets") {
         broken.extend(secrets(world));
@@ -102,6 +105,41 @@ fn stuck(world: &World, broken: &mut Vec<Broken>) {
     }
 }
 
+/// What was deleted is gone, and what was pending of it was delivered first.
+fn deletions(world: &World, record: &Record, broken: &mut Vec<Broken>) {
+    let left = world.home.sql("SELECT id, name FROM instance");
+    let accepted: HashSet<&str> = record
+        .accepted
+        .iter()
+        .map(|arrival| arrival.id.as_str())
+        .collect();
+    let outbox = world.outbox.lock().unwrap();
+    for observer in world
+        .observers
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|observer| observer.deleted)
+    {
+        if left.iter().any(|row| row[0] == observer.instance.to_string()) {
+            broken.push(plain(
+                "stuck",
+                format!("{} was deleted, and is there", observer.plan.name),
+            ));
+        }
+        let mine = outbox
+            .iter()
+            .filter(|(_, row)| row.instance == observer.instance && !observer.discarded);
+        for (id, row) in mine.filter(|(id, _)| !accepted.contains(id.as_str())) {
+            let what = format!(
+                "{} was deleted before its notification {} ({id}) was delivered",
+                observer.plan.name, row.id
+            );
+            broken.push(plain("lost", what));
+        }
+    }
+}
+
 fn health_of(world: &World, instance: &str) -> Vec<Vec<String>> {
     let query = "SELECT health, resource, next_poll_at, coalesce(last_error, '') FROM instance_health WHERE instance = ";
     world.home.sql(&format!("{query}'{instance}'"))
@@ -109,6 +147,12 @@ fn health_of(world: &World, instance: &str) -> Vec<Vec<String>> {
 
 /// It says that all is well, and says otherwise as soon as a receiver fails.
 fn health(world: &World, broken: &mut Vec<Broken>) {
+    for (who, ago) in &*world.silences.lock().unwrap() {
+        broken.push(plain(
+            "health",
+            format!("{who} said ok, and had not been polled for {ago:.1} s"),
+        ));
+    }
     let well = |world: &World| world.home.health().is_some_and(|(status, _)| status == 200);
     if !eventually(15.0, || well(world)) {
         broken.push(plain(

@@ -16,7 +16,7 @@ pub(crate) struct State {
     pub(crate) live: bool,
     pub(crate) name: String,
     pub(crate) parent: String,
-    size: usize,
+    pub(crate) size: usize,
     /// The deletion that it belongs to; what was deleted together is restored together.
     batch: usize,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::drive::{Drive, Item, version_of};
+use super::drive::{Drive, Item, State, version_of};
 use super::receivers::Arrival;
 use super::world::{Observer, World};
 
@@ -34,6 +34,8 @@ struct Event {
     notification: String,
     kind: String,
     object: String,
+    path: Option<String>,
+    changes: Vec<String>,
     raw: Value,
 }
 
@@ -90,6 +92,8 @@ impl Record {
                     notification: arrival.id.clone(),
                     kind: event["eventType"].as_str().unwrap_or_default().to_owned(),
                     object: event["objectId"].as_str().unwrap_or_default().to_owned(),
+                    path: event["path"].as_str().map(str::to_owned),
+                    changes: serde_json::from_value(event["changes"].clone()).unwrap_or_default(),
                     raw: objects
                         .and_then(|objects| objects.get(at))
                         .cloned()
@@ -160,12 +164,29 @@ fn judge_event(event: &Event, item: &Item, known: &mut BTreeMap<String, Sight>) 
     let Some(state) = item.states.iter().find(|state| state.version == version) else {
         return Some(format!("version {version} has never been"));
     };
+    if event
+        .path
+        .as_ref()
+        .is_some_and(|path| !path.ends_with(&format!("/{}", state.name)))
+    {
+        return Some(format!(
+            "its path is {:?}, and its name {:?}",
+            event.path, state.name
+        ));
+    }
     let sight = Sight {
         version,
         name: state.name.clone(),
         parent: state.parent.clone(),
     };
     known.insert(event.object.clone(), sight.clone());
+    let moved = before.as_ref().and_then(|before| moved(item, before, state));
+    if let Some(moved) = moved.filter(|moved| event.kind == "UPDATED" && *moved != event.changes) {
+        return Some(format!(
+            "its changes are {:?}, and {moved:?} moved",
+            event.changes
+        ));
+    }
     match (event.kind.as_str(), before) {
         _ if !state.live => Some(format!("version {version} is its deletion")),
         ("CREATED", None) => None,
@@ -185,6 +206,22 @@ fn judge_event(event: &Event, item: &Item, known: &mut BTreeMap<String, Sight>) 
         }
         (kind, _) => Some(format!("{kind} is no kind of event")),
     }
+}
+
+/// What an update has to name.
+fn moved(item: &Item, before: &Sight, state: &State) -> Option<Vec<&'static str>> {
+    let old = item.states.iter().find(|state| state.version == before.version)?;
+    let moved = [
+        ("content", old.size != state.size && !item.folder),
+        ("name", old.name != state.name),
+        ("parent", old.parent != state.parent),
+    ];
+    let named: Vec<&str> = moved
+        .iter()
+        .filter(|(_, moved)| *moved)
+        .map(|(what, _)| *what)
+        .collect();
+    Some(if named.is_empty() { vec!["metadata"] } else { named })
 }
 
 fn who(observer: &Observer) -> String {

@@ -86,7 +86,7 @@ impl Receivers {
     }
 
     fn answer(&self, request: &Request) -> Reply {
-        let receiver = request.path().trim_start_matches('/').to_owned();
+        let receiver = request.path().split('/').nth(1).unwrap_or_default().to_owned();
         let mut state = self.lock();
         let temper = state.tempers.get(&receiver).copied().unwrap_or(Temper::Healthy);
         let id = request.header("webhook-id").unwrap_or_default().to_owned();

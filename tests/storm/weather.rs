@@ -37,6 +37,7 @@ pub(crate) fn blow(world: &Arc<World>, until: f64) {
     while now() < until {
         world.home.note_memory();
         world.note_outbox();
+        world.note_silence();
         pause(0.5);
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -169,14 +170,20 @@ fn mayflies(world: &World, dice: &mut Dice, until: f64) {
         return;
     }
     pause(dice.between(0.1, 4.0));
+    let discards = dice.one_in(3);
     for observer in &mut *world.observers.lock().unwrap() {
-        observer.deleted |= observer.plan.name == plan.name;
+        let mine = observer.plan.name == plan.name;
+        observer.deleted |= mine;
+        observer.discarded |= mine && discards;
     }
     let mut args = vec!["instance", "delete", "--yes", &plan.name];
-    if dice.one_in(3) {
+    if discards {
         args.push("--discard");
     }
-    if world.home.cli(&args, "").code == 2 {
+    let ran = world.home.cli(&args, "");
+    world.note(&format!("{}: {}", args.join(" "), ran.code));
+    if ran.code == 2 {
+        // A version that does not know the flag yet.
         args.retain(|arg| *arg != "--yes");
         world.home.cli(&args, "");
     }
@@ -197,7 +204,7 @@ fn operator(world: &World, dice: &mut Dice, _: f64) {
     let name = plan.name.as_str();
     let spoilt = !plan.healthy && !name.starts_with("mayfly");
     let home = &world.home;
-    match dice.below(16) {
+    match dice.below(17) {
         0 | 1 => drop(home.cli(&["poll", name], "")),
         2 => drop(home.cli(&["poll", name, "--resync"], "")),
         3 => drop(home.cli(&["once"], "")),
@@ -233,6 +240,7 @@ fn operator(world: &World, dice: &mut Dice, _: f64) {
             let since = world.instant(-3.0);
             home.cli(&["outbox", "replay", "--since", &since, "--instance", name], "");
         }
+        15 => drop(home.cli(&["instance", "ping", name], "")),
         _ => drop(home.cli(&["status"], "")),
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Observer {
     pub(crate) since: f64,
     /// Deleted again by the storm: it need not be complete any more.
     pub(crate) deleted: bool,
+    /// Nor need what was pending then be delivered.
+    pub(crate) discarded: bool,
 }
 
 pub(crate) struct World {
@@ -58,6 +60,8 @@ pub(crate) struct World {
     pub(crate) excuses: Mutex<Vec<(f64, f64)>>,
     /// Places in the outbox by `webhook-id`, and what each repeats, read while the rows are there.
     pub(crate) outbox: Mutex<HashMap<String, Row>>,
+    /// Resources that were not polled for so many seconds, and said to be well.
+    pub(crate) silences: Mutex<BTreeMap<String, f64>>,
     /// Notifications that were dead and were tried again, out of order.
     pub(crate) revived: Mutex<HashSet<String>>,
     secrets: Mutex<Vec<String>>,
@@ -71,6 +75,7 @@ pub(crate) struct World {
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) id: i64,
+    pub(crate) instance: i64,
     pub(crate) replay: bool,
 }
 
@@ -113,6 +118,7 @@ impl World {
             observers: Mutex::default(),
             excuses: Mutex::default(),
             outbox: Mutex::default(),
+            silences: Mutex::default(),
             revived: Mutex::default(),
             secrets: Mutex::default(),
             dice: Mutex::new(dice),
@@ -148,10 +154,45 @@ impl World {
     pub(crate) fn note_outbox(&self) {
         let mut outbox = self.outbox.lock().unwrap();
         let last = outbox.values().map(|row| row.id).max().unwrap_or(0);
-        let query = format!("SELECT id, event_id, coalesce(replay_of, '') FROM outbox WHERE id > {last}");
+        let query = format!(
+            "SELECT id, event_id, coalesce(replay_of, ''), instance_id FROM outbox WHERE id > {last}"
+        );
         for row in self.home.sql(&query) {
-            let (id, replay) = (row[0].parse().unwrap(), !row[2].is_empty());
-            outbox.insert(row[1].clone(), Row { id, replay });
+            let place = Row {
+                id: row[0].parse().unwrap(),
+                instance: row[3].parse().unwrap(),
+                replay: !row[2].is_empty(),
+            };
+            outbox.insert(row[1].clone(), place);
+        }
+    }
+
+    /// Notes what has not been polled for twice its interval while its health is said to be ok.
+    pub(crate) fn note_silence(&self) {
+        let query = "SELECT instance, resource FROM instance_health WHERE health = 'ok'";
+        let well = self.home.sql(query);
+        let excused = self
+            .excuses
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|excuse| excuse.1 + 20.0 > now());
+        for observer in self
+            .observers
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|observer| !observer.deleted)
+        {
+            let asked = self.provider.last_asked(&observer.plan.name, observer.drive);
+            let ago = now() - asked.unwrap_or(observer.since);
+            let says_ok = well
+                .iter()
+                .any(|row| row[0] == observer.plan.name && row[1] == observer.resource);
+            if says_ok && !excused && ago > 2.0 * observer.plan.every.max(3) as f64 + 8.0 {
+                let who = format!("{}, {}", observer.plan.name, observer.resource);
+                self.silences.lock().unwrap().insert(who, ago);
+            }
         }
     }
 
@@ -199,7 +240,11 @@ impl World {
     pub(crate) fn document(&self, plan: &Plan) -> Value {
         let key = self.shared_secret(&plan.receiver, "key");
         self.receivers.expect_key(&plan.receiver, &key);
-        let query = self.shared_secret(&plan.receiver, "query");
+        // Some receivers have their secret in the path, as Slack has it.
+        let query = match plan.receiver.as_str() {
+            "moody-0" => format!("/services/T0/B0/{}", self.shared_secret(&plan.receiver, "path")),
+            receiver => format!("?t={}", self.shared_secret(receiver, "query")),
+        };
         let mut resources = serde_json::Map::new();
         for (at, drive) in plan.drives.iter().enumerate() {
             let url = match at {
@@ -220,7 +265,7 @@ impl World {
                 "oauth.callback.url": "https://www.example.com/oauth2callback",
                 "event.notification.enabled": true,
                 "event.vendor.type": "polling",
-                "event.notification.callback.url": format!("http://{}/{}?t={query}", self.hosts[plan.host], plan.receiver),
+                "event.notification.callback.url": format!("http://{}/{}{query}", self.hosts[plan.host], plan.receiver),
                 "event.notification.signature.key": key,
                 "event.notification.headers": {"X-Storm": self.secret("header")},
                 "event.poller.schedule": format!("*/{} * * * * *", plan.every),
@@ -289,6 +334,7 @@ impl World {
                 journal,
                 since: now(),
                 deleted: false,
+                discarded: false,
             });
         }
     }
