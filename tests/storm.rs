@@ -109,7 +109,7 @@ fn storm(world: &Arc<World>, seconds: f64, hanging: usize) -> Vec<judge::Broken>
     for (plan, temper) in world::plans(hanging) {
         world.receivers.set(&plan.receiver, temper);
         assert!(
-            world.create(&plan),
+            world.create(&plan, false),
             "{} is not created: {}",
             plan.name,
             world.home.dir().display()

@@ -103,6 +103,7 @@ impl Box {
              [microsoft]\nauthority = \"{provider}/common\"\ngraph = \"{provider}/v1.0\"\n\
              [schedule]\ncron = \"{cron}\"\njitter = \"0s\"\n\
              [delivery]\ntimeout = \"6s\"\nretry = [\"1s\", \"2s\", \"3s\", \"4s\", \"5s\", \"6s\", \"7s\", \"8s\", \"9s\"]\n\
+             [outbox]\nmax_events = 60\n\
              {sections}\n"
         );
         fs::write(self.dir.join("deltapost.toml"), text).unwrap();
@@ -218,6 +219,45 @@ impl Box {
         }
     }
 
+    /// SIGTERM; what is under way may take ten seconds more. Says what was wrong about its end.
+    pub(crate) fn stop(&self) -> Option<String> {
+        self.note_memory();
+        let mut child = self.agent.lock().unwrap().take()?;
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let asked = now();
+        while now() < asked + 13.0 {
+            if let Some(status) = child.try_wait().unwrap() {
+                return (status.code() != Some(0))
+                    .then(|| format!("the agent ended with {status} after SIGTERM"));
+            }
+            pause(0.01);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        Some("the agent did not end within 13 s of SIGTERM".to_owned())
+    }
+
+    /// POSTs an instance to the agent's API.
+    pub(crate) fn post_instance(&self, document: &str) -> Ran {
+        let token = fs::read_to_string(self.dir.join("data/api.token")).unwrap();
+        let url = format!("http://127.0.0.1:{}/elements/api-v2/instances", self.port);
+        let request = client().post(&url).header("Content-Type", "application/json");
+        let request = request.header(
+            "Authorization",
+            format!("User {}, Organization storm", token.trim()),
+        );
+        match request.send(document) {
+            Ok(mut answer) => Ran {
+                code: i32::from(answer.status().as_u16() >= 300),
+                stdout: answer.body_mut().read_to_string().unwrap_or_default(),
+            },
+            Err(_) => Ran {
+                code: -1,
+                stdout: String::new(),
+            },
+        }
+    }
+
     pub(crate) fn hang_up(&self) {
         if let Some(child) = &*self.agent.lock().unwrap() {
             kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGHUP).unwrap();
@@ -226,13 +266,8 @@ impl Box {
 
     /// The status and body of `/healthz`; `None` when nobody answers.
     pub(crate) fn health(&self) -> Option<(u16, String)> {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(std::time::Duration::from_secs(5)))
-            .build()
-            .new_agent();
         let url = format!("http://127.0.0.1:{}/healthz", self.port);
-        let mut answer = agent.get(&url).call().ok()?;
+        let mut answer = client().get(&url).call().ok()?;
         let body = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), body))
     }
@@ -281,6 +316,14 @@ impl Drop for Box {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn client() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(std::time::Duration::from_secs(30)))
+        .build()
+        .new_agent()
 }
 
 /// Builds the library that moves the clock.

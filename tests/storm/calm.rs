@@ -227,6 +227,9 @@ fn limits(world: &World, broken: &mut Vec<Broken>) {
         let impatient = world.provider.impatience().into_iter();
         broken.extend(impatient.map(|what| plain("throttle", what)));
     }
+    for what in &*world.found.lock().unwrap() {
+        broken.push(plain("alive", what.clone()));
+    }
     for command in &*world.home.endless.lock().unwrap() {
         broken.push(plain("alive", format!("`deltapost {command}` did not end")));
     }

@@ -291,7 +291,8 @@ impl Drive {
             Some(token) => self.read(token, upto)?,
         };
         let members = self.members(place);
-        let end = members.len().min(place.offset + self.habits.page_size);
+        let length = 1 + mix(place.offset as u64) as usize % self.habits.page_size;
+        let end = members.len().min(place.offset + length);
         let as_of = if self.habits.shows_latest {
             upto
         } else {
@@ -325,6 +326,10 @@ impl Drive {
         };
         if self.habits.shuffles {
             members.sort_by_key(|at| mix(*at as u64 ^ mix(place.upto as u64)));
+            // Some come twice.
+            let again = members.iter().filter(|at| mix(**at as u64 ^ 5).is_multiple_of(6));
+            let again: Vec<usize> = again.copied().collect();
+            members.extend(again);
         }
         members
     }

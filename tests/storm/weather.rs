@@ -115,8 +115,13 @@ fn readers(world: &World, dice: &mut Dice, _: f64) {
 fn killer(world: &World, dice: &mut Dice, until: f64) {
     pause(dice.between(3.0, 18.0).min(until - now()));
     let from = now();
-    world.home.kill();
-    world.note("the agent is killed");
+    if dice.one_in(3) {
+        world.note("the agent is asked to stop");
+        world.found.lock().unwrap().extend(world.home.stop());
+    } else {
+        world.note("the agent is killed");
+        world.home.kill();
+    }
     if dice.one_in(3) {
         pause(dice.between(0.2, 3.0));
     }
@@ -166,7 +171,8 @@ fn mayflies(world: &World, dice: &mut Dice, until: f64) {
         emit: dice.one_in(4),
         healthy: false,
     };
-    if !world.create(&plan) || dice.one_in(3) {
+    let by_api = dice.one_in(2);
+    if !world.create(&plan, by_api) || dice.one_in(3) {
         return;
     }
     pause(dice.between(0.1, 4.0));

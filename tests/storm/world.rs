@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) home: Box,
     hosts: Vec<std::net::SocketAddr>,
     pub(crate) observers: Mutex<Vec<Observer>>,
+    /// What was found to be wrong on the way.
+    pub(crate) found: Mutex<Vec<String>>,
     /// When things could not be in time: from, until.
     pub(crate) excuses: Mutex<Vec<(f64, f64)>>,
     /// Places in the outbox by `webhook-id`, and what each repeats, read while the rows are there.
@@ -116,6 +118,7 @@ impl World {
             hosts: (0..4).map(|_| receivers.host()).collect(),
             receivers,
             observers: Mutex::default(),
+            found: Mutex::default(),
             excuses: Mutex::default(),
             outbox: Mutex::default(),
             silences: Mutex::default(),
@@ -276,12 +279,15 @@ impl World {
 
     /// Creates the instance, and lets something happen on its drives the moment that creation has answered. False when the
     /// provider or the box would not have it now.
-    pub(crate) fn create(&self, plan: &Plan) -> bool {
+    pub(crate) fn create(&self, plan: &Plan, by_api: bool) -> bool {
         let document = self.document(plan).to_string();
         // Nobody works on a drive while creation is under way: what that finds is open.
         let output = {
             let quiet = self.quiet.lock().unwrap();
-            let output = self.home.cli(&["--json", "instance", "create", "-"], &document);
+            let output = match by_api {
+                true => self.home.post_instance(&document),
+                false => self.home.cli(&["--json", "instance", "create", "-"], &document),
+            };
             if output.code == 0 {
                 if !self.checks("creation") {
                     self.wait_for_reading(&plan.name);
