@@ -61,6 +61,8 @@ pub(crate) struct Drive {
     /// Tokens of earlier epochs are stale.
     pub(crate) epoch: usize,
     batches: usize,
+    /// Seconds by which what happens now is dated back: what a drive begins with is old.
+    pub(crate) age: f64,
     dice: Dice,
     secret: String,
 }
@@ -90,6 +92,7 @@ impl Drive {
             journal: Vec::new(),
             epoch: 0,
             batches: 0,
+            age: 86_400.0,
             secret: dice.canary("cursor"),
             dice,
         };
@@ -131,7 +134,7 @@ impl Drive {
         self.journal.push((at, gone.is_none_or(|(_, listed)| listed)));
         let state = State {
             version: self.journal.len(),
-            at: now(),
+            at: now() - self.age,
             live: gone.is_none(),
             name: name.to_owned(),
             parent: parent.to_owned(),
@@ -393,20 +396,12 @@ impl Drive {
         let item = &self.items[at];
         let state = item.when(as_of)?;
         let business = self.habits.business;
-        let time = |version: usize| {
-            let (minutes, seconds) = (version / 60 % 1440, version % 60);
-            format!(
-                "2026-03-{:02}T{:02}:{:02}:{seconds:02}Z",
-                1 + version / 86_400,
-                minutes / 60,
-                minutes % 60
-            )
-        };
+        let time = |state: &State| jiff::Timestamp::from_second(state.at as i64).unwrap().to_string();
         let mut object = json!({
             "id": item.id,
             "eTag": format!("\"{{{at:08X}}},{}\"", state.version),
-            "createdDateTime": time(item.states[0].version),
-            "lastModifiedDateTime": time(state.version),
+            "createdDateTime": time(&item.states[0]),
+            "lastModifiedDateTime": time(state),
             "parentReference": {
                 "driveType": if business { "business" } else { "personal" },
                 "driveId": self.id,

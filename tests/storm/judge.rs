@@ -29,6 +29,7 @@ impl fmt::Display for Broken {
 }
 
 /// An event as it was first accepted.
+#[derive(Clone)]
 struct Event {
     at: f64,
     notification: String,
@@ -37,6 +38,15 @@ struct Event {
     path: Option<String>,
     changes: Vec<String>,
     raw: Value,
+}
+
+impl Event {
+    fn as_created(&self) -> Event {
+        Event {
+            kind: "CREATED".to_owned(),
+            ..self.clone()
+        }
+    }
 }
 
 /// What an observer holds an item to be.
@@ -121,8 +131,20 @@ fn replay(observer: &Observer, events: &[Event], drive: &Drive, broken: &mut Vec
     }
     let mut views = Views::new();
     for event in events {
+        let first = !views.contains_key(&event.object);
         let problem = match drive.item(&event.object) {
-            Some(item) => judge_event(event, item, &mut known),
+            // Whether what is as old as the instance is new to it, is seen by its dates only, with 60 s of tolerance.
+            Some(item)
+                if !views.contains_key(&event.object)
+                    && (item.states[0].at - observer.since).abs() < 60.0 =>
+            {
+                known.remove(&event.object);
+                let created = event.kind != "DELETED";
+                created
+                    .then(|| judge_event(&event.as_created(), item, &mut known, first))
+                    .flatten()
+            }
+            Some(item) => judge_event(event, item, &mut known, first),
             None => Some("no such object has ever been there".to_owned()),
         };
         if let Some(problem) = problem {
@@ -147,7 +169,12 @@ fn replay(observer: &Observer, events: &[Event], drive: &Drive, broken: &mut Vec
 }
 
 /// What is wrong with the event; applies it to what is known.
-fn judge_event(event: &Event, item: &Item, known: &mut BTreeMap<String, Sight>) -> Option<String> {
+fn judge_event(
+    event: &Event,
+    item: &Item,
+    known: &mut BTreeMap<String, Sight>,
+    first: bool,
+) -> Option<String> {
     let before = known.get(&event.object).cloned();
     if event.kind == "DELETED" {
         known.remove(&event.object);
@@ -180,7 +207,11 @@ fn judge_event(event: &Event, item: &Item, known: &mut BTreeMap<String, Sight>) 
         parent: state.parent.clone(),
     };
     known.insert(event.object.clone(), sight.clone());
-    let moved = before.as_ref().and_then(|before| moved(item, before, state));
+    // The first reading may have met an item in its new state: what moved cannot be known then.
+    let moved = before
+        .as_ref()
+        .filter(|_| !first)
+        .and_then(|before| moved(item, before, state));
     if let Some(moved) = moved.filter(|moved| event.kind == "UPDATED" && *moved != event.changes) {
         return Some(format!(
             "its changes are {:?}, and {moved:?} moved",

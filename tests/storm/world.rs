@@ -106,6 +106,7 @@ impl World {
                 20 + dice.below(100)
             };
             (0..items).for_each(|item| drive.create(&format!("old {item}"), item));
+            drive.age = 0.0;
             drive
         });
         let provider = Provider::start(drives.collect(), seed);
