@@ -12,6 +12,9 @@ mod clock;
 mod disk;
 #[path = "adverse/memory.rs"]
 mod memory;
+
+#[path = "adverse/owner.rs"]
+mod owner;
 #[path = "adverse/place.rs"]
 mod place;
 #[path = "support/mod.rs"]

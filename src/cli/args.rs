@@ -73,8 +73,8 @@ pub(super) enum Command {
 
     /// Create the data directory, database, key, API token, and a commented configuration file.
     ///
-    /// What exists already is kept, so it is safe to repeat. Run by root, it hands the files to the owner of the data
-    /// directory.
+    /// What exists already is kept, so it is safe to repeat. Run by root, it gives the owner of the data directory
+    /// what root has put there, and works as this user.
     #[command(after_help = "Examples:
   deltapost init
   deltapost --config ./deltapost.toml init   # without root: set data_dir in that file, then init again")]

@@ -6,35 +6,37 @@ use serde_json::json;
 
 use super::args::{Args, BackupArgs};
 use super::failure::Failure;
-use super::house::{self, hand_over};
+use super::house;
 use super::init;
 use super::reply::Reply;
 use super::table::{counted, pairs};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::store::{self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Store, StoreError};
+use crate::store::{
+    self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Source, Store, Target,
+};
 
 /// Copies the database, and the key when it is wanted, also while an agent writes.
 pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure> {
     let (path, explicit) = house::config_path(args);
     let config = Config::load(&path, explicit)?;
-    house::refuse_foreign(&config.data_dir)?;
-    let key_file = house::key_file(&config.data_dir);
-    let store = Store::open(
-        &config.data_dir,
-        house::sharing(&config),
-        house::load_key(&config.data_dir)?,
-        Look::Brief,
-    )?;
-    let key_file = match wanted.with_key {
-        true => {
-            store.key()?;
-            Some(key_file.ok_or(StoreError::NoKey)?)
+    let (credential, target) = house::enter_after(&config, |owner| match owner {
+        Some(owner) if !owner.can_change(&wanted.file) => {
+            Ok(Some(Target::create(&wanted.file, wanted.with_key)?))
         }
-        false => None,
+        _ => Ok(None),
+    })?;
+    house::refuse_foreign(&config.data_dir)?;
+    let key = Key::load(&config.data_dir, credential)?;
+    let store = Store::open(&config.data_dir, house::sharing(&config), key, Look::Brief)?;
+    if wanted.with_key {
+        store.key()?;
+    }
+    let contents = match &target {
+        Some(target) => store.back_up_into(target)?,
+        None => store.back_up(&wanted.file, wanted.with_key)?,
     };
-    let contents = store.back_up(&wanted.file, key_file.as_deref())?;
-    let key = key_file.map(|_| store::key_beside(&wanted.file));
+    let key = wanted.with_key.then(|| store::key_beside(&wanted.file));
     if args.json {
         let told = json!({"file": wanted.file, "key": key, "contents": contents});
         return Ok(Reply::json(&told));
@@ -66,18 +68,25 @@ pub(super) fn restore(args: &Args, file: &Path) -> Result<Reply, Failure> {
     let config = Config::load(&path, explicit)?;
     let group = init::group_id(&config)?;
     let (data_dir, sharing) = (&config.data_dir, house::sharing(&config));
+    let (credential, source) = house::enter_after(&config, |owner| match owner {
+        Some(owner) if !owner.can_change(file) => Ok(Some(Source::open(file)?)),
+        _ => Ok(None),
+    })?;
     init::make_directory(data_dir, sharing)?;
     // To the end: no agent starts in the middle of it.
     let _lock = AgentLock::take(data_dir)?;
-    hand_over(&data_dir.join("agent.lock"), data_dir).map_err(init::file("hand over", data_dir))?;
-    let key = house::key_file(data_dir);
+    let key = Key::load(data_dir, credential.clone())?;
     let now = SystemClock.now();
-    let candidate = Candidate::prepare(data_dir, file, sharing, key.as_deref())?;
+    let source = match source {
+        Some(source) => source,
+        None => Source::open(file)?,
+    };
+    let candidate = Candidate::prepare(data_dir, source, sharing, key.as_ref())?;
     let contents = candidate.contents();
     let replaced = candidate.put_in_place(now)?;
     init::make_token(data_dir)?;
     init::settle(data_dir, sharing, group)?;
-    if replaced.key_is_new && key.is_some_and(|key| !key.starts_with(data_dir)) {
+    if replaced.key_is_new && credential.is_some() {
         let hint = format!(
             "hand on `{}` as the credential",
             data_dir.join(KEY_FILE).display()
@@ -87,7 +96,7 @@ pub(super) fn restore(args: &Args, file: &Path) -> Result<Reply, Failure> {
             Some(hint),
         ));
     }
-    let key: Option<Key> = house::load_key(data_dir)?;
+    let key = Key::load(data_dir, credential)?;
     Store::open(data_dir, sharing, key, Look::Brief)?.key()?;
     if args.json {
         let told = json!({

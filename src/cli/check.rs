@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::core::elements;
 use crate::core::model::{GrantState, Instance};
 use crate::core::shown::shown;
-use crate::store::{DATABASE, Look, Store, StoreError, TOKEN_FILE};
+use crate::store::{DATABASE, Key, Look, Store, StoreError, TOKEN_FILE};
 use crate::zones::{InUse, Zones};
 
 /// Looks at everything.
@@ -52,10 +52,18 @@ pub(super) fn check(args: &Args) -> Result<Reply, Failure> {
 /// Collects what is wrong under `config`. Returns what to say when nothing is.
 fn look_at(config: Config, found: &mut Vec<Failure>) -> String {
     found.extend(init::group_id(&config).err());
-    found.extend(house::ways_out(&config).err());
+    let ways = house::ways_out(&config);
+    let credential = match house::enter(&config) {
+        Ok(credential) => credential,
+        Err(failure) => {
+            found.extend(ways.err());
+            found.push(failure);
+            return String::new();
+        }
+    };
     let data_dir = config.data_dir.clone();
     let before = found.len();
-    look_at_files(&config, found);
+    look_at_files(&config, credential.clone(), found);
     // What is too widely readable would hinder the opening, and has been told.
     if found.len() > before || !data_dir.join(DATABASE).exists() {
         return String::new();
@@ -70,28 +78,24 @@ fn look_at(config: Config, found: &mut Vec<Failure>) -> String {
             return String::new();
         }
     }
-    match Opened::with(config, Look::Whole) {
-        Ok(opened) => look_inside(&opened, found).unwrap_or_else(|failure| {
+    let opened = ways.and_then(|ways| Opened::inside(config, ways, credential, Look::Whole));
+    opened
+        .and_then(|opened| look_inside(&opened, found))
+        .unwrap_or_else(|failure| {
             found.push(failure);
             String::new()
-        }),
-        Err(failure) => {
-            // The ways out were looked at before.
-            found.extend(Some(failure).filter(|failure| !found.contains(failure)));
-            String::new()
-        }
-    }
+        })
 }
 
 /// What must be there, each with the widest mode that it may have.
-fn look_at_files(config: &Config, found: &mut Vec<Failure>) {
+fn look_at_files(config: &Config, credential: Option<Key>, found: &mut Vec<Failure>) {
     let sharing = house::sharing(config);
     let data_dir = &config.data_dir;
     let database = data_dir.join(DATABASE);
     found.extend(look_at_file(data_dir, sharing.directory_mode()));
     found.extend(look_at_file(&database, sharing.file_mode()));
     found.extend(look_at_file(&data_dir.join(TOKEN_FILE), 0o600));
-    match house::load_key(data_dir) {
+    match Key::load(data_dir, credential) {
         Ok(Some(_)) => {}
         Ok(None) if database.exists() => found.push(StoreError::NoKey.into()),
         Ok(None) => {}

@@ -3,23 +3,22 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::ops::Deref;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::geteuid;
-
 use super::args::{Args, DEFAULT_CONFIG};
 use super::failure::Failure;
+use super::init;
+use super::owner::Owner;
 use crate::callback::Sender;
 use crate::clock::SystemClock;
 use crate::commands::Premises;
 use crate::config::Config;
 use crate::config::Live;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
-use crate::store::{AgentLock, DATABASE, Key, Look, Sharing, Store, StoreError};
+use crate::store::{AgentLock, DATABASE, KEY_FILE, Key, Look, Sharing, Store, StoreError};
 
 /// The configuration file that `args` name, and whether they do.
 pub(super) fn config_path(args: &Args) -> (PathBuf, bool) {
@@ -37,21 +36,45 @@ pub(super) fn sharing(config: &Config) -> Sharing {
     }
 }
 
-/// The data directory's key, from systemd's credentials before the directory itself.
+/// Reads what only root may be able to read, and has root's process become the data directory's owner: nothing in the
+/// directory is touched before. Returns the key among systemd's credentials, where there is one.
 ///
 /// # Errors
-/// As `Key::load`.
-pub(super) fn load_key(data_dir: &Path) -> Result<Option<Key>, StoreError> {
-    Key::load(data_dir, credentials().as_deref())
+/// When that is no key; when the directory is not safe to work in.
+pub(super) fn enter(config: &Config) -> Result<Option<Key>, Failure> {
+    enter_after(config, |_| Ok(())).map(|(credential, ())| credential)
 }
 
-/// The file that `load_key` reads, where there is one.
-pub(super) fn key_file(data_dir: &Path) -> Option<PathBuf> {
-    Key::file(data_dir, credentials().as_deref())
+/// The same, once `outside` is done, which may need root's rights; it is told whom the process will become.
+///
+/// # Errors
+/// As `enter` and `outside`.
+pub(super) fn enter_after<T>(
+    config: &Config,
+    outside: impl FnOnce(Option<&Owner>) -> Result<T, Failure>,
+) -> Result<(Option<Key>, T), Failure> {
+    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(|path| PathBuf::from(path).join(KEY_FILE));
+    let credential = credentials.filter(|path| path.exists());
+    let credential = credential.map(|path| Key::read(&path)).transpose()?;
+    let owner = Owner::of(&config.data_dir)?;
+    let done = outside(owner.as_ref())?;
+    if let Some(owner) = owner {
+        // A group that there is not is told by who needs it.
+        owner.become_it(init::group_id(config).ok().flatten())?;
+        refuse_out_of_reach(&config.data_dir)?;
+    }
+    Ok((credential, done))
 }
 
-fn credentials() -> Option<PathBuf> {
-    env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+fn refuse_out_of_reach(data_dir: &Path) -> Result<(), Failure> {
+    match fs::metadata(data_dir) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let message = format!("its owner cannot reach `{}`: {error}", data_dir.display());
+            let hint = "let this user pass through the directories above it".to_owned();
+            Err(Failure::failed(message, Some(hint)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The ways out: to the provider and to callbacks.
@@ -114,10 +137,24 @@ impl Opened {
     /// # Errors
     /// As `open`.
     pub(super) fn with(config: Config, look: Look) -> Result<Opened, Failure> {
+        let ways = ways_out(&config)?;
+        let credential = enter(&config)?;
+        Opened::inside(config, ways, credential, look)
+    }
+
+    /// Opens the data directory that `config` names, after `enter`.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(super) fn inside(
+        config: Config,
+        (client, sender): (Client, Sender),
+        credential: Option<Key>,
+        look: Look,
+    ) -> Result<Opened, Failure> {
         refuse_foreign(&config.data_dir)?;
-        let key = load_key(&config.data_dir)?;
+        let key = Key::load(&config.data_dir, credential)?;
         let store = Store::open(&config.data_dir, sharing(&config), key, look)?;
-        let (client, sender) = ways_out(&config)?;
         Ok(Opened(Arc::new(Premises {
             live: Live::new(&config),
             config,
@@ -128,19 +165,12 @@ impl Opened {
         })))
     }
 
-    /// Takes the agent's lock. Its file, when root makes it, goes to the directory's owner, who would be locked out.
+    /// Takes the agent's lock.
     ///
     /// # Errors
     /// `Locked` when an agent runs; a file error.
     pub(super) fn take_lock(&self) -> Result<AgentLock, StoreError> {
-        let lock = AgentLock::take(&self.config.data_dir)?;
-        let path = self.config.data_dir.join("agent.lock");
-        hand_over(&path, &self.config.data_dir).map_err(|source| StoreError::File {
-            doing: "hand over",
-            path,
-            source,
-        })?;
-        Ok(lock)
+        AgentLock::take(&self.config.data_dir)
     }
 }
 
@@ -161,16 +191,4 @@ pub(super) fn refuse_foreign(data_dir: &Path) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-/// Gives `path` to the owner of `data_dir` when root has made it for somebody else.
-///
-/// # Errors
-/// When the system refuses.
-pub(super) fn hand_over(path: &Path, data_dir: &Path) -> io::Result<()> {
-    let owner = fs::metadata(data_dir)?.uid();
-    if geteuid().is_root() && fs::metadata(path)?.uid() != owner {
-        chown(path, Some(owner), None)?;
-    }
-    Ok(())
 }

@@ -3,22 +3,23 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::{Group, Uid, User, geteuid};
+use nix::unistd::Group;
 use serde::Serialize;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::house::{self, hand_over};
+use super::house;
 use super::reply::Reply;
 use super::table::pairs;
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::store::{
-    self, DATABASE, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store, StoreError, TOKEN_FILE,
+    self, AGENT_LOCK, DATABASE, DATABASE_LOCK, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store,
+    StoreError, TOKEN_FILE,
 };
 
 /// What may stand in a directory that becomes a data directory, beside our own files: a file system has it at its root.
@@ -62,6 +63,15 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     made.note(&config_path, is_new);
     made.data_dir.clone_from(&config.data_dir);
     let group = group_id(&config)?;
+    let (credential, ()) = house::enter_after(&config, |owner| match owner {
+        Some(owner) => {
+            owner
+                .let_read(&config_path)
+                .map_err(file("hand over", &config_path))?;
+            owner.give_back(&config.data_dir)
+        }
+        None => Ok(()),
+    })?;
 
     let data_dir = &config.data_dir;
     let sharing = house::sharing(&config);
@@ -72,7 +82,7 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
         true => None,
         false => Some(alone(data_dir)?),
     };
-    let key = make_key(data_dir, &mut made)?;
+    let key = make_key(data_dir, credential, &mut made)?;
     // The database comes last: an `init` that sees it has nothing left to make, and needs not be alone.
     let is_new = make_token(data_dir)?;
     made.note(data_dir.join(TOKEN_FILE), is_new);
@@ -81,7 +91,6 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     sync_directory(data_dir)?;
     drop(new);
     settle(data_dir, sharing, group)?;
-    settle_config(&config_path, data_dir).map_err(file("hand over", &config_path))?;
     // Opened once, so that what does not fit is told now and not at the agent's first start.
     Store::open(data_dir, sharing, Some(key), Look::Brief)?.key()?;
 
@@ -94,8 +103,13 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
 
 /// Makes the API token where there is none. Returns whether it is new.
 pub(super) fn make_token(data_dir: &Path) -> Result<bool, StoreError> {
+    let path = data_dir.join(TOKEN_FILE);
+    if store::look_at_own(&path)?.is_some() {
+        return Ok(false);
+    }
     let text = format!("{}\n", clock::new_token());
-    write_new(&data_dir.join(TOKEN_FILE), 0o600, &text)
+    store::write_whole("create", &path, 0o600, text.as_bytes())?;
+    Ok(true)
 }
 
 pub(super) fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
@@ -113,13 +127,21 @@ fn write_config(path: &Path) -> Result<bool, Failure> {
         _ => Path::new("."),
     };
     let write = || {
+        if path.try_exists().map_err(file("look at", path))? {
+            return Ok(false);
+        }
         fs::create_dir_all(directory).map_err(file("create", directory))?;
-        // One that is there needs no lock, which a directory of somebody else's could refuse.
-        let _alone = match path.exists() {
-            true => None,
-            false => Some(alone(directory)?),
-        };
-        write_new(path, 0o640, config::TEMPLATE)
+        // Another `init` may do the same; the first one's stays.
+        let mut mine = path.as_os_str().to_owned();
+        mine.push(format!(".{}", std::process::id()));
+        let mine = Path::new(&mine);
+        store::write_whole("create", mine, 0o640, config::TEMPLATE.as_bytes())?;
+        let named = fs::hard_link(mine, path);
+        fs::remove_file(mine).map_err(file("remove", mine))?;
+        match named {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            named => named.map(|()| true).map_err(file("create", path)),
+        }
     };
     write().map_err(|error| {
         let hint = "run as root, or name a file of your own: `deltapost --config ./deltapost.toml init`";
@@ -156,11 +178,6 @@ pub(super) fn make_directory(data_dir: &Path, sharing: Sharing) -> Result<bool, 
     match is_ours(data_dir) {
         Ok(true) => Ok(false),
         Ok(false) => {
-            // Another `init` that has just begun has made a file that is not known by its name yet.
-            let _alone = alone(data_dir)?;
-            if is_ours(data_dir).map_err(file("look into", data_dir))? {
-                return Ok(false);
-            }
             let hint = "name a new or an empty directory as `data_dir`".to_owned();
             let message = format!(
                 "`{}` holds other files and no database of deltapost",
@@ -183,13 +200,14 @@ fn is_ours(directory: &Path) -> io::Result<bool> {
     let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name()));
     let names = names.collect::<io::Result<Vec<_>>>()?;
     let ours = |name: &str| names.iter().any(|entry| entry == name);
-    // The lock is the first thing that `restore` makes.
-    Ok([KEY_FILE, DATABASE, "agent.lock"].into_iter().any(ours) || names.iter().all(|name| name == NOT_OURS))
+    // A lock is the first thing that `init` and `restore` make.
+    let known = [KEY_FILE, DATABASE, AGENT_LOCK, DATABASE_LOCK];
+    Ok(known.into_iter().any(ours) || names.iter().all(|name| name == NOT_OURS))
 }
 
 /// The key that is there, or a new one where there is no database that would need another.
-fn make_key(data_dir: &Path, made: &mut Made) -> Result<Key, Failure> {
-    if let Some(key) = house::load_key(data_dir)? {
+fn make_key(data_dir: &Path, credential: Option<Key>, made: &mut Made) -> Result<Key, Failure> {
+    if let Some(key) = Key::load(data_dir, credential)? {
         // One from systemd's credentials is none of our files.
         made.existing
             .extend(Some(data_dir.join(KEY_FILE)).filter(|path| path.exists()));
@@ -210,15 +228,6 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
         .map_err(file("sync", path))
 }
 
-/// Writes a file that is not there yet, whole or not at all. Returns whether it is new.
-fn write_new(path: &Path, mode: u32, text: &str) -> Result<bool, StoreError> {
-    if path.try_exists().map_err(file("look at", path))? {
-        return Ok(false);
-    }
-    store::write_whole("create", path, mode, text.as_bytes(), |_| Ok(()))?;
-    Ok(true)
-}
-
 pub(super) fn group_id(config: &Config) -> Result<Option<u32>, Failure> {
     let Some(name) = &config.group else {
         return Ok(None);
@@ -234,40 +243,23 @@ pub(super) fn group_id(config: &Config) -> Result<Option<u32>, Failure> {
     }
 }
 
-/// Brings modes, owners and groups of what is in the data directory to what the configuration says.
+/// Brings modes and groups of what is in the data directory to what the configuration says.
 pub(super) fn settle(data_dir: &Path, sharing: Sharing, group: Option<u32>) -> Result<(), StoreError> {
-    let shared = [DATABASE, "deltapost.db-wal", "deltapost.db-shm"].map(|name| data_dir.join(name));
-    for path in shared.iter().filter(|path| path.exists()) {
-        fs::set_permissions(path, fs::Permissions::from_mode(sharing.file_mode()))
-            .map_err(file("change", path))?;
-    }
-    if let Some(group) = group {
-        for path in shared
-            .iter()
-            .filter(|path| path.exists())
-            .chain([&data_dir.to_owned()])
-        {
-            chown(path, None, Some(group)).map_err(file("give to its group", path))?;
+    for name in [DATABASE, "deltapost.db-wal", "deltapost.db-shm"] {
+        let path = data_dir.join(name);
+        let Some(opened) = store::look_at_own(&path)? else {
+            continue;
+        };
+        let mode = fs::Permissions::from_mode(sharing.file_mode());
+        opened.set_permissions(mode).map_err(file("change", &path))?;
+        if group.is_some() {
+            fchown(&opened, None, group).map_err(file("give to its group", &path))?;
         }
     }
-    let own = [KEY_FILE, TOKEN_FILE].map(|name| data_dir.join(name));
-    for path in shared.iter().chain(&own).filter(|path| path.exists()) {
-        hand_over(path, data_dir).map_err(file("hand over", path))?;
+    if group.is_some() {
+        chown(data_dir, None, group).map_err(file("give to its group", data_dir))?;
     }
     Ok(())
-}
-
-/// Lets the data directory's owner read the configuration file that root has made: by group, since a service should not
-/// write its own configuration.
-fn settle_config(path: &Path, data_dir: &Path) -> io::Result<()> {
-    let (owner, config) = (fs::metadata(data_dir)?.uid(), fs::metadata(path)?);
-    if !geteuid().is_root() || owner == 0 || config.uid() != 0 || config.gid() != 0 {
-        return Ok(());
-    }
-    match User::from_uid(Uid::from_raw(owner))? {
-        Some(user) => chown(path, None, Some(user.gid.as_raw())),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

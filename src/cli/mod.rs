@@ -17,6 +17,7 @@ mod man;
 mod outbox;
 mod outbox_args;
 mod outbox_redeliver;
+mod owner;
 mod poll;
 mod polled;
 mod progress;

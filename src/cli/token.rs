@@ -1,16 +1,14 @@
 //! `token rotate`: another API token in the place of the one there is. Who uses it reads the file anew each time.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::args::Args;
 use super::failure::Failure;
-use super::house::{self, hand_over};
+use super::house;
 use super::reply::Reply;
 use crate::clock;
 use crate::config::Config;
@@ -20,17 +18,15 @@ use crate::store::{self, TOKEN_FILE};
 pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
     let (path, explicit) = house::config_path(args);
     let config = Config::load(&path, explicit)?;
-    let data_dir = config.data_dir;
-    let path = data_dir.join(TOKEN_FILE);
+    house::enter(&config)?;
+    let path = config.data_dir.join(TOKEN_FILE);
     // With the old token: whoever else might listen there learns nothing that is worth anything in a moment.
-    let sessions = fs::read_to_string(&path)
+    let sessions = store::read_own(&path)
         .ok()
         .zip(config.listen.address)
         .and_then(|(old, address)| open_sessions(address, old.trim()));
     let token = format!("{}\n", clock::new_token());
-    // Before it bears its name: the agent must be able to read it from the first moment.
-    let settle = |unfinished: &Path| hand_over(unfinished, &data_dir);
-    store::write_whole("replace", &path, 0o600, token.as_bytes(), settle).map_err(|error| {
+    store::write_whole("replace", &path, 0o600, token.as_bytes()).map_err(|error| {
         Failure::failed(
             error.to_string(),
             Some("run as the user who owns the data directory, after `deltapost init`".to_owned()),

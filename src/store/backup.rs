@@ -3,19 +3,19 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{BUSY, DATABASE, Key, Store, StoreError, connect, migrate, remove_if_there};
+use super::{BUSY, DATABASE, Store, StoreError, Target, connect, migrate, remove_if_there};
 
 /// The copy that an upgrade keeps, within the data directory: what the database was before the last one.
 pub const BEFORE_UPGRADE: &str = "deltapost.db.before-upgrade";
 
 /// A copy is for its owner, whoever may read the database.
-const COPY_MODE: u32 = 0o600;
+pub(super) const COPY_MODE: u32 = 0o600;
 
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -32,23 +32,37 @@ pub struct Contents {
 impl Store {
     /// Copies the database as it is at one instant into the new file `file`, readable by its owner only, and durably.
     /// Nobody who writes waits for it; only the WAL keeps what is written meanwhile. The file appears when it is whole.
-    /// With the key file `key`, a copy of that is put beside it, as `key_beside` names it: both are made, or none.
+    /// `with_key` puts a copy of the key beside it, as `key_beside` names it: both are made, or none.
     ///
     /// # Errors
-    /// `Exists`; when the disk refuses, or the copy is not sound.
-    pub fn back_up(&self, file: &Path, key: Option<&Path>) -> Result<Contents, StoreError> {
+    /// `Exists`; `NoKey`; when the disk refuses, or the copy is not sound.
+    pub fn back_up(&self, file: &Path, with_key: bool) -> Result<Contents, StoreError> {
         refuse_existing(file)?;
         // A connection of its own: this process may poll and deliver meanwhile, too.
         let source = connect(&self.path)?;
-        let Some(key) = key else {
+        if !with_key {
             return publish(&source, file);
-        };
+        }
         let beside = key_beside(file);
         refuse_existing(&beside)?;
-        let text = fs::read(key).map_err(|source| StoreError::file("read", key, source))?;
         // The key comes first: a database that waits for its key is more easily mended than taken for complete.
-        write_private(&beside, &text)?;
+        write_private(&beside, self.key()?.text().as_bytes())?;
         publish(&source, file).inspect_err(|_| clear_away(&beside))
+    }
+
+    /// The same into `target`, which was opened by somebody else than this process is by now. It becomes a database with its
+    /// first page, which is written last.
+    ///
+    /// # Errors
+    /// As `back_up`; then `target` is empty again.
+    pub fn back_up_into(&self, target: &Target) -> Result<Contents, StoreError> {
+        let copy = with_suffix(&self.path, ".copy");
+        let made = publish(&connect(&self.path)?, &copy).and_then(|contents| {
+            target.fill(&copy, self.key.as_ref())?;
+            Ok(contents)
+        });
+        clear_away(&copy);
+        made.inspect_err(|_| target.empty())
     }
 }
 
@@ -61,13 +75,6 @@ pub fn key_beside(file: &Path) -> PathBuf {
 pub(super) fn keep_before_upgrade(path: &Path) -> Result<PathBuf, StoreError> {
     let kept = path.with_file_name(BEFORE_UPGRADE);
     publish(&connect(path)?, &kept)?;
-    // Where root's command happens to be the first of a new version, the way back is the owner's all the same.
-    let look = |path: &Path| fs::metadata(path).map_err(|source| StoreError::file("look at", path, source));
-    let (owner, made) = (look(path)?, look(&kept)?);
-    if owner.uid() != made.uid() {
-        chown(&kept, Some(owner.uid()), None)
-            .map_err(|source| StoreError::file("hand over", &kept, source))?;
-    }
     Ok(kept)
 }
 
@@ -159,36 +166,22 @@ pub(super) fn open_read_only(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Whether the key in the file `path` is the one that the database `file` was made with.
-pub(super) fn is_opened_by(file: &Path, path: &Path) -> Result<bool, StoreError> {
-    let key = Key::read(path)?;
-    Ok(migrate::is_the_key(&open_read_only(file)?, &key))
-}
-
 /// Writes the new file `file`, whole or not at all.
 pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    write_whole("create", file, COPY_MODE, bytes, |_| Ok(()))
+    write_whole("create", file, COPY_MODE, bytes)
 }
 
-/// Writes `file` durably, whole or not at all, in the place of one that may be there. `settle` is done to it before it bears
-/// its name.
+/// Writes `file` durably, whole or not at all, in the place of one that may be there.
 ///
 /// # Errors
 /// What `doing` it has failed; what was there is there still.
-pub fn write_whole(
-    doing: &'static str,
-    file: &Path,
-    mode: u32,
-    bytes: &[u8],
-    settle: impl FnOnce(&Path) -> io::Result<()>,
-) -> Result<(), StoreError> {
+pub fn write_whole(doing: &'static str, file: &Path, mode: u32, bytes: &[u8]) -> Result<(), StoreError> {
     let unfinished = with_suffix(file, ".new");
     remove_if_there(&unfinished)?;
     let write = || {
         let mut written = create_private(&unfinished, mode)?;
         io::Write::write_all(&mut written, bytes)?;
         written.sync_all()?;
-        settle(&unfinished)?;
         fs::rename(&unfinished, file)
     };
     write().map_err(|source| {

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// Others than the owner, or the group where it may, can read the file.
     #[error("`{}` has mode {mode:04o}, so others can read it; expected at most {widest:04o}", path.display())]
     Exposed { path: PathBuf, mode: u32, widest: u32 },
+    /// What bears the name of a file of the data directory leads to another one.
+    #[error("`{}` is a link, a second name of another file, or no file at all", .0.display())]
+    Linked(PathBuf),
     /// The file, or the disk, cannot be written.
     #[error("the database `{}` is read-only", .0.display())]
     ReadOnly(PathBuf),
@@ -116,7 +119,13 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             StoreError::Missing(_) => "run `deltapost init` to create it".to_owned(),
-            StoreError::Exposed { path, widest, .. } => format!("run `chmod {widest:o} {}`", path.display()),
+            StoreError::Exposed { path, widest, .. } => {
+                format!("as the owner of the data directory, run `chmod {widest:o} {}`", path.display())
+            }
+            StoreError::Linked(_) => {
+                "find out who put it there and remove it; then put the file itself back, or run `deltapost init`"
+                    .to_owned()
+            }
             StoreError::ReadOnly(_) => {
                 "run as the owner of the data directory, on a disk that can be written".to_owned()
             }

@@ -11,6 +11,8 @@ mod deliveries;
 mod endpoints;
 mod error;
 mod first;
+
+mod files;
 mod gauges;
 mod grants;
 mod instances;
@@ -19,6 +21,7 @@ mod listing;
 mod lock;
 mod migrate;
 mod outbox;
+mod outside;
 mod past;
 mod plan;
 mod redeliver;
@@ -54,13 +57,16 @@ pub use comparison::{Hold, Restart};
 pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
 pub use deliveries::{Attempt, Due, Limits, Recorded, Run, Turned};
 pub use error::StoreError;
+pub use files::{look_at_own, read_own};
+use files::{refuse_exposed, refuse_linked};
 pub use first::Starts;
 pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};
 pub use grants::Grant;
 pub use instances::{NewInstance, Removal};
 pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
-pub use lock::{AgentLock, DirectoryLock};
+pub use lock::{AGENT_LOCK, AgentLock, DATABASE_LOCK, DirectoryLock};
 pub use outbox::PageStep;
+pub use outside::{Source, Target};
 pub use past::{PastEvent, PastPoll};
 pub use plan::{Planned, Rows};
 pub use redeliver::{Head, Selection, Tallied};
@@ -157,6 +163,7 @@ impl Store {
             })
             .map_err(|source| StoreError::file("create", data_dir, source))?;
         let path = data_dir.join(DATABASE);
+        refuse_linked(&path)?;
         if path.exists() {
             return Ok(false);
         }
@@ -194,6 +201,7 @@ impl Store {
         look: Look,
     ) -> Result<Store, StoreError> {
         let path = data_dir.join(DATABASE);
+        refuse_linked(&path)?;
         if !path.exists() {
             return Err(StoreError::Missing(path));
         }
@@ -232,6 +240,7 @@ impl Store {
     /// When it is of a newer version, or not a deltapost database.
     pub fn pending_steps(data_dir: &Path) -> Result<usize, StoreError> {
         let path = data_dir.join(DATABASE);
+        refuse_linked(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(&path, flags).map_err(|source| StoreError::opening(&path, source))?;
@@ -370,22 +379,6 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
-}
-
-fn refuse_exposed(path: &Path, widest: u32) -> Result<(), StoreError> {
-    let mode = fs::metadata(path)
-        .map_err(|source| StoreError::file("look at", path, source))?
-        .permissions()
-        .mode()
-        & 0o777;
-    if mode & !widest & 0o077 != 0 {
-        return Err(StoreError::Exposed {
-            path: path.to_owned(),
-            mode,
-            widest,
-        });
-    }
-    Ok(())
 }
 
 fn identity(path: &Path) -> Result<(u64, u64), StoreError> {

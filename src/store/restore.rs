@@ -9,9 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
-use super::backup::{self, Contents, copy, database, sync_directory_of, verify, with_suffix, write_private};
-use super::secrets::KEY_FILE;
-use super::{DirectoryLock, Sharing, StoreError, migrate, remove_if_there};
+use super::backup::{Contents, copy, database, sync_directory_of, verify, with_suffix, write_private};
+use super::files::refuse_linked;
+use super::secrets::{KEY_FILE, Key};
+use super::{DirectoryLock, Sharing, Source, StoreError, migrate, remove_if_there};
 use crate::killpoint;
 
 /// How long whoever has the replaced database open may take to let go of it.
@@ -23,8 +24,8 @@ pub struct Candidate {
     data_dir: PathBuf,
     path: PathBuf,
     contents: Contents,
-    /// The key file that opens it, where that is not the data directory's own already.
-    key: Option<PathBuf>,
+    /// The key that opens it, where that is not the one in use.
+    key: Option<Key>,
     _alone: DirectoryLock,
 }
 
@@ -40,28 +41,26 @@ pub struct Replaced {
 }
 
 impl Candidate {
-    /// Copies the database `file` into `data_dir`, looks at everything in it, brings its schema up to date, and finds the
-    /// key that opens it: the one in use, in the file `key`, or the one beside `file`. Replaces nothing.
+    /// Copies the database `source` into `data_dir`, looks at everything in it, brings its schema up to date, and finds the
+    /// key that opens it: `key`, which is in use, or the one beside it. Replaces nothing.
     ///
     /// # Errors
-    /// `InUse`; when `file` is not a sound deltapost database of a known version; `ForeignKey`.
+    /// `InUse`; when `source` is not a sound deltapost database of a known version; `ForeignKey`.
     pub fn prepare(
         data_dir: &Path,
-        file: &Path,
+        mut source: Source,
         sharing: Sharing,
-        key: Option<&Path>,
+        key: Option<&Key>,
     ) -> Result<Candidate, StoreError> {
         let alone = DirectoryLock::alone(data_dir)?;
         let path = with_suffix(&database(data_dir), ".new");
-        let prepared = || {
-            let source = backup::open_read_only(file)?;
-            migrate::pending_steps(&source, file)?;
-            copy(&source, &path, sharing.file_mode())?;
+        let mut prepared = || {
+            copy(&source.connection, &path, sharing.file_mode())?;
             let contents = verify(&path)?;
             let mut copied = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             migrate::migrate(&mut copied, &path, migrate::Keep::Nothing)?;
             copied.close().map_err(|(_, source)| source)?;
-            Ok((contents, fitting_key(file, key)?))
+            Ok((contents, source.fitting_key(key)?))
         };
         match prepared() {
             Ok((contents, key)) => Ok(Candidate {
@@ -75,7 +74,7 @@ impl Candidate {
                 remove_if_there(&path)?;
                 Err(match error {
                     StoreError::Damaged { detail, .. } => StoreError::Damaged {
-                        path: file.to_owned(),
+                        path: source.path,
                         detail,
                     },
                     error => error,
@@ -109,6 +108,7 @@ impl Candidate {
         let mut replaced = Replaced::default();
         // Keeps programs away that are not ours until the names are exchanged.
         let mut _held = None;
+        refuse_linked(&database)?;
         if database.exists() {
             _held = into_one_file(&database)?;
             replaced.database = Some(keep(&database, &suffix)?);
@@ -118,8 +118,7 @@ impl Candidate {
             if own.exists() {
                 replaced.key = Some(link(&own, &with_suffix(&own, &suffix))?);
             }
-            let text = fs::read(key).map_err(|source| StoreError::file("read", key, source))?;
-            write_private(&own, &text)?;
+            write_private(&own, key.text().as_bytes())?;
             replaced.key_is_new = true;
         }
         killpoint::reached("restore.before_exchange");
@@ -132,23 +131,6 @@ impl Candidate {
         sync_directory_of(&database)?;
         Ok(replaced)
     }
-}
-
-/// The key file that opens `file` where the one in use does not; `None` where it does.
-fn fitting_key(file: &Path, in_use: Option<&Path>) -> Result<Option<PathBuf>, StoreError> {
-    if let Some(in_use) = in_use
-        && backup::is_opened_by(file, in_use)?
-    {
-        return Ok(None);
-    }
-    let beside = backup::key_beside(file);
-    if beside.exists() && backup::is_opened_by(file, &beside)? {
-        return Ok(Some(beside));
-    }
-    Err(StoreError::ForeignKey {
-        copy: file.to_owned(),
-        key: beside,
-    })
 }
 
 /// Has SQLite put the WAL of the database at `path` into it, and holds it for nobody else to open. `None` where it is too

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hmac;
 use rusqlite::Connection;
 
-use super::{Store, StoreError, backup, refuse_exposed};
+use super::{Store, StoreError, backup, read_own, refuse_exposed};
 use crate::clock;
 use crate::core::model::{Secret, time_text};
 
@@ -25,6 +26,7 @@ pub const KEY_FILE: &str = "secret.key";
 /// The key of one data directory.
 #[derive(Clone)]
 pub struct Key {
+    bytes: Arc<[u8; KEY_LEN]>,
     sealing: Arc<LessSafeKey>,
     naming: hmac::Key,
 }
@@ -44,43 +46,51 @@ impl Key {
             b"deltapost endpoint names",
         );
         Key {
+            bytes: Arc::new(*bytes),
             sealing: Arc::new(LessSafeKey::new(sealing)),
             naming: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
         }
     }
 
-    /// Reads the key from systemd's credentials directory, when given, else from the data directory. `None` where
-    /// there is none.
+    /// The key of `data_dir`: `credential` where it came from elsewhere, else the one in its file. `None` where there is none.
     ///
     /// # Errors
     /// When it is there but cannot be read, others can read it, or it is not a key.
-    pub fn load(data_dir: &Path, credentials: Option<&Path>) -> Result<Option<Key>, StoreError> {
-        let Some(path) = Key::file(data_dir, credentials) else {
-            return Ok(None);
-        };
-        if path.starts_with(data_dir) {
-            refuse_exposed(&path, 0o600)?;
+    pub fn load(data_dir: &Path, credential: Option<Key>) -> Result<Option<Key>, StoreError> {
+        if credential.is_some() {
+            return Ok(credential);
         }
-        Key::read(&path).map(Some)
+        let path = data_dir.join(KEY_FILE);
+        match read_own(&path) {
+            Ok(text) => {
+                refuse_exposed(&path, 0o600)?;
+                Key::parse(&text, &path).map(Some)
+            }
+            Err(StoreError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The file that `load` reads, where there is one.
-    pub fn file(data_dir: &Path, credentials: Option<&Path>) -> Option<PathBuf> {
-        let places = [credentials, Some(data_dir)].into_iter().flatten();
-        places.map(|dir| dir.join(KEY_FILE)).find(|path| path.exists())
-    }
-
-    /// Reads the key in the file `path`.
+    /// Reads the key in the file `path`, which is none of the data directory's.
     ///
     /// # Errors
     /// When it cannot be read, or is not a key.
     pub fn read(path: &Path) -> Result<Key, StoreError> {
         let text = fs::read_to_string(path).map_err(|source| StoreError::file("read", path, source))?;
+        Key::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Key, StoreError> {
         let bytes = STANDARD.decode(text.trim()).ok();
         match bytes.and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok()) {
             Some(bytes) => Ok(Key::new(&bytes)),
             None => Err(StoreError::BadKey(path.to_owned())),
         }
+    }
+
+    /// What a file with this key holds.
+    pub(super) fn text(&self) -> String {
+        format!("{}\n", STANDARD.encode(*self.bytes))
     }
 
     /// Makes a new key and writes it into the data directory, readable by its owner only, whole or not at all, durably.
@@ -89,11 +99,11 @@ impl Key {
     /// When the file cannot be written, or is there already.
     pub fn create(data_dir: &Path) -> Result<(Key, PathBuf), StoreError> {
         let path = data_dir.join(KEY_FILE);
-        let bytes = clock::random_bytes::<KEY_LEN>();
+        let key = Key::new(&clock::random_bytes());
         backup::refuse_existing(&path)?;
         // Half a key would be taken for one at the next try.
-        backup::write_private(&path, format!("{}\n", STANDARD.encode(bytes)).as_bytes())?;
-        Ok((Key::new(&bytes), path))
+        backup::write_private(&path, key.text().as_bytes())?;
+        Ok((key, path))
     }
 
     /// Seals `plain` for the place that `context` names. The result begins with its nonce.

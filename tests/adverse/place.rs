@@ -12,7 +12,7 @@ use crate::support::{Site, eventually};
 use crate::{hurried, nothing_is_lost, polled};
 
 /// The user that everybody has.
-const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
 #[test]
 fn a_missing_directory_is_told_and_one_that_returns_serves() {
@@ -70,7 +70,7 @@ fn run(site: &Site, prepare: &str, user: Option<u32>, args: &[&str]) -> Output {
     command.env_remove("DELTAPOST_CONFIG").output().unwrap()
 }
 
-fn is_root(site: &Site) -> bool {
+pub(crate) fn is_root(site: &Site) -> bool {
     let root = fs::metadata(site.config_file()).unwrap().uid() == 0;
     let may = root
         && Command::new("unshare")
@@ -92,7 +92,7 @@ fn says(output: &Output, parts: &[&str]) {
 }
 
 /// Whether that user can reach the binary and the site at all.
-fn let_in(site: &Site) -> bool {
+pub(crate) fn let_in(site: &Site) -> bool {
     let home = site.config_file();
     let home = home.parent().unwrap();
     fs::set_permissions(home, fs::Permissions::from_mode(0o755)).unwrap();
@@ -138,7 +138,7 @@ fn a_file_of_the_wrong_owner_is_named() {
     }
     chown(site.data_dir(), Some(NOBODY), Some(NOBODY)).unwrap();
     assert_eq!(run(&site, "", Some(NOBODY), &["once"]).status.code(), Some(0));
-    for name in ["deltapost.db", "secret.key"] {
+    for name in ["deltapost.db", "secret.key", "database.lock"] {
         let path = site.data_dir().join(name);
         chown(&path, Some(0), Some(0)).unwrap();
         for args in [&["run"][..], &["check"]] {

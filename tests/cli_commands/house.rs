@@ -87,7 +87,7 @@ fn a_data_directory_that_others_can_read_is_refused() {
     refused(
         &home,
         "error: `DIR/data` has mode 0755, so others can read it; expected at most 0700\n\
-         hint: run `chmod 700 DIR/data`\n",
+         hint: as the owner of the data directory, run `chmod 700 DIR/data`\n",
         1,
     );
 }
@@ -205,13 +205,13 @@ fn check_finds_every_problem() {
         .run(["check", "--json"])
         .stderr(
             "error: `DIR/data` has mode 0750, so others can read it; expected at most 0700\n\
-             hint: run `chmod 700 DIR/data`\n\
+             hint: as the owner of the data directory, run `chmod 700 DIR/data`\n\
              error: `DIR/data/deltapost.db` has mode 0644, so others can read it; expected at most 0600\n\
-             hint: run `chmod 600 DIR/data/deltapost.db`\n\
+             hint: as the owner of the data directory, run `chmod 600 DIR/data/deltapost.db`\n\
              error: could not look at `DIR/data/api.token`: No such file or directory (os error 2)\n\
              hint: run `deltapost init` to create it\n\
              error: `DIR/data/secret.key` has mode 0640, so others can read it; expected at most 0600\n\
-             hint: run `chmod 600 DIR/data/secret.key`\n",
+             hint: as the owner of the data directory, run `chmod 600 DIR/data/secret.key`\n",
         )
         .code(1);
     assert_eq!(said.json()["problems"].as_array().unwrap().len(), 4);

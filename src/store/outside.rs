@@ -1,0 +1,132 @@
+//! Files outside of the data directory that a command of root's opens before its process becomes the directory's owner, who
+//! may not reach them: what a backup is written into, and what a restore reads.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
+use rusqlite::Connection;
+
+use super::backup::{COPY_MODE, key_beside, open_read_only, sync_directory_of};
+use super::files::open_own;
+use super::{Key, StoreError, migrate};
+
+/// How much of a database is written last: without its beginning it is none.
+const BEGINNING: usize = 4_096;
+
+/// Where a backup goes. Its name is there from the beginning, since its maker may not change names there later.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    file: File,
+    key: Option<File>,
+}
+
+impl Target {
+    /// Makes the file `path`, and that of its key where it is wanted. An empty one, as a failure leaves it, will do.
+    ///
+    /// # Errors
+    /// `Exists`; `Linked`; when the disk refuses.
+    pub fn create(path: &Path, with_key: bool) -> Result<Target, StoreError> {
+        let key = with_key.then(|| create_empty(&key_beside(path))).transpose()?;
+        let file = create_empty(path)?;
+        sync_directory_of(path)?;
+        Ok(Target {
+            path: path.to_owned(),
+            file,
+            key,
+        })
+    }
+
+    /// Writes the database in `copy`, and the text of its key where that was wanted.
+    pub(super) fn fill(&self, copy: &Path, key: Option<&Key>) -> Result<(), StoreError> {
+        if let Some(mut file) = self.key.as_ref() {
+            let key = key.ok_or(StoreError::NoKey)?;
+            file.write_all(key.text().as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(|source| StoreError::file("write", &key_beside(&self.path), source))?;
+        }
+        let write = || {
+            let (mut from, mut to) = (File::open(copy)?, &self.file);
+            let mut beginning = [0; BEGINNING];
+            from.read_exact(&mut beginning)?;
+            to.seek(SeekFrom::Start(BEGINNING as u64))?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()?;
+            to.rewind()?;
+            to.write_all(&beginning)?;
+            to.sync_all()
+        };
+        write().map_err(|source| StoreError::file("write", &self.path, source))
+    }
+
+    /// Takes back what was written; why it is of no use is told by the caller.
+    pub(super) fn empty(&self) {
+        for file in self.key.iter().chain([&self.file]) {
+            if let Err(error) = file.set_len(0) {
+                log::warn!("an unfinished copy is left error={:?}", error.to_string());
+            }
+        }
+    }
+}
+
+fn create_empty(path: &Path) -> Result<File, StoreError> {
+    let file = open_own("create", path, OpenOptions::new().write(true), OFlag::O_CREAT)?;
+    let failed = |source| StoreError::file("create", path, source);
+    let look = file.metadata().map_err(failed)?;
+    // In a directory of everybody's it could be anybody's.
+    if look.len() > 0 || look.uid() != geteuid().as_raw() {
+        return Err(StoreError::Exists(path.to_owned()));
+    }
+    file.set_permissions(Permissions::from_mode(COPY_MODE))
+        .map_err(failed)?;
+    Ok(file)
+}
+
+/// A copy that may be restored, opened.
+#[derive(Debug)]
+pub struct Source {
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    /// The key beside it, where something is there.
+    pub(super) beside: Option<Result<Key, StoreError>>,
+}
+
+impl Source {
+    /// Opens the database `path` with all that belongs to it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no deltapost database of a known version.
+    pub fn open(path: &Path) -> Result<Source, StoreError> {
+        let connection = open_read_only(path)?;
+        // From the first reading on, SQLite opens nothing more, and its state stays the same.
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|source| StoreError::opening(path, source))?;
+        migrate::pending_steps(&connection, path)?;
+        let beside = key_beside(path);
+        Ok(Source {
+            path: path.to_owned(),
+            connection,
+            beside: beside.exists().then(|| Key::read(&beside)),
+        })
+    }
+
+    /// The key beside it where the one in use, `in_use`, does not open it; `None` where that does.
+    pub(super) fn fitting_key(&mut self, in_use: Option<&Key>) -> Result<Option<Key>, StoreError> {
+        let is_opened_by = |key: &Key| migrate::is_the_key(&self.connection, key);
+        if in_use.is_some_and(is_opened_by) {
+            return Ok(None);
+        }
+        match self.beside.take().transpose()? {
+            Some(key) if is_opened_by(&key) => Ok(Some(key)),
+            _ => Err(StoreError::ForeignKey {
+                copy: self.path.clone(),
+                key: key_beside(&self.path),
+            }),
+        }
+    }
+}
