@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use deltapost::sim::onedrive::Account;
-use deltapost::store::AgentLock;
+use deltapost::store::{AgentLock, DirectoryLock};
 use serde_json::{Value, json};
 
 use support::{Site, eventually};
@@ -105,4 +105,35 @@ fn an_agent_waits_for_a_command_that_is_about_to_end() {
         holder.trim() == agent.pid()
     });
     assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn a_lock_on_the_directory_hinders_nobody() {
+    let site = Site::new(Account::business());
+    // As any member of `group` can take it.
+    let directory = fs::File::open(site.data_dir()).unwrap();
+    directory.lock().unwrap();
+    for args in [&["once"][..], &["check"], &["init"], &["outbox"]] {
+        site.cli(args).code(0);
+    }
+    let agent = site.spawn_run();
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn whoever_waits_for_the_database_ends_in_time_and_at_a_signal() {
+    let site = Site::new(Account::business());
+    let held = DirectoryLock::alone(&site.data_dir()).unwrap();
+    let mut agent = site.spawn(&["run"], &[]);
+    eventually("it waits", || {
+        agent.log().contains("waiting for a restore to end")
+    });
+    agent.ask_to_stop();
+    eventually("the signal ends it", || !agent.runs());
+    assert_eq!(agent.wait(), Some(0));
+    site.once()
+        .code(1)
+        .says(&["error: another program works with `", "hint: try again"]);
+    drop(held);
+    site.once().code(0);
 }

@@ -12,8 +12,8 @@ use crate::store::Look;
 
 /// Signs an instance in by device code.
 pub(super) fn login(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
-    let stop = signals::stop_flag()?;
     let opened = Opened::open(args, Look::Brief)?;
+    let stop = signals::stop_flag()?;
     let instance = opened.house().login(id_or_name, &stop, &mut |instance, code| {
         // Now, and on standard error: the answer comes when the person has signed in.
         let minutes = code.expires_in.as_secs() / 60;

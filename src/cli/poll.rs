@@ -19,8 +19,8 @@ use crate::store::{Depth, Look, PollRecord, StoreError};
 
 /// `poll`: one instance, all its resources or one.
 pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
-    let stop = signals::stop_flag()?;
     let opened = Opened::open(args, Look::Brief)?;
+    let stop = signals::stop_flag()?;
     let instance = opened.store.find_instance(&wanted.instance)?;
     let resources = opened
         .house()
@@ -88,8 +88,8 @@ fn answered(polled: Result<PollRecord, PollError>, so_far: PollRecord) -> PollAn
 
 /// `once`: every enabled resource, and then what is due for delivery.
 pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
-    let stop = signals::stop_flag()?;
     let opened = Opened::open(args, Look::Brief)?;
+    let stop = signals::stop_flag()?;
     match opened.take_lock() {
         Ok(_lock) => {
             let house = opened.house();

@@ -1,5 +1,6 @@
 //! `run`: the agent in the foreground.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::args::Args;
@@ -13,6 +14,8 @@ use crate::web;
 
 /// Runs the agent until a signal ends it.
 pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
+    // Until it works, there is nothing that it would have to end in order.
+    let starting = signals::end_at_once()?;
     let stop = signals::stop_flag()?;
     let (path, _) = house::config_path(args);
     let file = ConfigFile {
@@ -21,6 +24,7 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
     };
     let opened = Opened::open(args, Look::Whole)?;
     let _lock = lock(&opened)?;
+    starting.store(false, Ordering::Relaxed);
     log::info!(
         "deltapost {} started data_dir={:?} instances={} pid={}",
         env!("CARGO_PKG_VERSION"),

@@ -11,6 +11,18 @@ use super::failure::Failure;
 /// The exit code of a process that was not let end in order.
 const CUT_OFF: i32 = 1;
 
+/// A flag that makes SIGINT and SIGTERM end the process at once, as a success, until it is cleared.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn end_at_once() -> Result<Arc<AtomicBool>, Failure> {
+    let at_once = Arc::new(AtomicBool::new(true));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 0, Arc::clone(&at_once)).map_err(refused)?;
+    }
+    Ok(at_once)
+}
+
 /// A flag that SIGINT and SIGTERM set.
 ///
 /// # Errors

@@ -111,6 +111,10 @@ fn members_of_the_group_may_read_the_database_and_nothing_else() {
     assert_eq!(names.map(|name| mode(&home, name)), ["750", "600", "640", "600"]);
     let groups = names.map(|name| fs::metadata(home.path(name)).unwrap().gid());
     assert_eq!(groups, [1, 0, 1, 0]);
+    // Whoever can open a lock's file can hold it against the owner.
+    home.run(["once"]).code(0);
+    let locks = ["data/agent.lock", "data/database.lock"];
+    assert_eq!(locks.map(|name| mode(&home, name)), ["600", "600"]);
     home.run(["check"]).code(0);
     // A group that is taken back takes the rights back.
     home.write("deltapost.toml", &format!("data_dir = {:?}\n", home.path("data")));
