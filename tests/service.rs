@@ -188,3 +188,28 @@ fn a_failing_endpoint_is_logged_without_what_is_secret_in_its_url() {
         lines[0]
     );
 }
+
+#[test]
+fn no_memory_with_secrets_in_it_is_dumped_to_the_disk() {
+    let site = Site::new(Account::business());
+    let agent = site.spawn_run();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", agent.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(
+        core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(),
+        ["0", "0"]
+    );
+    assert_eq!(agent.stop(), Some(0));
+    for (unit, line) in [
+        ("deltapost.service", "LimitCORE=0"),
+        ("deltapost-once.service", "LimitCORE=0"),
+        ("deltapost.openrc", "rc_ulimit=\"-c 0\""),
+    ] {
+        let path = format!("{}/packaging/{unit}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.lines().any(|known| known == line), "{unit} lacks {line}");
+    }
+}

@@ -29,6 +29,8 @@ mod signals;
 mod table;
 mod token;
 
+use nix::sys::resource::{Resource, setrlimit};
+
 pub use args::{Args, parse};
 use args::{Command, TokenCommand};
 pub use reply::Reply;
@@ -36,6 +38,10 @@ pub use reply::Reply;
 /// Runs the command that `args` name, to its end.
 pub fn run(args: &Args) -> Reply {
     logging::start(args);
+    // Its memory holds secrets, which are not to lie on a disk.
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        log::warn!("core dumps are not switched off error={error}");
+    }
     let done = match &args.command {
         Command::Demo(wanted) => demo::demo(args, wanted),
         Command::Init => init::init(args),
