@@ -56,7 +56,7 @@ install_files() {
     put 644 "$here/completions/deltapost" $share/bash-completion/completions/deltapost
     put 644 "$here/completions/_deltapost" $share/zsh/site-functions/_deltapost
     put 644 "$here/completions/deltapost.fish" $share/fish/vendor_completions.d/deltapost.fish
-    for file in README.md LICENSE third-party-licences.gz; do
+    for file in README.md LICENSE third-party-licences.gz deltapost.openvex.json; do
         put 644 "$here/$file" "$share/doc/deltapost/$file"
     done
     if has systemctl; then

@@ -13,5 +13,7 @@ mod instances;
 mod life;
 #[path = "api/sign_in.rs"]
 mod sign_in;
+#[path = "api/smuggling.rs"]
+mod smuggling;
 #[path = "support/mod.rs"]
 mod support;
