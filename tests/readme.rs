@@ -8,6 +8,8 @@
 
 #[path = "readme/page.rs"]
 mod page;
+#[path = "readme/security.rs"]
+mod security;
 #[path = "readme/stage.rs"]
 mod stage;
 mod support;
@@ -32,7 +34,7 @@ macro_rules! pages {
     };
 }
 
-const PAGES: [Page; 12] = pages![
+const PAGES: [Page; 13] = pages![
     "README.md",
     "CHANGELOG.md",
     "benches/README.md",
@@ -43,6 +45,7 @@ const PAGES: [Page; 12] = pages![
     "docs/internals.md",
     "docs/receivers.md",
     "docs/resources.md",
+    "docs/security.md",
     "packaging/README.md",
     "schema/README.md",
 ];
