@@ -2,7 +2,6 @@
 //! logged, the value never. They are answered at once: a token has 256 random bits, so that slowing who guesses one
 //! protects nothing, and would hold a place. Sessions of the page are not kept here.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +16,7 @@ use crate::commands::House;
 use crate::core::model::{Instance, Secret};
 use crate::core::shown::shown;
 use crate::httpd::{Method, Request};
-use crate::store::TOKEN_FILE;
+use crate::store::{TOKEN_FILE, read_own};
 
 /// How often the log tells of wrong tokens.
 const TOLD_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -187,7 +186,7 @@ impl Gate {
             log::error!("could not use the API token path=\"{path}\" error={why:?}");
             Refusal::new(500, "the API token cannot be read; the agent's log says why")
         };
-        let text = fs::read_to_string(&self.token_file).map_err(|error| unusable(error.to_string()))?;
+        let text = read_own(&self.token_file).map_err(|error| unusable(error.to_string()))?;
         match text.trim() {
             "" => Err(unusable(
                 "it is empty: `deltapost token rotate` makes a new one".to_owned(),
