@@ -163,6 +163,7 @@ fn setup<'a>(
         route: proxy.map_or(Route::Direct, Route::Through),
         extra_roots,
         deny,
+        buffer_bytes: wire::MIN_BUFFER_BYTES,
         idle_per_host: IDLE_PER_HOST,
         idle_in_all: IDLE_IN_ALL,
     }

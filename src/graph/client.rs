@@ -230,6 +230,7 @@ impl Client {
             route,
             extra_roots: config.extra_roots,
             deny: &[],
+            buffer_bytes: 2 * wire::MIN_BUFFER_BYTES,
             idle_per_host: IDLE_CONNECTIONS,
             idle_in_all: 2 * IDLE_CONNECTIONS,
         })?;

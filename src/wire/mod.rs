@@ -33,8 +33,8 @@ pub(crate) use told::told;
 
 /// The largest head of an answer that is read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// Each way, for each connection. Larger than a head, so that one too large is told from one cut short.
-const BUFFER_BYTES: usize = 2 * MAX_HEAD_BYTES;
+/// The least that `Setup::buffer_bytes` may be: larger than a head, so that one too large is told from one cut short.
+pub const MIN_BUFFER_BYTES: usize = MAX_HEAD_BYTES + 1024;
 
 /// How long each part of a request may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct Setup<'a> {
     /// Through a proxy only a host that is an address itself can be judged, since the proxy looks names up; the proxy's
     /// own address is not judged.
     pub deny: &'a [Network],
+    /// Memory of each connection, each way.
+    pub buffer_bytes: usize,
     /// Idle connections kept for one host and port.
     pub idle_per_host: usize,
     pub idle_in_all: usize,
@@ -152,8 +154,8 @@ pub(crate) fn agent_with(setup: &Setup<'_>, lookup: Arc<Lookup>) -> Result<Agent
         .timeout_recv_body(Some(body))
         .timeout_global(Some(total))
         .max_response_header_size(MAX_HEAD_BYTES)
-        .input_buffer_size(BUFFER_BYTES)
-        .output_buffer_size(BUFFER_BYTES)
+        .input_buffer_size(setup.buffer_bytes)
+        .output_buffer_size(setup.buffer_bytes)
         .max_idle_connections_per_host(setup.idle_per_host)
         .max_idle_connections(setup.idle_in_all)
         .build();

@@ -14,6 +14,7 @@ fn setup(route: Route<'_>) -> Setup<'_> {
         route,
         extra_roots: None,
         deny: &[],
+        buffer_bytes: MIN_BUFFER_BYTES,
         idle_per_host: 2,
         idle_in_all: 4,
     }
