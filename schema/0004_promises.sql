@@ -164,3 +164,8 @@ CREATE TABLE told (
   object_id    TEXT NOT NULL,
   PRIMARY KEY (resource_id, object_id)
 ) WITHOUT ROWID;
+
+
+-- Delivery: whether an endpoint asked for its wait itself (`Retry-After`). Then no instance tries it before the wait is over.
+ALTER TABLE endpoint ADD COLUMN asked_to_wait INTEGER NOT NULL DEFAULT 0
+  CONSTRAINT asked_to_wait_is_0_or_1 CHECK (asked_to_wait IN (0, 1));

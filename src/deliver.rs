@@ -3,20 +3,24 @@
 //! A worker takes one instance at a time and sends its due notifications in their order, so that no two requests of an
 //! instance are ever under way together. It stops at the first that is not accepted: what stands behind waits.
 
+mod turns;
+
 use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::turns::{Seat, Turns};
+
+use self::turns::{Claim, PAUSE, Vain};
 use crate::callback::{Answer, Sender};
-use crate::claims::{Claims, Found};
 use crate::clock::{self, Clock};
 use crate::config::{Delivery, OnFailure, Ordering};
 use crate::core::model::{Format, Instance, Notification, Secret, Settings};
 use crate::core::retry::{Class, Fate, Outcome, Policy};
 use crate::core::{elements, sign};
 use crate::killpoint;
-use crate::store::{Attempt, Due, Limits, Recorded, Run, Store, StoreError, Turned};
+use crate::store::{Attempt, Due, Recorded, Run, Store, StoreError, Turned};
 
 /// How long answers may wait to be recorded together: one sync to the disk for many of them.
 const GROUP: SignedDuration = SignedDuration::from_millis(50);
@@ -41,8 +45,8 @@ pub struct Deliverer<'a> {
     pub clock: &'a dyn Clock,
     pub settings: &'a Delivery,
     pub graph_base: &'a str,
-    /// Which instances are in hand, for all workers.
-    pub claims: &'a Claims,
+    /// What is under way, for all threads.
+    pub turns: &'a Turns,
     /// Set when the agent is asked to stop: a worker ends after the request it has under way.
     pub stop: &'a AtomicBool,
 }
@@ -55,74 +59,91 @@ struct Target {
 }
 
 impl Deliverer<'_> {
-    /// Delivers until the agent is asked to stop, or its settings are `outdated`. One of several workers that share `claims`.
-    pub fn work(&self, outdated: &dyn Fn() -> bool) {
+    /// Delivers until the agent is asked to stop, its settings are `outdated`, or the thread in `seat` is not needed any
+    /// more; then it returns false. `hire` starts another thread with a hired seat.
+    pub fn work(&self, seat: &Seat<'_>, outdated: &dyn Fn() -> bool, hire: &dyn Fn()) -> bool {
         while !self.stopping() && !outdated() {
-            let heard = self.claims.rings();
-            match self.deliver_next(true) {
-                Ok(Some(_)) => {}
-                Ok(None) => self.claims.wait(heard, LOOK),
+            let heard = self.turns.rings();
+            let pause = match self.deliver_next(true, Some(hire)) {
+                Ok(Ok(_)) => continue,
+                Ok(Err(Vain::Nothing)) => LOOK,
+                Ok(Err(Vain::NoPlace)) => PAUSE,
                 Err(error) => {
                     log::error!("delivery stalled error={:?}", error.to_string());
-                    self.claims.wait(heard, LOOK);
+                    LOOK
                 }
+            };
+            if seat.is_spare(self.settings.workers) {
+                return false;
             }
+            self.turns.wait(heard, pause);
         }
+        true
     }
 
-    /// Delivers until nothing is due that is not in another worker's hand. One of several workers.
+    /// Delivers until nothing is due, nor in another thread's hand, or the thread in `seat` is not needed any more.
     ///
     /// # Errors
     /// When the outbox cannot be read or written.
-    pub fn drain(&self) -> Result<Tally, StoreError> {
+    pub fn drain(&self, seat: &Seat<'_>, hire: Option<&dyn Fn()>) -> Result<Tally, StoreError> {
         let mut total = Tally::default();
-        while !self.stopping()
-            && let Some(tally) = self.deliver_next(false)?
-        {
-            total.delivered += tally.delivered;
-            total.failed += tally.failed;
+        while !self.stopping() {
+            let heard = self.turns.rings();
+            match self.deliver_next(false, hire)? {
+                Ok(tally) => {
+                    total.delivered += tally.delivered;
+                    total.failed += tally.failed;
+                }
+                Err(Vain::NoPlace) => self.turns.wait(heard, PAUSE),
+                Err(Vain::Nothing) if self.turns.is_idle() || seat.is_spare(self.settings.workers) => break,
+                Err(Vain::Nothing) => self.turns.wait(heard, 4 * PAUSE),
+            }
         }
         Ok(total)
     }
 
-    /// Takes the run that has been due the longest, and delivers it as far as its endpoint goes along. `None` where
-    /// nothing is due that another worker does not have. When it is `patient`, what was sent is recorded however long
-    /// that takes.
-    fn deliver_next(&self, patient: bool) -> Result<Option<Tally>, StoreError> {
-        let (now, limits) = (self.clock.now(), self.limits());
-        let claim = self.claims.claim(|in_hand| {
-            let run = self.store.due_run(
+    /// Takes the run whose turn it is, and sends it until the first failure. When it is `patient`, what was sent is
+    /// recorded however long that takes.
+    fn deliver_next(
+        &self,
+        patient: bool,
+        hire: Option<&dyn Fn()>,
+    ) -> Result<Result<Tally, Vain>, StoreError> {
+        let (now, settings) = (self.clock.now(), self.settings);
+        let lanes = (settings.ordering == Ordering::None).then_some(settings.workers);
+        let claimed = self.turns.claim(settings.workers, hire.is_some(), |state| {
+            self.store.due_run(
                 now,
-                &limits,
-                |key| in_hand.holds(key),
-                |group| in_hand.of_group(group),
-            )?;
-            Ok::<_, StoreError>(run.map(|run| Found {
-                key: run.key,
-                group: run.group,
-                work: run,
-            }))
+                lanes,
+                |key| state.holds(key),
+                |waiting| state.in_turn(waiting, settings.per_endpoint),
+            )
         })?;
-        let Some(claim) = claim else { return Ok(None) };
-        let run = &claim.work;
-        let instance = self.store.instance(run.instance_id)?;
-        let attempts = match target(&instance, self.graph_base) {
-            Ok(target) => self.send_in_order(&target, run),
-            Err(reason) => run
-                .notifications
-                .iter()
-                .take(1)
-                .map(|due| self.postponed(due, &reason))
-                .collect(),
+        let claim = match claimed {
+            Ok(claim) => claim,
+            Err(vain) => return Ok(Err(vain)),
         };
+        if let Some(hire) = hire.filter(|_| claim.hires) {
+            hire();
+        }
+        let run = &claim.run;
+        let attempts = match target(&run.instance, self.graph_base) {
+            Ok(target) => self.send_in_order(&target, &claim),
+            Err(reason) => {
+                self.turns.withhold(run.instance.id, &run.waiting.version);
+                let withheld = run.notifications.iter().take(1);
+                withheld.map(|due| self.withheld(due, run, &reason)).collect()
+            }
+        };
+        claim.answered();
         let recorded = self.record(&attempts, patient)?;
         killpoint::reached("recorded");
-        log_recorded(&instance, run, &attempts, &recorded);
+        log_recorded(run, &attempts, &recorded);
         let delivered = recorded
             .iter()
             .filter(|recorded| recorded.fate == Fate::Delivered)
             .count() as u64;
-        Ok(Some(Tally {
+        Ok(Ok(Tally {
             delivered,
             failed: recorded.len() as u64 - delivered,
         }))
@@ -145,8 +166,8 @@ impl Deliverer<'_> {
                         );
                         told = true;
                     }
-                    let heard = self.claims.rings();
-                    self.claims.wait(heard, LOOK);
+                    let heard = self.turns.rings();
+                    self.turns.wait(heard, LOOK);
                 }
                 recorded => return recorded,
             }
@@ -154,10 +175,11 @@ impl Deliverer<'_> {
     }
 
     /// Sends a run one by one until one is not accepted, or the answers so far have waited long enough.
-    fn send_in_order(&self, target: &Target, run: &Run) -> Vec<Attempt> {
-        let began = self.clock.now();
+    fn send_in_order(&self, target: &Target, claim: &Claim<'_>) -> Vec<Attempt> {
+        let (began, run) = (self.clock.now(), &claim.run);
         let mut attempts = Vec::with_capacity(run.notifications.len());
         for due in &run.notifications {
+            claim.asked();
             let attempt = self.send(target, run, due);
             let go_on = attempt
                 .outcome
@@ -186,7 +208,7 @@ impl Deliverer<'_> {
         let class = Class::of(answer.status());
         Attempt {
             outbox_id: due.id,
-            endpoint_id: run.endpoint_id,
+            endpoint_id: run.waiting.endpoint_id,
             began_at,
             ended_at: self.clock.now(),
             status: answer.status(),
@@ -201,25 +223,17 @@ impl Deliverer<'_> {
     }
 
     /// An attempt that could not be made, since nothing may be sent.
-    fn postponed(&self, due: &Due, reason: &str) -> Attempt {
+    fn withheld(&self, due: &Due, run: &Run, reason: &str) -> Attempt {
         let now = self.clock.now();
         Attempt {
             outbox_id: due.id,
-            endpoint_id: None,
+            endpoint_id: run.waiting.endpoint_id,
             began_at: now,
             ended_at: now,
             status: None,
             error: Some(reason.to_owned()),
             outcome: None,
             draw: clock::draw(),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        Limits {
-            ordered: self.settings.ordering == Ordering::Instance,
-            lanes: self.settings.workers,
-            per_endpoint: self.settings.per_endpoint,
         }
     }
 
@@ -307,8 +321,8 @@ fn target(instance: &Instance, graph_base: &str) -> Result<Target, String> {
     Ok(Target { url, keys, headers })
 }
 
-fn log_recorded(instance: &Instance, run: &Run, attempts: &[Attempt], recorded: &[Recorded]) {
-    let instance = &instance.name;
+fn log_recorded(run: &Run, attempts: &[Attempt], recorded: &[Recorded]) {
+    let instance = &run.instance.name;
     for Recorded {
         outbox_id: id,
         fate,

@@ -6,7 +6,6 @@
 
 pub mod agent;
 pub mod callback;
-pub mod claims;
 pub mod cli;
 pub mod clock;
 pub mod commands;

@@ -33,11 +33,6 @@ const ROOMS: &[Room] = &[
     room("core", &[], "the domain is pure and knows nothing of its edges"),
     room("killpoint", &[], "it only ends the process, in debug builds"),
     room(
-        "claims",
-        &[],
-        "who works on which key has nothing to do with what the work is",
-    ),
-    room(
         "places",
         &[],
         "how many may do something at a time is asked, and not what",
@@ -98,15 +93,7 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "deliver",
-        &[
-            "core",
-            "clock",
-            "config",
-            "store",
-            "callback",
-            "claims",
-            "killpoint",
-        ],
+        &["core", "clock", "config", "store", "callback", "killpoint"],
         "the outbox table is the contract between polling and delivery: deliver never sees a cursor or the provider",
     ),
     room(
@@ -120,7 +107,7 @@ const ROOMS: &[Room] = &[
         "agent",
         &[
             "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
-            "claims", "places", "commands",
+            "places", "commands",
         ],
         "the agent runs what is below it and does not know who started it",
     ),

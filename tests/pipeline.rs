@@ -20,6 +20,8 @@ mod delivery;
 mod feed;
 #[path = "pipeline/interruption.rs"]
 mod interruption;
+#[path = "pipeline/isolation.rs"]
+mod isolation;
 #[path = "pipeline/office.rs"]
 mod office;
 #[path = "pipeline/stale.rs"]

@@ -4,6 +4,7 @@
 mod alerts;
 mod calendar;
 mod command;
+mod delivering;
 mod housekeeping;
 mod news;
 mod panics;
@@ -18,12 +19,14 @@ mod systemd;
 mod timetable;
 mod watchdog;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::delivering::drain;
 pub use self::reload::ConfigFile;
 
 use self::alerts::Alerter;
@@ -33,11 +36,10 @@ use self::reload::Reloader;
 use self::scheduler::Scheduler;
 use self::systemd::Pulse;
 use self::timetable::Timetable;
-use crate::claims::Claims;
 use crate::clock;
 use crate::commands::House;
-use crate::config::{Delivery, Live};
-use crate::deliver::{Deliverer, Tally};
+use crate::config::Live;
+use crate::deliver::{Tally, Turns};
 use crate::grants::Grants;
 use crate::places::Places;
 use crate::poll::PollError;
@@ -85,7 +87,7 @@ struct Floor<'a> {
     polling: AtomicUsize,
     /// There are as many of them as there may be, and something is due.
     crowded: AtomicBool,
-    deliveries: Claims,
+    turns: Turns,
     stop: &'a AtomicBool,
     working: AtomicUsize,
     /// How often the timetable's thread has looked around.
@@ -120,7 +122,7 @@ pub fn run(
     thread::scope(|scope| {
         scope.spawn(|| floor.employed(|| floor.keep_time(scope, &scheduler, reloader.as_mut())));
         for _ in 0..house.config.delivery.workers {
-            scope.spawn(|| floor.employed(|| floor.deliver_until_stopped()));
+            scope.spawn(|| floor.employed(|| floor.deliver_until_stopped(scope, false)));
         }
         scope.spawn(|| floor.employed(|| floor.keep_grants()));
         scope.spawn(|| floor.employed(|| alerter.work()));
@@ -129,7 +131,7 @@ pub fn run(
         stop.store(true, Ordering::Relaxed);
         systemd::stopping();
         scheduler.ring();
-        floor.deliveries.ring();
+        floor.turns.ring();
         floor.see_out();
         kept
     })?;
@@ -150,8 +152,8 @@ pub fn once(
     let floor = Floor::new(house, &live, stop);
     let mut housekeeper = Housekeeper::new(house, floor.live, stop);
     housekeeper.look_to_the_end();
-    let queue = std::sync::Mutex::new(house.polled_resources()?.into_iter());
-    let polls = std::sync::Mutex::new(Vec::new());
+    let queue = Mutex::new(house.polled_resources()?.into_iter());
+    let polls = Mutex::new(Vec::new());
     let next = || {
         queue
             .lock()
@@ -184,30 +186,6 @@ pub fn once(
     show_next_polls(house, Rows::All)?;
     Alerter::new(house, floor.live, stop)?.round();
     Ok(report)
-}
-
-/// Delivers what is due, with the configured number of workers.
-///
-/// # Errors
-/// When the outbox cannot be read or written.
-pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
-    let live = Live::new(house.config);
-    let floor = Floor::new(house, &live, stop);
-    let deliverer = floor.deliverer(&house.config.delivery);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..house.config.delivery.workers)
-            .map(|_| scope.spawn(|| deliverer.drain()))
-            .collect();
-        let mut total = Tally::default();
-        for worker in workers {
-            let tally = worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            total.delivered += tally.delivered;
-            total.failed += tally.failed;
-        }
-        Ok(total)
-    })
 }
 
 /// Polls one resource in this process: for a command, when no agent runs.
@@ -250,22 +228,10 @@ impl<'a> Floor<'a> {
             pages: Places::new(house.config.schedule.workers),
             polling: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),
-            deliveries: Claims::default(),
+            turns: Turns::default(),
             stop,
             working: AtomicUsize::new(0),
             beats: AtomicU64::new(0),
-        }
-    }
-
-    fn deliverer<'d>(&'d self, settings: &'d Delivery) -> Deliverer<'d> {
-        Deliverer {
-            store: self.house.store,
-            sender: self.house.sender,
-            clock: self.house.clock,
-            settings,
-            graph_base: self.house.client.base(),
-            claims: &self.deliveries,
-            stop: self.stop,
         }
     }
 
@@ -276,7 +242,7 @@ impl<'a> Floor<'a> {
             self.house.clock.sleep(LOOK);
         }
         self.working.fetch_sub(1, Ordering::SeqCst);
-        self.deliveries.ring();
+        self.turns.ring();
     }
 
     /// The scheduler's thread: reads the configuration again, keeps the timetable, and hires who polls what is due.
@@ -293,7 +259,7 @@ impl<'a> Floor<'a> {
             // Where it is not known whether something is due, what the timetable says is polled all the same.
             let hired = match looked {
                 Ok(false) => Ok(()),
-                _ => self.hire(scope, scheduler),
+                _ => self.hire_to_poll(scope, scheduler),
             };
             let error = looked.and(hired).err().map(|error| error.to_string());
             if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
@@ -302,15 +268,6 @@ impl<'a> Floor<'a> {
             told = error;
             self.beats.fetch_add(1, Ordering::Relaxed);
             scheduler.wait();
-        }
-    }
-
-    /// One delivering worker, with the settings that hold, until it is asked to stop.
-    fn deliver_until_stopped(&self) {
-        while !self.stopping() {
-            let config = self.live.current();
-            self.deliverer(&config.delivery)
-                .work(&|| !self.live.holds(&config));
         }
     }
 
@@ -352,15 +309,18 @@ impl<'a> Floor<'a> {
     /// Waits for the workers' last requests, but not for ever.
     fn see_out(&self) {
         let began = clock::monotonic_usec();
-        let busy = || self.working.load(Ordering::SeqCst) + self.polling.load(Ordering::SeqCst) > 0;
+        let busy = || {
+            let polling = self.polling.load(Ordering::SeqCst);
+            self.working.load(Ordering::SeqCst) + polling + self.turns.hired() > 0
+        };
         while busy() {
             if Duration::from_micros(clock::monotonic_usec() - began) >= PATIENCE {
                 log::warn!("stopping with requests under way; they are made again at the next start");
                 std::process::exit(0);
             }
-            let heard = self.deliveries.rings();
+            let heard = self.turns.rings();
             if busy() {
-                self.deliveries.wait(heard, Duration::from_millis(20));
+                self.turns.wait(heard, Duration::from_millis(20));
             }
         }
     }

@@ -36,7 +36,7 @@ impl Floor<'_> {
     /// Hires a thread for each resource that somebody waits for, or that is due. It goes on with the next one, and leaves when
     /// there is none; so one that waits for the provider keeps nobody waiting. Where all that may be hired are, one of those
     /// that have polled for long is asked to make room.
-    pub(super) fn hire<'scope>(
+    pub(super) fn hire_to_poll<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         scheduler: &'scope Scheduler<'_>,
@@ -123,7 +123,7 @@ impl Floor<'_> {
             crowded: job.request.is_none().then_some(&self.crowded),
             ..self.poller()
         };
-        let polled = poller.poll(job.resource_id, depth, &mut |_| self.deliveries.ring());
+        let polled = poller.poll(job.resource_id, depth, &mut |_| self.turns.ring());
         if let Some(request) = job.request {
             let answer = match &polled {
                 Ok(record) => json!({"record": record}),

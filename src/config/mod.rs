@@ -78,9 +78,9 @@ pub struct Schedule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     pub ordering: Ordering,
-    /// Requests at the same time, 1 to 64.
+    /// Requests at the same time, 1 to 64; those without an answer for a moment are not counted.
     pub workers: usize,
-    /// Of these to one endpoint, 1 to 64.
+    /// To one endpoint, 1 to 64.
     pub per_endpoint: usize,
     /// How long a receiver may take to answer, 1 s to 5 min.
     pub timeout: Duration,

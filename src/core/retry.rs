@@ -77,6 +77,8 @@ pub struct Endpoint {
     pub last_failed_at: Option<Timestamp>,
     /// When one notification may try it, unless it is active. `None`: only by hand.
     pub next_probe_at: Option<Timestamp>,
+    /// Whether it asked for the wait itself, by `Retry-After`: then nothing tries it before.
+    pub asked_to_wait: bool,
 }
 
 impl Default for Endpoint {
@@ -88,6 +90,7 @@ impl Default for Endpoint {
             last_accepted_at: None,
             last_failed_at: None,
             next_probe_at: None,
+            asked_to_wait: false,
         }
     }
 }
@@ -142,6 +145,10 @@ pub fn decide(
         last_failed_at: Some(now),
         ..endpoint
     };
+    // It did not wait for the endpoint's probe.
+    let is_early = endpoint
+        .next_probe_at
+        .is_some_and(|probe| outcome.began_at < probe);
     match outcome.class {
         Class::Accepted => {
             let up = Endpoint {
@@ -157,11 +164,13 @@ pub fn decide(
                 ..failed
             };
             // A refusal by an endpoint on probation opens it for nobody: another notification is its next probe.
-            let probed = Endpoint {
-                next_probe_at: endpoint
-                    .next_probe_at
-                    .map(|_| after(drawn(policy.wait(endpoint.failures), draw))),
-                ..endpoint
+            let probed = match endpoint.state {
+                EndpointState::Disabled => disabled(endpoint, policy, now),
+                EndpointState::BackingOff if !is_early => Endpoint {
+                    next_probe_at: Some(after(drawn(policy.wait(endpoint.failures), draw))),
+                    ..endpoint
+                },
+                EndpointState::BackingOff | EndpointState::Active => endpoint,
             };
             if trials.refusals > REFUSALS {
                 (
@@ -214,6 +223,20 @@ pub fn decide(
             {
                 (in_turn, endpoint)
             }
+            // The early try of another instance failed, too. The wait goes on, unless the receiver asks for a longer one.
+            EndpointState::BackingOff if is_early => {
+                let longer = outcome.retry_after.map(|_| after(Duration::ZERO));
+                let next_probe_at = endpoint.next_probe_at.max(longer);
+                let asked_to_wait = longer.is_some();
+                (
+                    in_turn,
+                    Endpoint {
+                        next_probe_at,
+                        asked_to_wait,
+                        ..endpoint
+                    },
+                )
+            }
             EndpointState::Disabled => (in_turn, disabled(down, policy, now)),
             EndpointState::Active | EndpointState::BackingOff => {
                 let failures = endpoint.failures + 1;
@@ -227,6 +250,7 @@ pub fn decide(
                         state: EndpointState::BackingOff,
                         failures,
                         next_probe_at,
+                        asked_to_wait: outcome.retry_after.is_some(),
                         ..down
                     },
                 )

@@ -68,6 +68,7 @@ fn endpoint(state: EndpointState, failures: u32, deaths: u32) -> Endpoint {
         next_probe_at: probe,
         last_failed_at: failed,
         last_accepted_at: None,
+        asked_to_wait: false,
     }
 }
 
@@ -128,6 +129,13 @@ fn the_whole_table() {
     check(up, 3, Some(413), ("dead", Active, 0, 1, None));
     check(down, 0, Some(422), ("4", BackingOff, 2, 1, Some(12)));
     check(down, 3, Some(415), ("dead", BackingOff, 2, 2, Some(12)));
+    check(off, 0, Some(400), ("4", Disabled, 4, 1, day));
+    check(
+        endpoint(Disabled, 0, 0),
+        3,
+        Some(422),
+        ("dead", Disabled, 0, 1, day),
+    );
     // After three deaths in a row the receiver is broken, not the notification.
     check(endpoint(Active, 0, 2), 3, Some(422), ("dead", Active, 0, 3, None));
     check(
@@ -243,6 +251,38 @@ fn retry_after_is_a_floor_capped_at_a_day() {
     check(365 * DAY, DAY);
 }
 
+#[test]
+fn an_early_try_that_fails_leaves_the_endpoints_wait_as_it_is_unless_the_receiver_asks_for_longer() {
+    #[track_caller]
+    fn check(status: Option<u16>, retry_after: Option<u64>, probe: i64, asked_to_wait: bool) {
+        let waiting = Endpoint {
+            next_probe_at: Some(at(600)),
+            ..endpoint(BackingOff, 2, 1)
+        };
+        let outcome = Outcome {
+            class: Class::of(status),
+            retry_after: retry_after.map(Duration::from_secs),
+            began_at: at(-1),
+        };
+        let (fate, after) = decide(&outcome, Trials::default(), waiting, &policy(), at(0), 1.0);
+        let expect = Endpoint {
+            next_probe_at: Some(at(probe)),
+            asked_to_wait,
+            ..waiting
+        };
+        assert_eq!(after, expect);
+        let Fate::Pending { trials, .. } = fate else {
+            panic!("{fate:?}")
+        };
+        assert_eq!(trials.last_failed_at, Some(at(0)), "it has had its early try");
+    }
+    check(Some(500), None, 600, false);
+    check(None, None, 600, false);
+    check(Some(422), None, 600, false);
+    check(Some(429), Some(60), 600, true);
+    check(Some(429), Some(3_600), 3_600, true);
+}
+
 fn any_time() -> impl Strategy<Value = Option<Timestamp>> {
     prop::option::of((-1_000i64..0).prop_map(at))
 }
@@ -260,7 +300,7 @@ proptest! {
         let trials = Trials { refusals, failures, last_failed_at: last };
         let before = Endpoint {
             state, failures: endpoint_failures, deaths, last_accepted_at: accepted, last_failed_at: failed,
-            next_probe_at: (state != Active).then(|| at(-1)),
+            next_probe_at: (state != Active).then(|| at(-1)), asked_to_wait: false,
         };
         let (fate, after) = decide(&outcome, trials, before, &policy(), at(0), draw);
         prop_assert_eq!(after.state == Active, after.next_probe_at.is_none());

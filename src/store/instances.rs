@@ -150,12 +150,15 @@ impl Store {
     /// # Errors
     /// `NoSuchInstance`.
     pub fn instance(&self, id: i64) -> Result<Instance, StoreError> {
-        self.read(|connection| {
-            let rows = self.instances_where(connection, "id = ?1", id)?;
-            rows.into_iter()
-                .next()
-                .ok_or_else(|| StoreError::NoSuchInstance(id.to_string()))
-        })
+        self.read(|connection| self.instance_of(connection, id))
+    }
+
+    /// The instance with that id, as `connection` sees it.
+    pub(super) fn instance_of(&self, connection: &Connection, id: i64) -> Result<Instance, StoreError> {
+        let rows = self.instances_where(connection, "id = ?1", id)?;
+        rows.into_iter()
+            .next()
+            .ok_or_else(|| StoreError::NoSuchInstance(id.to_string()))
     }
 
     /// All instances, by id.

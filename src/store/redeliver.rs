@@ -179,7 +179,7 @@ impl Store {
             connection.execute(
                 "UPDATE endpoint
                     SET state_since = iif(state = 'active', state_since, ?2), state = 'active', failures = 0,
-                        deaths = 0, next_probe_at = NULL, last_error = NULL
+                        deaths = 0, next_probe_at = NULL, asked_to_wait = 0, last_error = NULL
                   WHERE id = ?1",
                 (endpoint_id, time_text(now)),
             )?;

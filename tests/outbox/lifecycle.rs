@@ -3,7 +3,7 @@
 use deltapost::sim::receiver::{Answer, Receiver};
 use serde_json::json;
 
-use crate::support::{KEY, PATIENCE, eventually};
+use crate::support::{KEY, PATIENCE, eventually, process};
 use crate::{
     PATIENT, all_delivered, check_verified, create_files, ids, kill, other, pass_time, site, states,
 };
@@ -98,6 +98,30 @@ fn nothing_is_replayed_for_an_instance_that_is_being_deleted() {
         .says(&["instance `Docs` is being deleted"]);
     let ran = site.cli(&["outbox", "replay", "--since", "2020-01-01"]).code(0);
     assert_eq!(ran.stdout, "replaying 0 notifications with 0 events\n");
+}
+
+#[test]
+fn what_the_former_callback_answers_after_the_change_counts_for_nothing() {
+    let site = site(PATIENT);
+    create_files(&site, 2);
+    let new = Receiver::start(Some(KEY.to_owned())).unwrap();
+    let (config, set) = (
+        site.config_file(),
+        format!("event.notification.callback.url={}", new.url()),
+    );
+    // While the request is under way the callback is changed; then it is refused.
+    site.receiver.on_delivery(move |_| {
+        process::run(&config, &["instance", "update", "Docs", "--set", &set], &[], "").code(0);
+    });
+    site.receiver.answer_always(Answer::Status(422));
+    site.once().code(1);
+    assert!(all_delivered(&site));
+    assert_eq!(site.receiver.deliveries().len(), 1);
+    assert_eq!(new.deliveries().len(), 2);
+    assert_eq!(
+        site.sql("SELECT state, failures, deaths FROM endpoint"),
+        [["active", "0", "0"]]
+    );
 }
 
 #[test]

@@ -4,12 +4,11 @@ use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
 
 use deltapost::callback::Sender;
-use deltapost::claims::Claims;
 use deltapost::clock::{Clock, FakeClock};
 use deltapost::config::{Config, Delivery, OnFailure, Ordering};
-use deltapost::deliver::{Deliverer, Tally};
+use deltapost::deliver::{Deliverer, Turns, Tally};
 use deltapost::sim::receiver::{Answer, Receiver};
-use deltapost::store::{Look, Sharing, Store};
+use deltapost::store::{Key, Look, Sharing, Store};
 
 use crate::fixture::{add_instance, delta, notification, now, step, store_with_callback};
 
@@ -48,16 +47,17 @@ impl Bench {
     /// Delivers what is due now, as one worker does.
     fn drain(&self) -> Tally {
         let sender = Sender::new(Duration::from_secs(10), None, None, &[]).unwrap();
+        let turns = Turns::default();
         let deliverer = Deliverer {
             store: &self.store,
             sender: &sender,
             clock: &self.clock,
             settings: &self.settings,
             graph_base: "https://graph.microsoft.com/v1.0",
-            claims: &Claims::default(),
+            turns: &turns,
             stop: &AtomicBool::new(false),
         };
-        deliverer.drain().unwrap()
+        deliverer.drain(&turns.seat(false), None).unwrap()
     }
 
     /// Goes on to the time when something is due, and returns how long that was.
@@ -219,21 +219,23 @@ fn gone_disables_at_once_and_with_queue_any_failure_does() {
 }
 
 #[test]
-fn poison_on_a_shared_url_backs_off_alone() {
+fn poison_on_a_shared_url_delays_no_other_instance_however_long_it_has_failed() {
     let receiver = Receiver::start(Some(KEY.to_owned())).unwrap();
     let bench = Bench::new(&receiver);
     add_instance(&bench.store, "Other", &receiver.url());
     bench.write(1, &["poison"]);
-    bench.write(2, &["good-1", "good-2", "good-3"]);
-    bench.clock.advance(Duration::from_secs(1));
-    // Whatever the receiver is sent, it chokes on this one.
-    receiver.answer_next(1, Answer::Status(500));
-    bench.drain();
+    receiver.answer_always(Answer::Status(500));
+    for _ in 0..5 {
+        bench.go_on();
+        bench.drain();
+    }
     assert_eq!(bench.sql("SELECT state FROM endpoint"), "backing_off");
-    // The probe goes round: it is the other instance's, and opens the endpoint.
-    receiver.answer_next(3, Answer::Status(200));
+    bench.clock.advance(Duration::from_secs(1));
+    bench.write(2, &["good-1", "good-2", "good-3"]);
+    // Whatever else the receiver is sent, it chokes on the poison only.
+    receiver.answer_next(1, Answer::Status(200));
     receiver.answer_next(1, Answer::Status(500));
-    bench.go_on();
+    receiver.answer_always(Answer::Status(200));
     bench.drain();
     assert_eq!(accepted(&receiver), ["good-1", "good-2", "good-3"]);
     assert_eq!(
@@ -245,6 +247,24 @@ fn poison_on_a_shared_url_backs_off_alone() {
         bench.sql("SELECT CAST(failures AS TEXT) FROM outbox WHERE event_id = 'poison'"),
         "1"
     );
+}
+
+#[test]
+fn an_endpoint_that_is_down_gets_one_early_try_of_each_instance_and_keeps_its_wait() {
+    let receiver = Receiver::start(Some(KEY.to_owned())).unwrap();
+    receiver.answer_always(Answer::Status(500));
+    let bench = Bench::new(&receiver);
+    add_instance(&bench.store, "Other", &receiver.url());
+    bench.write(1, &["one"]);
+    bench.drain();
+    let probe = bench.sql("SELECT failures || ' ' || next_probe_at FROM endpoint");
+    bench.write(2, &["two", "three"]);
+    for failed in [1, 0, 0] {
+        let expect = Tally { delivered: 0, failed };
+        assert_eq!(bench.drain(), expect);
+        let after = bench.sql("SELECT failures || ' ' || next_probe_at FROM endpoint");
+        assert_eq!(after, probe, "its wait goes on");
+    }
 }
 
 #[test]
@@ -277,11 +297,21 @@ fn retry_after_holds_the_whole_endpoint() {
         },
     );
     let bench = Bench::new(&receiver);
+    add_instance(&bench.store, "Other", &receiver.url());
     bench.write(1, &["one", "two"]);
     bench.drain();
+    bench.write(2, &["three"]);
+    bench.drain();
+    assert_eq!(
+        receiver.deliveries().len(),
+        1,
+        "no other instance tries it earlier"
+    );
     assert_eq!(bench.go_on(), Duration::from_secs(600));
     bench.drain();
-    assert_eq!(accepted(&receiver), ["one", "two"]);
+    let mut got = accepted(&receiver);
+    got.sort();
+    assert_eq!(got, ["one", "three", "two"]);
 }
 
 #[test]
@@ -319,20 +349,29 @@ fn the_attempts_that_are_kept_are_bounded() {
 }
 
 #[test]
-fn nothing_is_sent_while_the_key_that_signs_it_cannot_be_opened() {
+fn nothing_is_sent_while_the_key_that_signs_it_cannot_be_opened_and_all_at_once_when_it_is_back() {
     let receiver = Receiver::start(Some(KEY.to_owned())).unwrap();
     let mut bench = Bench::new(&receiver);
     bench.write(1, &["one"]);
+    let key = Key::load(bench.directory.path(), None).unwrap();
     bench.store = Store::open(bench.directory.path(), Sharing::Owner, None, Look::Brief).unwrap();
-    assert_eq!(
-        bench.drain(),
-        Tally {
-            delivered: 0,
-            failed: 1
-        }
-    );
+    // Each is as good as a restart of the agent; within one it is tried once.
+    for _ in 0..12 {
+        assert_eq!(
+            bench.drain(),
+            Tally {
+                delivered: 0,
+                failed: 1
+            }
+        );
+        bench.clock.advance(Duration::from_secs(2 * 60 * 60));
+    }
     assert!(receiver.deliveries().is_empty());
     assert_eq!(bench.state_of("one"), "pending");
+    // The key is back: it goes out at once.
+    bench.store = Store::open(bench.directory.path(), Sharing::Owner, key, Look::Brief).unwrap();
+    bench.drain();
+    assert_eq!(accepted(&receiver), ["one"]);
 }
 
 #[test]
@@ -345,23 +384,23 @@ fn what_cannot_be_recorded_yet_is_not_sent_again_meanwhile() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let sender = Sender::new(Duration::from_secs(10), None, None, &[]).unwrap();
     let stop = AtomicBool::new(false);
-    let claims = Claims::default();
+    let turns = Turns::default();
     let deliverer = Deliverer {
         store: &bench.store,
         sender: &sender,
         clock: &bench.clock,
         settings: &bench.settings,
         graph_base: "https://graph.microsoft.com/v1.0",
-        claims: &claims,
+        turns: &turns,
         stop: &stop,
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| deliverer.work(&|| false));
+        scope.spawn(|| deliverer.work(&turns.seat(false), &|| false, &|| ()));
         receiver.wait_requests(1, Duration::from_secs(10)).unwrap();
         let again = receiver.wait_requests(2, Duration::from_secs(8));
         other.execute_batch("ROLLBACK").unwrap();
         stop.store(true, atomic::Ordering::Relaxed);
-        claims.ring();
+        turns.ring();
         assert!(again.is_err(), "it came again");
     });
     assert_eq!(

@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod api;
+pub(crate) mod hanging;
 pub(crate) mod ledger;
 pub(crate) mod openssl;
 pub(crate) mod process;

@@ -1,0 +1,97 @@
+//! The threads that deliver: the configured workers, and those that are hired while requests wait for their answers.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, Scope};
+
+use super::Floor;
+use super::panics::panicked;
+use crate::commands::House;
+use crate::config::{Delivery, Live};
+use crate::deliver::{Deliverer, Tally};
+use crate::store::StoreError;
+
+/// Delivers what is due, with the configured number of workers.
+///
+/// # Errors
+/// When the outbox cannot be read or written.
+pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
+    let live = Live::new(house.config);
+    let floor = Floor::new(house, &live, stop);
+    let total = Mutex::new(Ok(Tally::default()));
+    thread::scope(|scope| {
+        for _ in 0..house.config.delivery.workers {
+            scope.spawn(|| floor.drain(scope, false, &total));
+        }
+    });
+    total
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Floor<'_> {
+    /// One delivering thread, with the settings that hold, until it is asked to stop, or is not needed any more.
+    pub(super) fn deliver_until_stopped<'s>(&'s self, scope: &'s Scope<'s, '_>, hired: bool) {
+        let seat = self.turns.seat(hired);
+        let help = || {
+            // What a thread had in hand when it panicked is free again: somebody has to look.
+            if panicked(|| self.deliver_until_stopped(scope, true)) {
+                self.turns.ring();
+            }
+        };
+        let hire = || self.hire_to_deliver(scope, help);
+        let mut needed = true;
+        while needed && !self.stopping() {
+            let config = self.live.current();
+            needed = self
+                .deliverer(&config.delivery)
+                .work(&seat, &|| !self.live.holds(&config), &hire);
+        }
+    }
+
+    /// One thread of those that deliver what is due now.
+    fn drain<'s>(
+        &'s self,
+        scope: &'s Scope<'s, '_>,
+        hired: bool,
+        total: &'s Mutex<Result<Tally, StoreError>>,
+    ) {
+        let seat = self.turns.seat(hired);
+        let hire = || self.hire_to_deliver(scope, || self.drain(scope, true, total));
+        let drained = self
+            .deliverer(&self.house.config.delivery)
+            .drain(&seat, Some(&hire));
+        let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match (drained, &mut *total) {
+            (Ok(tally), Ok(sum)) => {
+                sum.delivered += tally.delivered;
+                sum.failed += tally.failed;
+            }
+            (Err(error), Ok(_)) => *total = Err(error),
+            (_, Err(_)) => {}
+        }
+    }
+
+    /// Starts a thread that helps to deliver. Where none can be started, those that there are go on alone.
+    fn hire_to_deliver<'s>(&'s self, scope: &'s Scope<'s, '_>, work: impl FnOnce() + Send + 's) {
+        if let Err(error) = thread::Builder::new().spawn_scoped(scope, work) {
+            drop(self.turns.seat(true));
+            log::warn!(
+                "could not start a thread to deliver error={:?}",
+                error.to_string()
+            );
+        }
+    }
+
+    fn deliverer<'d>(&'d self, settings: &'d Delivery) -> Deliverer<'d> {
+        Deliverer {
+            store: self.house.store,
+            sender: self.house.sender,
+            clock: self.house.clock,
+            settings,
+            graph_base: self.house.client.base(),
+            turns: &self.turns,
+            stop: self.stop,
+        }
+    }
+}
