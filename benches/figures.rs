@@ -25,6 +25,7 @@ use deltapost::sim::onedrive::{Account, Drive, Kind};
 use deltapost::sim::receiver::{Answer, Receiver};
 use jiff::Timestamp;
 use serde_json::json;
+use support::hanging::{Hanging, add_instances};
 use support::process::Agent;
 use support::{KEY, Site, eventually};
 
@@ -84,6 +85,7 @@ const FIGURES: &[(&str, fn())] = &[
     ("one, tens, unordered", || deliver(1, 10, 60_000, "none")),
     ("one, singles, unordered", || deliver(1, 1, 20_000, "none")),
     ("isolation", isolation),
+    ("hanging", hanging),
     ("million", million),
 ];
 
@@ -291,6 +293,71 @@ fn nine_callbacks(instances: usize) -> f64 {
     let rate = written.parse::<f64>().unwrap() / seconds.parse::<f64>().unwrap();
     agent.kill();
     rate
+}
+
+/// How long an event takes from its detection to its receiver, beside callbacks that accept and never answer, and what
+/// these cost in memory.
+fn hanging() {
+    let (alone, idle) = event_beside(&[], "NULL");
+    for (what, hanging, accepted) in [
+        ("100 hosts that hang", Hanging::hosts(100), "NULL"),
+        (
+            "100 callbacks of a host that hangs",
+            Hanging::one_host(100),
+            "NULL",
+        ),
+        // More than there is room for: the one that is well has accepted something before, and they have not.
+        ("250 hosts that hang", Hanging::hosts(250), "state_since"),
+    ] {
+        let (beside, busy) = event_beside(&hanging.urls, accepted);
+        let more = mib(busy.saturating_sub(idle));
+        figure(
+            &format!("an event beside {what}"),
+            format!("{beside:.0} ms ({alone:.0} ms without), {more} more in memory"),
+        );
+    }
+}
+
+/// The longest of ten events of a callback that is well, in milliseconds, the first of them due when the agent starts, as
+/// are those for `urls`; and the agent's peak in memory. `accepted` is when the callback last accepted something.
+fn event_beside(urls: &[String], accepted: &str) -> (f64, u64) {
+    let mut site = site("", 1, 0, "snapshot");
+    site.receiver = Receiver::start(Some(KEY.to_owned())).unwrap();
+    let set = format!("event.notification.callback.url={}", site.receiver.url());
+    site.cli(&["instance", "update", "account 0", "--set", &set])
+        .code(0);
+    site.poll("account 0", &[]).code(0);
+    let file = |number: usize| {
+        drop(
+            site.drive()
+                .create_file(&site.drive().root_id(), &number.to_string(), 1),
+        )
+    };
+    file(0);
+    site.poll("account 0", &[]).code(0);
+    add_instances(&site, urls, 64);
+    let own = format!("UPDATE endpoint SET last_accepted_at = {accepted}");
+    site.write_sql(&format!(
+        "{own} WHERE id = (SELECT endpoint_id FROM instance WHERE id = 1)"
+    ));
+    let began = SystemClock.now();
+    let agent = site.spawn_run();
+    let started = seconds_since(began);
+    site.receiver.wait_for(1, PATIENCE).unwrap();
+    let mut longest = seconds_since(began) - started;
+    for number in 1..10 {
+        file(number);
+        site.poll("account 0", &[]).code(0);
+        site.receiver.wait_for(number as u64 + 1, PATIENCE).unwrap();
+    }
+    let late = site.cell(
+        "SELECT max((julianday(a.at) - julianday(o.created_at)) * 86400) FROM outbox o JOIN attempt a ON a.outbox_id = o.id
+          WHERE o.instance_id = 1 AND o.id > (SELECT min(id) FROM outbox)",
+    );
+    longest = longest.max(late.parse().unwrap());
+    let peak = memory(&agent, "VmHWM:");
+    agent.kill();
+    (1e3 * longest, peak)
 }
 
 /// What the agent holds in memory while a million events wait for a callback that fails.
