@@ -78,6 +78,44 @@ BEGIN
   UPDATE meta SET plan_version = plan_version + 1;
 END;
 
+-- When a wait began, beside its end: it lasts as long as was meant, also when the clock is set back. Null in `outbox` means
+-- the row's own time, `created_at`.
+ALTER TABLE outbox ADD COLUMN waits_since TEXT;
+ALTER TABLE endpoint ADD COLUMN waits_since TEXT;
+ALTER TABLE alert ADD COLUMN waits_since TEXT;
+
+UPDATE outbox SET waits_since = last_failed_at WHERE state = 'pending' AND last_failed_at IS NOT NULL;
+UPDATE endpoint SET waits_since = coalesce(last_failed_at, state_since) WHERE next_probe_at IS NOT NULL;
+UPDATE alert SET waits_since = since WHERE next_attempt_at IS NOT NULL;
+
+-- Jumps of the clock ahead: what was delivered before one is not older by it. `clock_seen_at` is what the clock showed last.
+ALTER TABLE meta ADD COLUMN clock_seen_at TEXT;
+
+CREATE TABLE clock_jump (
+  jumped_from  TEXT PRIMARY KEY,
+  jumped_to    TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Tokens in the paths of callback URLs are sealed; what older versions stored in the clear is, when it is opened with the key.
+ALTER TABLE meta ADD COLUMN paths_sealed INTEGER NOT NULL DEFAULT 0
+  CONSTRAINT paths_sealed_is_0_or_1 CHECK (paths_sealed IN (0, 1));
+
+-- What changes between a resource's creation and the end of its first reading is announced: a link that began at the
+-- creation is followed behind the reading, and what of it is announced already is remembered until then.
+ALTER TABLE resource ADD COLUMN since TEXT;
+ALTER TABLE resource ADD COLUMN anchor BLOB;
+ALTER TABLE resource ADD COLUMN anchored_at TEXT;
+
+CREATE TABLE told (
+  resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
+  object_id    TEXT NOT NULL,
+  PRIMARY KEY (resource_id, object_id)
+) WITHOUT ROWID;
+
+-- Delivery: whether an endpoint asked for its wait itself (`Retry-After`). Then no instance tries it before the wait is over.
+ALTER TABLE endpoint ADD COLUMN asked_to_wait INTEGER NOT NULL DEFAULT 0
+  CONSTRAINT asked_to_wait_is_0_or_1 CHECK (asked_to_wait IN (0, 1));
+
 CREATE VIEW instance_health AS
 SELECT i.name AS instance,
        r.name AS resource,
@@ -126,46 +164,3 @@ SELECT i.name AS instance,
   LEFT JOIN throttle t ON t.app = i.app
   LEFT JOIN resource r ON r.instance_id = i.id
  ORDER BY i.id, r.id;
-
--- When a wait began, beside its end: it lasts as long as was meant, also when the clock is set back. Null in `outbox` means
--- the row's own time, `created_at`.
-ALTER TABLE outbox ADD COLUMN waits_since TEXT;
-ALTER TABLE endpoint ADD COLUMN waits_since TEXT;
-ALTER TABLE alert ADD COLUMN waits_since TEXT;
-
-UPDATE outbox SET waits_since = last_failed_at WHERE state = 'pending' AND last_failed_at IS NOT NULL;
-UPDATE endpoint SET waits_since = coalesce(last_failed_at, state_since) WHERE next_probe_at IS NOT NULL;
-UPDATE alert SET waits_since = since WHERE next_attempt_at IS NOT NULL;
-
--- Jumps of the clock ahead: what was delivered before one is not older by it. `clock_seen_at` is what the clock showed last.
-ALTER TABLE meta ADD COLUMN clock_seen_at TEXT;
-
-CREATE TABLE clock_jump (
-  jumped_from  TEXT PRIMARY KEY,
-  jumped_to    TEXT NOT NULL
-) WITHOUT ROWID;
-
-
--- Tokens in the paths of callback URLs are sealed; what older versions stored in the clear is, when it is opened with the key.
-ALTER TABLE meta ADD COLUMN paths_sealed INTEGER NOT NULL DEFAULT 0
-  CONSTRAINT paths_sealed_is_0_or_1 CHECK (paths_sealed IN (0, 1));
-
--- What changes between a resource's creation and the end of its first reading is announced: a link that began at the
--- creation is followed behind the reading, and what of it is announced already is remembered until then.
-
-ALTER TABLE resource ADD COLUMN since TEXT;
-
-ALTER TABLE resource ADD COLUMN anchor BLOB;
-
-ALTER TABLE resource ADD COLUMN anchored_at TEXT;
-
-CREATE TABLE told (
-  resource_id  INTEGER NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
-  object_id    TEXT NOT NULL,
-  PRIMARY KEY (resource_id, object_id)
-) WITHOUT ROWID;
-
-
--- Delivery: whether an endpoint asked for its wait itself (`Retry-After`). Then no instance tries it before the wait is over.
-ALTER TABLE endpoint ADD COLUMN asked_to_wait INTEGER NOT NULL DEFAULT 0
-  CONSTRAINT asked_to_wait_is_0_or_1 CHECK (asked_to_wait IN (0, 1));

@@ -231,6 +231,7 @@ mod tests {
             "4bac3e99c7a3159971dbc3b3dce4a69b5df2aa2e9debe1b746e0edfba6e596ff",
             "daead99eaf7641e32a6094b603ced16c9196cc88ce7f7efaf3b40c3f6d116094",
             "717556e56a54f540c1802790377e2de7c65db8a175d710764efdbdd6ec878918",
+            "76df4bdaf335ff09437d7f2577df6db42bd0b3ef2ecdd2d8bceeb12cff868350",
         ];
         let now: Vec<String> = STEPS
             .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deltapost::callback::Sender;
 use deltapost::clock::{Clock, FakeClock};
 use deltapost::config::{Config, Delivery, OnFailure, Ordering};
-use deltapost::deliver::{Deliverer, Turns, Tally};
+use deltapost::deliver::{Deliverer, Tally, Turns};
 use deltapost::sim::receiver::{Answer, Receiver};
 use deltapost::store::{Key, Look, Sharing, Store};
 
