@@ -174,6 +174,14 @@ fn health(world: &World, broken: &mut Vec<Broken>) {
             format!("all is well, and instance_health says {row:?}"),
         ));
     }
+    if world.checks("failing-receivers") {
+        a_failing_receiver(world, broken);
+    }
+}
+
+/// A receiver that fails shows wherever health does, and no longer when it has recovered.
+fn a_failing_receiver(world: &World, broken: &mut Vec<Broken>) {
+    let well = |world: &World| world.home.health().is_some_and(|(status, _)| status == 200);
     world.receivers.set("gusty-4", Temper::Fails(500));
     for drive in [4, 5] {
         world.provider.drive(drive).create("unwelcome", 1);
