@@ -27,13 +27,17 @@ use support::{Site, ledger};
 
 /// A site whose instance announces what exists and is polled every second.
 fn polled(site: &Site) {
+    polled_as(site, "Docs");
+}
+
+fn polled_as(site: &Site, name: &str) {
     let resources = json!({"events": {"url": "/hubs/documents/events", "baseline": "emit"}});
     let wanted = json!({
         "event.poller.configuration": resources,
         "event.poller.refresh_interval": null,
         "event.poller.schedule": "* * * * * *",
     });
-    site.create_instance("Docs", wanted);
+    site.create_instance(name, wanted);
 }
 
 /// The account, and settings with which nothing is waited for long.

@@ -21,10 +21,10 @@ pub use crate::wire::{Failure, NoAnswer, Stage};
 
 /// The largest page that is read. Graph's own, of 200 items, stay below 1 MiB.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
-/// A page that is longer waits for one of the places for such; a poll that changed little has a page of a few kilobytes.
-const SMALL_PAGE_BYTES: u64 = 256 * 1024;
-/// How many longer pages may be in memory at the same time.
-const LARGE_PAGES: usize = 4;
+/// A page that is longer than one of these waits for a place before it is read on, of which there are so many: a poll that
+/// changed little has a page of a few kilobytes, one of 200 items seldom more than a megabyte, and what is larger takes a
+/// large part of the memory that there is.
+const LARGE_PAGES: [(u64, usize); 2] = [(256 * 1024, 4), (2 * 1024 * 1024, 1)];
 /// The most of an error's body that is read.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// One connection for each poll at the same time, and a few.
@@ -182,7 +182,7 @@ pub struct Client {
     pub(super) authority: Url,
     /// Milliseconds that this box's clock was ahead at the last answer that told the provider's time.
     ahead: AtomicI64,
-    large_pages: Places,
+    large_pages: [Places; LARGE_PAGES.len()],
 }
 
 /// What a request asks for beside its link.
@@ -200,8 +200,8 @@ pub struct Wishes {
 #[derive(Debug)]
 pub struct Fetched<'a> {
     pub body: Vec<u8>,
-    /// The place that it takes, where it is long.
-    pub place: Option<Place<'a>>,
+    /// The places that it takes, where it is long.
+    pub places: Vec<Place<'a>>,
     /// The account has used up what it may ask for: wait so long before the next request.
     pub pause: Option<Duration>,
 }
@@ -239,7 +239,7 @@ impl Client {
             base,
             authority,
             ahead: AtomicI64::new(UNKNOWN),
-            large_pages: Places::new(LARGE_PAGES),
+            large_pages: LARGE_PAGES.map(|(_, count)| Places::new(count)),
         })
     }
 
@@ -320,15 +320,16 @@ impl Client {
         if response.status() != 200 {
             return Err(self.refusal(response, link, token, provider_time));
         }
-        let read = wire::read_large_body(response.body_mut(), MAX_PAGE_BYTES, SMALL_PAGE_BYTES, || {
-            self.large_pages.take()
+        let steps = LARGE_PAGES.map(|(bytes, _)| bytes);
+        let read = wire::read_large_body(response.body_mut(), MAX_PAGE_BYTES, &steps, |step| {
+            self.large_pages[step].take()
         });
-        let (body, place) = read.map_err(|error| match error {
+        let (body, places) = read.map_err(|error| match error {
             BodyError::TooLarge => GraphError::TooLarge,
             BodyError::Cut(no_answer) => GraphError::Unreachable(no_answer),
         })?;
         let pause = used_up(response.headers());
-        Ok(Fetched { body, place, pause })
+        Ok(Fetched { body, places, pause })
     }
 
     fn refusal(

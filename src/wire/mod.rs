@@ -238,20 +238,25 @@ pub enum BodyError {
 /// # Errors
 /// When it is longer, whether it says so at first or not, or does not come whole.
 pub fn read_body(body: &mut Body, limit: u64) -> Result<Vec<u8>, BodyError> {
-    let (bytes, _) = read_large_body(body, limit, limit.saturating_add(1), || ())?;
+    let (bytes, _) = read_large_body(body, limit, &[], |_| ())?;
     Ok(bytes)
 }
 
-/// The same, but before a body longer than `small` bytes is read on, `room` is waited for; what it gives is returned with it.
+/// A buffer with room for so much is given back to the system when it is dropped: what is smaller glibc may keep for the thread.
+/// What is not written to takes no memory.
+const RETURNED_BYTES: usize = 33 * 1024 * 1024;
+
+/// The same, but before a body is read on beyond each of `steps`, in bytes and ascending, `room` is waited for, which is given
+/// the step's index; what it gave is returned with the body.
 ///
 /// # Errors
 /// Those of `read_body`.
 pub fn read_large_body<T>(
     body: &mut Body,
     limit: u64,
-    small: u64,
-    room: impl FnOnce() -> T,
-) -> Result<(Vec<u8>, Option<T>), BodyError> {
+    steps: &[u64],
+    mut room: impl FnMut(usize) -> T,
+) -> Result<(Vec<u8>, Vec<T>), BodyError> {
     if body.content_length().is_some_and(|length| length > limit) {
         return Err(BodyError::TooLarge);
     }
@@ -260,14 +265,20 @@ pub fn read_large_body<T>(
         error => BodyError::Cut(NoAnswer::from(&error)),
     };
     let mut reader = body.with_config().limit(limit).reader();
-    let mut bytes = Vec::new();
-    reader.by_ref().take(small).read_to_end(&mut bytes).map_err(cut)?;
-    if (bytes.len() as u64) < small {
-        return Ok((bytes, None));
+    let (mut bytes, mut rooms) = (Vec::new(), Vec::new());
+    for (index, step) in steps.iter().enumerate() {
+        let left = step.saturating_sub(bytes.len() as u64);
+        reader.by_ref().take(left).read_to_end(&mut bytes).map_err(cut)?;
+        if (bytes.len() as u64) < *step {
+            return Ok((bytes, rooms));
+        }
+        rooms.push(room(index));
+        if index + 1 == steps.len() {
+            bytes.reserve(RETURNED_BYTES);
+        }
     }
-    let room = room();
     reader.read_to_end(&mut bytes).map_err(cut)?;
-    Ok((bytes, Some(room)))
+    Ok((bytes, rooms))
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3): a number of seconds, unbounded, or a date, for which the time from `now` is

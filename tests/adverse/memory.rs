@@ -4,7 +4,7 @@ use deltapost::sim::onedrive::{Account, Endpoint, Fault};
 use deltapost::sim::receiver::Answer;
 
 use crate::support::{Site, eventually};
-use crate::{hurried, polled};
+use crate::{hurried, polled_as};
 
 /// The most memory that the agent may ever have resident.
 const MOST_KIB: u64 = 96 << 10;
@@ -27,21 +27,33 @@ fn page(site: &Site, objects: impl Iterator<Item = String>) -> Vec<u8> {
     (page + &end).into_bytes()
 }
 
-/// Serves `objects` as the first page, and has the agent announce them until the outbox is full.
+/// Serves `objects` as the first page to an instance, and has the agent announce them until the outbox is full.
 #[track_caller]
 fn check(name: &str, objects: impl Iterator<Item = String>, max_events: usize, announced: usize) {
+    check_at_once(name, 1, objects, max_events, announced);
+}
+
+/// The same with so many `instances` that are polled at the same time.
+#[track_caller]
+fn check_at_once(
+    name: &str,
+    instances: usize,
+    objects: impl Iterator<Item = String>,
+    max_events: usize,
+    announced: usize,
+) {
     let (_, sections) = hurried();
     let sections = format!("{sections}[outbox]\nmax_events = {max_events}\n");
     let site = Site::configured(Account::business(), &sections);
     let body = page(&site, objects);
     site.cloud.fail_always(Endpoint::Delta, Fault::Body(body));
-    polled(&site);
+    (0..instances).for_each(|number| polled_as(&site, &format!("Docs {number}")));
     // What is delivered makes room for more.
     site.receiver.answer_always(Answer::Status(503));
     let agent = site.spawn_run();
     eventually(name, || {
         let written = "SELECT coalesce(sum(event_count), 0) FROM outbox";
-        site.cell(written).parse::<usize>().unwrap() >= announced
+        site.cell(written).parse::<usize>().unwrap() >= instances * announced
     });
     let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
     let peak = status
@@ -77,4 +89,10 @@ fn no_page_takes_more_than_bounded_memory() {
     let properties: String = (0..1_200_000).map(|n| format!(",\"{n:x}\":0")).collect();
     let many = std::iter::once(format!("{{\"id\":\"1\"{properties}}}"));
     check("an item of a million properties", many, 1_000, 1);
+}
+
+#[test]
+fn large_pages_of_many_drives_at_once_take_no_more_than_one() {
+    let tiny = (0..).map(|n| format!("{{\"id\":\"{n:x}\"}}"));
+    check_at_once("six pages of tiny items", 6, tiny, 1_000, 1_000);
 }
