@@ -167,7 +167,7 @@ impl House<'_> {
             }
             let grant = granted.as_ref().filter(|_| signs_in);
             let token = grant.map_or(token.as_ref(), |grant| grant.access_token.as_ref());
-            let starts = self.starts(learns.iter().copied(), token);
+            let (starts, pause) = self.starts(learns.iter().copied(), token);
             let now = self.clock.now();
             let written = self
                 .store
@@ -175,6 +175,7 @@ impl House<'_> {
             if other_app(before, &after) {
                 self.store.forget_app(before.id)?;
             }
+            self.keep_pause(before.id, &settings, pause)?;
             if grant.is_none() && app_corrected {
                 self.store.try_grant_again(before.id)?;
             }

@@ -213,7 +213,7 @@ impl House<'_> {
             document.code.as_ref(),
             document.code_verifier.as_ref(),
         )?;
-        let starts = self.starts(&new.settings.resources, grant.access_token.as_ref());
+        let (starts, pause) = self.starts(&new.settings.resources, grant.access_token.as_ref());
         let id = self.store.create_instance(
             &NewInstance {
                 name: &new.name,
@@ -226,6 +226,7 @@ impl House<'_> {
             },
             self.clock.now(),
         )?;
+        self.keep_pause(id, &new.settings, pause)?;
         let instance = self.store.instance(id)?;
         let mut notes = notes(document, &new.settings);
         if instance.grant_state == GrantState::LoginRequired {

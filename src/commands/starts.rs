@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::House;
 use crate::clock::since;
 use crate::core::feed::Feed;
-use crate::core::model::{BaselineMode, ResourceSettings, Secret};
+use crate::core::model::{BaselineMode, ResourceSettings, Secret, Settings};
+use crate::grants::Grants;
 use crate::graph::client::{GraphError, Wishes};
 use crate::graph::link::link_at_now;
 use crate::graph::now::cursor_at_now;
 use crate::graph::page::PageError;
-use crate::store::Starts;
+use crate::store::{Starts, StoreError};
 
 /// A slow provider makes a command wait no longer than this for its cursors. The first poll takes those that are missing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,34 +30,58 @@ enum NoCursor {
 }
 
 impl House<'_> {
-    /// Where `resources` begin, with the cursors that the account's `token` gets.
+    /// Where `resources` begin, with the cursors that the account's `token` gets. Where the provider asked to be left alone
+    /// instead, the second is for how long, as far as it says.
     pub(super) fn starts<'r>(
         &self,
         resources: impl IntoIterator<Item = &'r ResourceSettings>,
         token: Option<&Secret>,
-    ) -> Starts {
+    ) -> (Starts, Option<Option<Duration>>) {
         let began = self.clock.now();
         let mut anchors = BTreeMap::new();
+        let mut pause = None;
         for resource in resources {
-            let Some(token) = token.filter(|_| resource.baseline != BaselineMode::Emit) else {
+            let wanted = resource.baseline != BaselineMode::Emit && pause.is_none();
+            let Some(token) = token.filter(|_| wanted) else {
                 continue;
             };
             match self.cursor(resource, token, began) {
                 Ok(Some(cursor)) => drop(anchors.insert(resource.name.clone(), cursor)),
                 Ok(None) => {}
-                Err(error) => log::warn!(
-                    "no cursor that begins at now, the first poll takes one resource={:?} error={:?}",
-                    resource.name,
-                    error.to_string()
-                ),
+                Err(error) => {
+                    log::warn!(
+                        "no cursor that begins at now, the first poll takes one resource={:?} error={:?}",
+                        resource.name,
+                        error.to_string()
+                    );
+                    if let NoCursor::Graph(GraphError::Throttled { retry_after, .. }) = error {
+                        pause = Some(retry_after);
+                    }
+                }
             }
         }
         // The provider's dates are in whole seconds as often as not.
         let since = self.client.to_provider(began).as_second();
-        Starts {
+        let starts = Starts {
             since: Timestamp::from_second(since).unwrap_or(began),
             anchors,
+        };
+        (starts, pause)
+    }
+
+    /// Keeps the pause that the provider has asked for instead of giving a cursor, for all instances of the app.
+    pub(super) fn keep_pause(
+        &self,
+        instance_id: i64,
+        settings: &Settings,
+        pause: Option<Option<Duration>>,
+    ) -> Result<(), StoreError> {
+        if let Some(asked) = pause {
+            let grants = Grants::for_command(self.store, self.client, self.clock);
+            grants.throttling(instance_id, settings)?;
+            grants.leave_alone(instance_id, asked)?;
         }
+        Ok(())
     }
 
     fn cursor(

@@ -207,6 +207,18 @@ fn a_pause_outlives_the_agent() {
 }
 
 #[test]
+fn a_pause_that_a_creation_is_told_of_holds_for_the_app() {
+    let bench = Bench::new(Account::business());
+    bench.create("One", json!({}));
+    bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
+    bench.create("Two", json!({}));
+    let asked = bench.requests();
+    assert!(matches!(bench.poll(1), Err(PollError::Throttled { .. })));
+    assert!(matches!(bench.poll(2), Err(PollError::Throttled { .. })));
+    assert_eq!(bench.requests(), asked);
+}
+
+#[test]
 fn a_pause_holds_for_all_instances_of_the_app_in_the_tenant() {
     let bench = Bench::new(Account::business());
     let other = bench.cloud.add_account(Account {
