@@ -221,8 +221,12 @@ fn judge_event(
     match (event.kind.as_str(), before) {
         _ if !state.live => Some(format!("version {version} is its deletion")),
         ("CREATED", None) => None,
+        // What was gone and restored by the first time that it came by may be told as either.
+        ("CREATED" | "UPDATED", _) if first && was_restored(item, version) => None,
         ("CREATED", Some(before)) => Some(format!("it was known as of version {}", before.version)),
         ("UPDATED", None) => Some("it was not known".to_owned()),
+        // A folder comes by when something in it changes, too: whether it was renamed before it was first read is not known.
+        ("UPDATED", Some(_)) if first && item.folder && event.changes.is_empty() => None,
         ("UPDATED", Some(before)) if item.folder => {
             let moved = (&before.name, &before.parent) != (&sight.name, &sight.parent);
             (!moved).then(|| {
@@ -237,6 +241,12 @@ fn judge_event(
         }
         (kind, _) => Some(format!("{kind} is no kind of event")),
     }
+}
+
+/// Whether the item had been deleted before that version.
+fn was_restored(item: &Item, version: usize) -> bool {
+    let mut former = item.states.iter().filter(|state| state.version < version);
+    former.any(|state| !state.live)
 }
 
 /// What an update has to name.
@@ -298,7 +308,10 @@ pub(crate) fn changes(world: &World, record: &Record, late_too: bool) -> Vec<Bro
         let drive = world.provider.drive(observer.drive);
         let views = replay(observer, &events, &drive, &mut broken);
         if !observer.deleted {
-            completeness(observer, &events, &drive, &views, &mut broken);
+            let anchored = world
+                .provider
+                .anchored(&observer.plan.name, observer.drive, observer.since);
+            completeness(observer, anchored, &events, &drive, &views, &mut broken);
         }
         if late_too && observer.plan.healthy {
             lateness(world, observer, &events, &drive, &views, &mut broken);
@@ -343,8 +356,11 @@ fn shortfall(item: &Item, version: usize, sight: Option<&Sight>) -> Option<Strin
     }
 }
 
+/// Of an observer that is not `anchored`, since the provider gave its creation no cursor, nobody can know what was deleted
+/// before it had been read.
 fn completeness(
     observer: &Observer,
+    anchored: bool,
     events: &[Event],
     drive: &Drive,
     views: &Views,
@@ -352,6 +368,9 @@ fn completeness(
 ) {
     for item in &drive.items[1..] {
         let sight = sight_at(observer, views, &item.id, f64::MAX);
+        if !anchored && !item.latest().live && !views.contains_key(&item.id) {
+            continue;
+        }
         if let Some(problem) = shortfall(item, item.latest().version, sight.as_ref()) {
             broken.push(Broken {
                 promise: "lost",

@@ -58,6 +58,8 @@ struct Desk {
     told_to_wait: HashMap<String, (f64, f64)>,
     impatience: Vec<String>,
     asked: Vec<Asked>,
+    /// Instances that were given a cursor at now, with its drive and when.
+    anchored: Vec<(String, usize, f64)>,
     secrets: Vec<String>,
 }
 
@@ -168,7 +170,17 @@ impl Provider {
         if let Some(reply) = self.fault(drive, &grant, request, token) {
             return reply;
         }
+        if request.query("token") == Some("latest") {
+            lock(&self.desk).anchored.push((grant.instance, drive, now()));
+        }
         self.content(drive, rest, request)
+    }
+
+    /// Whether the instance was given a cursor at now before its creation answered.
+    pub(crate) fn anchored(&self, instance: &str, drive: usize, answered: f64) -> bool {
+        let desk = lock(&self.desk);
+        let mut anchored = desk.anchored.iter();
+        anchored.any(|(who, what, at)| who == instance && *what == drive && *at <= answered)
     }
 
     fn resolve<'p>(&self, path: &'p str, grant: &Grant) -> Option<(usize, &'p str)> {
