@@ -368,7 +368,10 @@ fn completeness(
 ) {
     for item in &drive.items[1..] {
         let sight = sight_at(observer, views, &item.id, f64::MAX);
-        if !anchored && !item.latest().live && !views.contains_key(&item.id) {
+        // Nor, where the feed lists a folder alone, what was in one that was deleted soon.
+        let of_folder = (drive.item(&item.latest().parent)).is_some_and(|folder| !folder.latest().live);
+        let unseen = !anchored || (of_folder && item.latest().at < observer.since + 30.0);
+        if unseen && !item.latest().live && !views.contains_key(&item.id) {
             continue;
         }
         if let Some(problem) = shortfall(item, item.latest().version, sight.as_ref()) {
