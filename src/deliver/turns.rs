@@ -226,7 +226,12 @@ impl State {
         let unproven = count(&|held| held.reputation != Reputation::Proven);
         let of_group = count(&|held| held.group == one.group());
         let (of_endpoint, of_host, room) = match one.reputation {
-            Reputation::Proven => (per_endpoint, MOST_OF_HOST, unproven + 1),
+            Reputation::Proven if of_group == 0 => (1, MOST_OF_HOST, unproven + 1),
+            // A further request to one only where there is plenty of room: the endpoints of many instances may hang together.
+            Reputation::Proven if self.under_way.len() < MOST / 3 => {
+                (per_endpoint, MOST_OF_HOST / 3, unproven + 1)
+            }
+            Reputation::Proven => return None,
             Reputation::Unknown if of_group == 0 => (1, MOST_OF_HOST, MOST_UNPROVEN),
             Reputation::Unknown => (per_endpoint, MOST_PROBES_OF_HOST, MOST_PROBES),
             Reputation::BackingOff => (1, MOST_PROBES_OF_HOST, MOST_PROBES),

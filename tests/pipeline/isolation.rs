@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use deltapost::clock::{Clock, SystemClock};
+use deltapost::clock::{self, Clock, SystemClock};
 use deltapost::sim::onedrive::Account;
 use deltapost::sim::receiver::{Answer, Receiver};
 use serde_json::json;
 
 use crate::support::hanging::{Hanging, add_instances};
-use crate::support::{KEY, Site};
+use crate::support::{KEY, Site, eventually};
 
 /// Far below what one time-out of thirty seconds costs, and generous for a busy machine; two seconds are promised.
 const SOON: Duration = Duration::from_secs(8);
@@ -36,6 +36,19 @@ fn create_file(site: &Site) {
 fn check(site: &Site) {
     let agent = site.spawn_run();
     site.receiver.wait_for(1, SOON).unwrap();
+    // No more requests are made: all that hang do, as far as there is room for them.
+    let threads = || {
+        std::fs::read_dir(format!("/proc/{}/task", agent.pid()))
+            .unwrap()
+            .count()
+    };
+    let (mut last, mut since) = (0, SystemClock.now());
+    eventually("no more threads are hired", || {
+        if threads() != last {
+            (last, since) = (threads(), SystemClock.now());
+        }
+        clock::since(since, &SystemClock) > Duration::from_millis(700)
+    });
     create_file(site);
     site.poll("Docs", &[]).code(0);
     site.receiver.wait_for(2, SOON).unwrap();
@@ -59,6 +72,14 @@ fn a_hundred_callbacks_that_were_well_and_hang_all_at_once_delay_no_other() {
     let hanging = Hanging::one_host(100);
     let site = site(&hanging.urls, 70);
     site.write_sql("UPDATE endpoint SET last_accepted_at = state_since WHERE url NOT LIKE '%/callback'");
+    check(&site);
+}
+
+#[test]
+fn a_hundred_callbacks_of_two_instances_each_that_were_well_and_hang_delay_no_other() {
+    let hanging = Hanging::hosts(100);
+    let site = site(&[&hanging.urls[..], &hanging.urls[..]].concat(), 3);
+    site.write_sql("UPDATE endpoint SET last_accepted_at = state_since WHERE url LIKE 'http://127.0.1.%'");
     check(&site);
 }
 
