@@ -73,6 +73,8 @@ fn a_stranger_is_sent_to_sign_in_and_nothing_is_done() {
 fn a_session_is_a_random_id_in_a_cookie_that_scripts_and_other_sites_do_not_get() {
     let (_site, _agent, browser) = opened("a.txt");
     let token = browser.api.token.clone();
+    let padding = "a".repeat(2_000);
+    browser.post("/signin", &[("api-token", &padding)]).status(413);
     let answer = browser.post("/signin", &[("api-token", &token)]).status(303);
     let cookie = answer.header("Set-Cookie").unwrap();
     for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"] {

@@ -118,7 +118,13 @@ fn ask_token(_: &Call<'_>) -> Result<Reply, Refusal> {
     Ok(layout::sign_in(200, None))
 }
 
+/// The most that a form with the API token alone may hold: whoever sends it has shown nothing yet.
+const SIGN_IN_BYTES: usize = 1_024;
+
 fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
+    if call.request.body.len() > SIGN_IN_BYTES {
+        return Err(Refusal::new(413, "a sign-in is the API token alone"));
+    }
     let form = Form::of(call)?;
     match call
         .web
