@@ -97,8 +97,9 @@ do_install() {
         install -m 640 -o root -g deltapost "$here/deltapost.toml" $config
     fi
     [ -e $data ] || install -d -m 700 -o deltapost -g deltapost $data
-    # As its user: what this user has put into the directory must lead root nowhere. All have su, and not all setpriv.
-    if ! (cd / && exec su -s /bin/sh deltapost -c "$prefix/bin/deltapost init" >/dev/null); then
+    # As its user, and without root's terminal: what this user has put into the directory, or does to its own processes, must
+    # lead root nowhere. All have su and setsid, and not all setpriv.
+    if ! (cd / && exec setsid su -s /bin/sh deltapost -c "$prefix/bin/deltapost init" </dev/null >/dev/null); then
         echo "not ready yet; when that is mended, run \`deltapost init\` and restart the service" >&2
     fi
     if has_systemd; then
