@@ -12,7 +12,7 @@ use super::house;
 use super::reply::Reply;
 use crate::clock;
 use crate::config::Config;
-use crate::store::{self, TOKEN_FILE};
+use crate::store::{self, AgentLock, StoreError, TOKEN_FILE};
 
 /// Replaces the token, durably and at once: whoever reads the file finds the old one or the new one.
 pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
@@ -20,9 +20,12 @@ pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
     let config = Config::load(&path, explicit)?;
     house::enter(&config)?;
     let path = config.data_dir.join(TOKEN_FILE);
-    // With the old token: whoever else might listen there learns nothing that is worth anything in a moment.
+    // With the old token, and only while an agent runs: whoever else listened there would learn a token that is still good
+    // if the new one could not be written.
+    let agent_runs = matches!(AgentLock::take(&config.data_dir), Err(StoreError::Locked { .. }));
     let sessions = store::read_own(&path)
         .ok()
+        .filter(|_| agent_runs)
         .zip(config.listen.address)
         .and_then(|(old, address)| open_sessions(address, old.trim()));
     let token = format!("{}\n", clock::new_token());
@@ -64,8 +67,25 @@ fn open_sessions(mut address: SocketAddr, token: &str) -> Option<u64> {
         "GET /page/sessions HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.take(4_096).read_to_string(&mut answer).ok()?;
+    let mut answer = Vec::new();
+    let asked_usec = clock::monotonic_usec();
+    while read_some(&mut stream, &mut answer)? > 0 && answer.len() < MAX_ANSWER {
+        if clock::monotonic_usec() - asked_usec > PATIENCE.as_micros() as u64 {
+            return None;
+        }
+    }
+    let answer = String::from_utf8(answer).ok()?;
     let (_, body) = answer.split_once("\r\n\r\n")?;
     serde_json::from_str::<Value>(body).ok()?["open"].as_u64()
+}
+
+/// The most of the answer that is read.
+const MAX_ANSWER: usize = 4_096;
+
+/// Reads what has arrived, and returns how much that was; `None` where nothing did in time.
+fn read_some(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Option<usize> {
+    let mut piece = [0; 512];
+    let read = stream.read(&mut piece).ok()?;
+    answer.extend_from_slice(&piece[..read]);
+    Some(read)
 }
