@@ -2,14 +2,16 @@
 //! sealed value moved to another row does not open.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use nix::fcntl::OFlag;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use rusqlite::Connection;
@@ -19,6 +21,9 @@ use crate::clock;
 use crate::core::model::{Secret, time_text};
 
 const KEY_LEN: usize = 32;
+
+/// The most of a file that is looked at for a key.
+const MAX_KEY_BYTES: u64 = 4_096;
 
 /// The key's name within the data directory, and within systemd's credentials.
 pub const KEY_FILE: &str = "secret.key";
@@ -76,7 +81,16 @@ impl Key {
     /// # Errors
     /// When it cannot be read, or is not a key.
     pub fn read(path: &Path) -> Result<Key, StoreError> {
-        let text = fs::read_to_string(path).map_err(|source| StoreError::file("read", path, source))?;
+        let read = || {
+            // Whoever made it may have made something of it that is never read to its end.
+            let file = OpenOptions::new()
+                .read(true)
+                .custom_flags(OFlag::O_NONBLOCK.bits())
+                .open(path)?;
+            let mut text = String::new();
+            file.take(MAX_KEY_BYTES).read_to_string(&mut text).map(|_| text)
+        };
+        let text = read().map_err(|source| StoreError::file("read", path, source))?;
         Key::parse(&text, path)
     }
 
