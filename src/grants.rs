@@ -14,7 +14,7 @@ use crate::core::{backoff, elements};
 use crate::graph::auth::{App, AuthError, LONGEST_REQUEST, Tokens};
 use crate::graph::client::Client;
 use crate::killpoint;
-use crate::store::{Grant, Store, StoreError, Throttling};
+use crate::store::{Grant, Store, StoreError};
 
 /// How long before its end an access token is renewed.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
@@ -200,15 +200,15 @@ impl<'a> Grants<'a> {
         Ok(until)
     }
 
-    /// What the provider has asked of the app that an instance of these `settings` makes its requests as.
+    /// Keeps which app an instance of these `settings` makes its requests as: a pause belongs to the app.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub fn throttling(&self, instance_id: i64, settings: &Settings) -> Result<Throttling, StoreError> {
-        if let Some(app) = App::of(settings) {
-            self.store.note_app(instance_id, &self.client.name_of(&app))?;
+    pub fn note_app(&self, instance_id: i64, settings: &Settings) -> Result<(), StoreError> {
+        match App::of(settings) {
+            Some(app) => self.store.note_app(instance_id, &self.client.name_of(&app)),
+            None => Ok(()),
         }
-        self.store.throttling(instance_id)
     }
 
     fn renew(&self, instance: &Instance, grant: &Grant) -> Result<Secret, GrantError> {
@@ -222,7 +222,8 @@ impl<'a> Grants<'a> {
             .ok_or_else(|| lacks("valid configuration"))?;
         let app = App::of(&settings).ok_or_else(|| lacks("oauth.api.key"))?;
         let now = self.clock.now();
-        let pause = self.throttling(instance.id, &settings)?.until;
+        self.note_app(instance.id, &settings)?;
+        let pause = self.store.throttling(instance.id)?.until;
         if let Some(until) = pause.filter(|until| *until > now) {
             let retry_after = until.duration_since(now).try_into().ok();
             return Err(AuthError::Throttled { retry_after }.into());

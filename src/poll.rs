@@ -196,6 +196,7 @@ impl Poller<'_> {
             .find(|wanted| wanted.name == resource.name);
         // One that the configuration names no longer is about to be forgotten.
         let feed = wanted.ok_or(StoreError::Superseded)?.feed.clone();
+        self.grants.note_app(instance.id, &settings)?;
         let mut run = Run::new(*self, instance, settings, feed, record, progress);
         let (name, url) = (resource.name.clone(), resource.url.clone());
         let outcome = match run.feed.clone() {

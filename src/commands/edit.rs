@@ -175,7 +175,7 @@ impl House<'_> {
             if other_app(before, &after) {
                 self.store.forget_app(before.id)?;
             }
-            self.keep_pause(before.id, &settings, pause)?;
+            self.keep_pause(before.id, &settings, pause);
             if grant.is_none() && app_corrected {
                 self.store.try_grant_again(before.id)?;
             }

@@ -226,7 +226,7 @@ impl House<'_> {
             },
             self.clock.now(),
         )?;
-        self.keep_pause(id, &new.settings, pause)?;
+        self.keep_pause(id, &new.settings, pause);
         let instance = self.store.instance(id)?;
         let mut notes = notes(document, &new.settings);
         if instance.grant_state == GrantState::LoginRequired {

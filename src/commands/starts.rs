@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::House;
-use crate::clock::since;
+use crate::clock::{monotonic_usec, since};
 use crate::core::feed::Feed;
 use crate::core::model::{BaselineMode, ResourceSettings, Secret, Settings};
 use crate::grants::Grants;
@@ -14,7 +14,7 @@ use crate::graph::client::{GraphError, Wishes};
 use crate::graph::link::link_at_now;
 use crate::graph::now::cursor_at_now;
 use crate::graph::page::PageError;
-use crate::store::{Starts, StoreError};
+use crate::store::Starts;
 
 /// A slow provider makes a command wait no longer than this for its cursors. The first poll takes those that are missing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ impl House<'_> {
         resources: impl IntoIterator<Item = &'r ResourceSettings>,
         token: Option<&Secret>,
     ) -> (Starts, Option<Option<Duration>>) {
-        let began = self.clock.now();
+        let (began, began_usec) = (self.clock.now(), monotonic_usec());
         let mut anchors = BTreeMap::new();
         let mut pause = None;
         for resource in resources {
@@ -60,8 +60,12 @@ impl House<'_> {
                 }
             }
         }
+        // Counted back from now, since the answers may have told that the clock is wrong, or it was set meanwhile.
+        let took = Duration::from_micros(monotonic_usec().saturating_sub(began_usec));
+        let now = self.client.to_provider(self.clock.now());
+        let since = now.saturating_sub(took).unwrap_or(now);
         // The provider's dates are in whole seconds as often as not.
-        let since = self.client.to_provider(began).as_second();
+        let since = since.as_second();
         let starts = Starts {
             since: Timestamp::from_second(since).unwrap_or(began),
             anchors,
@@ -69,19 +73,20 @@ impl House<'_> {
         (starts, pause)
     }
 
-    /// Keeps the pause that the provider has asked for instead of giving a cursor, for all instances of the app.
-    pub(super) fn keep_pause(
-        &self,
-        instance_id: i64,
-        settings: &Settings,
-        pause: Option<Option<Duration>>,
-    ) -> Result<(), StoreError> {
-        if let Some(asked) = pause {
-            let grants = Grants::for_command(self.store, self.client, self.clock);
-            grants.throttling(instance_id, settings)?;
-            grants.leave_alone(instance_id, asked)?;
+    /// Keeps the pause that the provider has asked for instead of giving a cursor, for all instances of the app. The instance
+    /// is there whether that succeeds or not.
+    pub(super) fn keep_pause(&self, instance_id: i64, settings: &Settings, pause: Option<Option<Duration>>) {
+        let Some(asked) = pause else { return };
+        let grants = Grants::for_command(self.store, self.client, self.clock);
+        let kept = grants
+            .note_app(instance_id, settings)
+            .and_then(|()| grants.leave_alone(instance_id, asked));
+        if let Err(error) = kept {
+            log::warn!(
+                "could not keep the provider's pause error={:?}",
+                error.to_string()
+            );
         }
-        Ok(())
     }
 
     fn cursor(

@@ -61,9 +61,11 @@ impl FirstReading<'_> {
     /// A folder's time moves with whatever lies in it.
     fn is_dated(&self, seen: &FeedItem<'_>) -> bool {
         let modified = seen.modified.filter(|_| seen.kind != ItemKind::Folder);
-        let latest = seen.created.max(modified);
+        let is_within = |at: Timestamp, until: Option<Timestamp>| {
+            at >= self.since && until.is_none_or(|until| at <= until)
+        };
+        let mut dates = [seen.created, modified].into_iter().flatten();
         self.by_dates
-            .zip(latest)
-            .is_some_and(|(until, latest)| latest >= self.since && until.is_none_or(|until| latest <= until))
+            .is_some_and(|until| dates.any(|at| is_within(at, until)))
     }
 }

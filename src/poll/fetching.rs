@@ -41,7 +41,7 @@ impl<'a> Run<'a> {
 
     /// Refuses to go on while the provider wants to be left alone; the poll is made up for then.
     pub(super) fn keep_quiet(&self) -> Result<Throttling, PollError> {
-        let throttling = self.poller.grants.throttling(self.instance.id, &self.settings)?;
+        let throttling = self.poller.store.throttling(self.instance.id)?;
         match throttling.until.filter(|until| *until > self.poller.clock.now()) {
             Some(until) => Err(PollError::Throttled { until }),
             None => Ok(throttling),

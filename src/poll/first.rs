@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::PollError;
 use super::reading::Run;
-use crate::core::model::{BaselineMode, Phase};
+use crate::core::model::{BaselineMode, Phase, time_text};
 use crate::graph::client::GraphError;
 use crate::graph::{link, now};
 use crate::store::Resource;
@@ -18,11 +18,14 @@ impl Run<'_> {
     pub(super) fn take_anchor(&mut self, resource: &Resource) -> Result<bool, PollError> {
         let begins =
             resource.phase == Phase::Baseline && resource.cursor.is_none() && resource.since.is_some();
-        if !begins
-            || resource.anchor.is_some()
-            || resource.baseline == BaselineMode::Latest
-            || self.unanchored
-        {
+        if !begins || resource.anchor.is_some() || self.unanchored {
+            return Ok(false);
+        }
+        if resource.baseline == BaselineMode::Latest {
+            // It begins at now, and keeps no record of what exists with which to find what came before.
+            self.record.note = resource
+                .since
+                .map(|since| format!("changes since the creation, {}, are not known", time_text(since)));
             return Ok(false);
         }
         let (client, clock) = (self.poller.client, self.poller.clock);
@@ -31,7 +34,12 @@ impl Run<'_> {
             return Ok(false);
         };
         let cursor = now::cursor_at_now(link, client.base(), &self.feed, |link| {
-            Ok::<_, PollError>(self.fetch(resource, link)?.body)
+            // Asked for as the set behind it will be.
+            let following = Resource {
+                phase: Phase::Following,
+                ..resource.clone()
+            };
+            Ok::<_, PollError>(self.fetch(&following, link)?.body)
         });
         match cursor {
             Ok(Some(cursor)) => {
@@ -40,7 +48,19 @@ impl Run<'_> {
                 self.poller.store.anchor(resource, &cursor, at)?;
                 return Ok(true);
             }
-            Ok(None) | Err(PollError::Page(_) | PollError::Graph(GraphError::Refused { .. })) => {}
+            Ok(None)
+            | Err(
+                PollError::Page(_)
+                | PollError::Graph(
+                    GraphError::Refused { .. }
+                    | GraphError::Gone { .. }
+                    | GraphError::Unexpected { .. }
+                    | GraphError::TooLarge,
+                ),
+            ) => {}
+            // What fails again and again for this request alone must not keep everything else from being read.
+            Err(PollError::Graph(GraphError::Server { .. } | GraphError::Unreachable(_)))
+                if resource.failures >= 2 => {}
             Err(error) => return Err(error),
         }
         self.unanchored = true;

@@ -177,8 +177,9 @@ impl<'a> Run<'a> {
             has_news |= self.commit(&resource, &piece, &page.outline)?;
             items += piece.items.len();
             killpoint::reached("committed");
-            // What is left of the page comes when it is read again.
-            if piece.end == PageEnd::More && self.stops()? {
+            // What is left of the page comes when it is read again. Only a drive's items are all remembered: what else a
+            // collection tells, as of its members, would be announced again.
+            if piece.end == PageEnd::More && self.feed == Feed::Drive && self.stops()? {
                 return Ok(true);
             }
             resource.cursor_seq += 1;
@@ -367,7 +368,7 @@ impl<'a> Run<'a> {
         self.record.filtered += filtered;
         self.record.events += events;
         (self.progress)(self.record);
-        Ok(!upserts.is_empty())
+        Ok(!upserts.is_empty() || events > 0)
     }
 
     /// Works through what the set just read says is gone, leaf first, until the resource follows the new deltaLink.

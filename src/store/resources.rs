@@ -342,7 +342,9 @@ pub(super) fn reconcile(
                     standing.name
                 ));
                 // What was followed from a moment on goes on from where it stands, once it has learnt what exists.
-                let goes_on = reason == "baseline" && standing.phase != Phase::Baseline.as_str();
+                let goes_on = reason == "baseline"
+                    && [Phase::Following.as_str(), Phase::Sweeping.as_str()]
+                        .contains(&standing.phase.as_str());
                 if reason != "baseline" {
                     // What lies at the former url is missing at the new one, and not deleted: nothing of it is told.
                     connection.execute("DELETE FROM item WHERE resource_id = ?1", [id])?;
