@@ -31,3 +31,8 @@ pub mod sign;
 pub mod span;
 pub mod waits;
 pub mod window;
+
+/// A buffer for a large body is made with room for so much. The allocator gets more than 32 MiB from the system each time, and
+/// gives it back when it is freed; less can stay with the thread that had it, so that each thread that has read a large
+/// body would keep as much. What is not written to takes no memory.
+pub const RETURNED_BYTES: usize = 33 * 1024 * 1024;

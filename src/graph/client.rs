@@ -274,7 +274,7 @@ impl Client {
     }
 
     /// What the 200 that `link` is answered with brings: a body of 16 MiB at most, unpacked. At most four that are longer
-    /// than 256 KiB exist at a time; others wait for their ends, as long as they are kept.
+    /// than 256 KiB exist at a time, and one that is longer than 2 MiB; others wait until those are dropped.
     ///
     /// # Errors
     /// A link that is not below the base is refused before anything is sent. Everything but a whole 200 is an error;

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{Store, StoreError, known};
+use crate::core::RETURNED_BYTES;
 use crate::core::history::{DeliveryStatus, EventStatus};
 use crate::core::model::{ElementKey, EndpointState, Format, OutboxState, time_text};
 
@@ -18,11 +19,6 @@ const PAGE_BYTES: usize = 64 * 1024;
 
 /// Bytes from which a body is large.
 const LARGE_BYTES: usize = 256 * 1024;
-
-/// The allocator gets more than 32 MiB from the system each time, and gives it back when it is freed. Less can stay with
-/// the thread that had it, so that each thread that has read a large body would keep as much. What is not written to takes
-/// no memory.
-const RETURNED_BYTES: usize = 33 * 1024 * 1024;
 
 /// Rows are in the order of their times, except for what was written at the same moment, and for steps of the clock: one
 /// back by less than this hides nothing.

@@ -24,6 +24,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 use url::{Host, Url};
 
+use crate::core::RETURNED_BYTES;
 use crate::core::address::Network;
 use gate::Gate;
 
@@ -241,10 +242,6 @@ pub fn read_body(body: &mut Body, limit: u64) -> Result<Vec<u8>, BodyError> {
     let (bytes, _) = read_large_body(body, limit, &[], |_| ())?;
     Ok(bytes)
 }
-
-/// A buffer with room for so much is given back to the system when it is dropped: what is smaller glibc may keep for the thread.
-/// What is not written to takes no memory.
-const RETURNED_BYTES: usize = 33 * 1024 * 1024;
 
 /// The same, but before a body is read on beyond each of `steps`, in bytes and ascending, `room` is waited for, which is given
 /// the step's index; what it gave is returned with the body.
