@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::House;
-use crate::clock::{monotonic_usec, since};
+use crate::clock::monotonic_usec;
 use crate::core::feed::Feed;
 use crate::core::model::{BaselineMode, ResourceSettings, Secret, Settings};
 use crate::grants::Grants;
@@ -37,7 +37,7 @@ impl House<'_> {
         resources: impl IntoIterator<Item = &'r ResourceSettings>,
         token: Option<&Secret>,
     ) -> (Starts, Option<Option<Duration>>) {
-        let (began, began_usec) = (self.clock.now(), monotonic_usec());
+        let began_usec = monotonic_usec();
         let mut anchors = BTreeMap::new();
         let mut pause = None;
         for resource in resources {
@@ -45,7 +45,7 @@ impl House<'_> {
             let Some(token) = token.filter(|_| wanted) else {
                 continue;
             };
-            match self.cursor(resource, token, began) {
+            match self.cursor(resource, token, began_usec) {
                 Ok(Some(cursor)) => drop(anchors.insert(resource.name.clone(), cursor)),
                 Ok(None) => {}
                 Err(error) => {
@@ -61,13 +61,11 @@ impl House<'_> {
             }
         }
         // Counted back from now, since the answers may have told that the clock is wrong, or it was set meanwhile.
-        let took = Duration::from_micros(monotonic_usec().saturating_sub(began_usec));
         let now = self.client.to_provider(self.clock.now());
-        let since = now.saturating_sub(took).unwrap_or(now);
+        let since = now.saturating_sub(took(began_usec)).unwrap_or(now);
         // The provider's dates are in whole seconds as often as not.
-        let since = since.as_second();
         let starts = Starts {
-            since: Timestamp::from_second(since).unwrap_or(began),
+            since: Timestamp::from_second(since.as_second()).unwrap_or(since),
             anchors,
         };
         (starts, pause)
@@ -93,14 +91,14 @@ impl House<'_> {
         &self,
         resource: &ResourceSettings,
         token: &Secret,
-        began: Timestamp,
+        began_usec: u64,
     ) -> Result<Option<Secret>, NoCursor> {
         let (client, feed) = (self.client, &resource.feed);
         let Some(link) = link_at_now(client.base(), &resource.url, feed, resource.page_size) else {
             return Ok(None);
         };
         cursor_at_now(link, client.base(), feed, |link| {
-            let left = PATIENCE.saturating_sub(since(began, self.clock));
+            let left = PATIENCE.saturating_sub(took(began_usec));
             if left.is_zero() {
                 return Err(NoCursor::TooLate);
             }
@@ -112,4 +110,9 @@ impl House<'_> {
             Ok(client.fetch(link, token, wishes, self.clock)?.body)
         })
     }
+}
+
+/// The time since `began_usec`, whatever has become of the clock.
+fn took(began_usec: u64) -> Duration {
+    Duration::from_micros(monotonic_usec().saturating_sub(began_usec))
 }
