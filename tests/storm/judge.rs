@@ -40,15 +40,6 @@ struct Event {
     raw: Value,
 }
 
-impl Event {
-    fn as_created(&self) -> Event {
-        Event {
-            kind: "CREATED".to_owned(),
-            ..self.clone()
-        }
-    }
-}
-
 /// What an observer holds an item to be.
 #[derive(Clone, Debug, PartialEq)]
 struct Sight {
@@ -139,9 +130,12 @@ fn replay(observer: &Observer, events: &[Event], drive: &Drive, broken: &mut Vec
                     && (item.states[0].at - observer.since).abs() < 60.0 =>
             {
                 known.remove(&event.object);
-                let created = event.kind != "DELETED";
-                created
-                    .then(|| judge_event(&event.as_created(), item, &mut known, first))
+                let created = Event {
+                    kind: "CREATED".to_owned(),
+                    ..event.clone()
+                };
+                (event.kind != "DELETED")
+                    .then(|| judge_event(&created, item, &mut known, first))
                     .flatten()
             }
             Some(item) => judge_event(event, item, &mut known, first),
@@ -168,7 +162,7 @@ fn replay(observer: &Observer, events: &[Event], drive: &Drive, broken: &mut Vec
     views
 }
 
-/// What is wrong with the event; applies it to what is known.
+/// What is wrong with the event; applies it.
 fn judge_event(
     event: &Event,
     item: &Item,
@@ -306,11 +300,15 @@ pub(crate) fn changes(world: &World, record: &Record, late_too: bool) -> Vec<Bro
     for observer in &observers {
         let events = record.events(world, observer);
         let drive = world.provider.drive(observer.drive);
+        let anchored = world
+            .provider
+            .anchored(&observer.plan.name, observer.drive, observer.since);
+        // Without a cursor from the creation dates decide what is new, and nobody knows by how much that date was wrong.
+        if observer.by_wrong_clock && !anchored {
+            continue;
+        }
         let views = replay(observer, &events, &drive, &mut broken);
         if !observer.deleted {
-            let anchored = world
-                .provider
-                .anchored(&observer.plan.name, observer.drive, observer.since);
             completeness(observer, anchored, &events, &drive, &views, &mut broken);
         }
         if late_too && observer.plan.healthy {

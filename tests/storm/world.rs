@@ -42,6 +42,7 @@ pub(crate) struct Observer {
     pub(crate) base: BTreeMap<String, State>,
     pub(crate) journal: usize,
     pub(crate) since: f64,
+    pub(crate) by_wrong_clock: bool,
     /// Deleted again by the storm: it need not be complete any more.
     pub(crate) deleted: bool,
     /// Nor need what was pending then be delivered.
@@ -340,6 +341,7 @@ impl World {
                 },
                 journal,
                 since: now(),
+                by_wrong_clock: self.home.clock_offset() != 0,
                 deleted: false,
                 discarded: false,
             });
