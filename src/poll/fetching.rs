@@ -62,13 +62,15 @@ impl<'a> Run<'a> {
                 .filter(|_| matches!(self.feed, Feed::Objects { .. })),
             within: None,
         };
+        // A token may take its time, and a pause may begin meanwhile.
+        let fetch = |token: &Secret| {
+            self.keep_quiet()?;
+            Ok(client.fetch(link, token, wishes, clock)?)
+        };
         let token = self.token(None)?;
-        match client.fetch(link, &token, wishes, clock) {
-            Err(GraphError::Unauthorized { .. }) => {
-                let renewed = self.token(Some(&token))?;
-                Ok(client.fetch(link, &renewed, wishes, clock)?)
-            }
-            other => Ok(other?),
+        match fetch(&token) {
+            Err(PollError::Graph(GraphError::Unauthorized { .. })) => fetch(&self.token(Some(&token))?),
+            other => other,
         }
     }
 }

@@ -261,6 +261,24 @@ fn a_pause_holds_for_all_instances_of_the_app_in_the_tenant() {
 }
 
 #[test]
+fn a_pause_that_begins_while_a_token_is_renewed_holds_for_the_page_behind_it() {
+    let bench = Bench::new(Account::business());
+    bench.create("One", json!({}));
+    bench.poll(1).unwrap();
+    bench.cloud.revoke_access_tokens();
+    let (store, now) = (bench.opened_again(), bench.clock.now());
+    bench.cloud.on_request(move |seen| {
+        if seen.endpoint == Endpoint::Token {
+            let pause = (now, now + Duration::from_secs(120));
+            store.throttle(1, pause, true).unwrap();
+        }
+    });
+    let asked = bench.requests();
+    assert!(matches!(bench.poll(1), Err(PollError::Throttled { .. })));
+    assert_eq!(bench.requests(), (asked.0 + 1, asked.1 + 1));
+}
+
+#[test]
 fn an_instance_that_has_another_app_keeps_the_pause_of_that_one() {
     let bench = two_accounts();
     bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
