@@ -5,7 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "figures of a run that fails are none")]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
+#[expect(dead_code, reason = "the figures need a part of it")]
 mod support;
 
 use std::fs;
@@ -419,14 +420,14 @@ fn posted(site: &Site, threads: usize) -> f64 {
 
 /// A line of `/proc/PID/status`, in bytes.
 fn memory(agent: &Agent, line: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
     let line = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// Processor time that the agent has used, of all its threads.
 fn processor_seconds(agent: &Agent) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", agent.id())).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
     // Behind the name, which may hold anything: user time is the twelfth field, system time the next, in 1/100 s.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0

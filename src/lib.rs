@@ -2,7 +2,7 @@
 //!
 //! Data flows one way through these rooms: `poll` fetches pages through `graph`, `core::detect` says what changed,
 //! `store` commits items, events and the cursor in one transaction, and `deliver` drains the outbox through `callback`.
-//! `docs/ARCHITECTURE.md` is the longer map, and `tests/house.rs` holds who may import whom.
+//! `docs/ARCHITECTURE.md` is the longer map, and `tests/it/house.rs` holds who may import whom.
 
 pub mod agent;
 pub mod callback;

@@ -1,6 +1,6 @@
 //! Stored times after the clock was ahead and has been set right. Each wait has its begin beside its end: one that begins in
 //! the future was written by a wrong clock, and begins now. What has happened in the future has happened by now.
-//! A begin that is forgotten makes a wait end with the wrong clock: `tests/schema.rs` looks for it.
+//! A begin that is forgotten makes a wait end with the wrong clock: `tests/it/schema.rs` looks for it.
 
 use jiff::Timestamp;
 use rusqlite::Connection;

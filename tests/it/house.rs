@@ -1,0 +1,210 @@
+//! The house rules that rustc does not hold: who may import whom, where SQL may stand, what is pure, and what no file
+//! may contain. Here stand the tables, each row with its reason, and the test that walks the tree. How the rules are
+//! checked is in `house/rules.rs`; `house/proofs.rs` shows that each of them can fail.
+
+mod proofs;
+mod rules;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use rules::broken_rules;
+
+/// A room of the house and what it may import, besides itself.
+struct Room {
+    name: &'static str,
+    may_import: &'static [&'static str],
+    because: &'static str,
+}
+
+const fn room(name: &'static str, may_import: &'static [&'static str], because: &'static str) -> Room {
+    Room {
+        name,
+        may_import,
+        because,
+    }
+}
+
+/// From the ground up: each may import only rooms above its own row, so there can be no circle.
+const ROOMS: &[Room] = &[
+    room("core", &[], "the domain is pure and knows nothing of its edges"),
+    room("killpoint", &[], "it only ends the process, in debug builds"),
+    room(
+        "places",
+        &[],
+        "how many may do something at a time is asked, and not what",
+    ),
+    room(
+        "clock",
+        &["core"],
+        "time, sleep and dice serve everybody and need nobody",
+    ),
+    room(
+        "zones",
+        &["core"],
+        "which zones there are is asked by name; what for is of no matter",
+    ),
+    room(
+        "config",
+        &["core", "zones"],
+        "a text becomes a value; what follows from it is the agent's",
+    ),
+    room(
+        "store",
+        &["core", "clock", "killpoint"],
+        "the database keeps what it is given; of the clock it needs only nonces",
+    ),
+    room(
+        "wire",
+        &["core", "clock"],
+        "what both clients need of HTTP is neither client's",
+    ),
+    room(
+        "graph",
+        &["core", "clock", "wire", "places"],
+        "the provider's wire knows nothing of what is kept",
+    ),
+    room(
+        "callback",
+        &["core", "clock", "wire"],
+        "one POST knows nothing of the outbox it comes from",
+    ),
+    room(
+        "grants",
+        &["core", "clock", "store", "graph", "killpoint"],
+        "a token is renewed at the provider and kept in the store, and that is all",
+    ),
+    room(
+        "poll",
+        &[
+            "core",
+            "clock",
+            "zones",
+            "store",
+            "graph",
+            "grants",
+            "places",
+            "killpoint",
+        ],
+        "the outbox table is the contract between polling and delivery: poll never sees a callback",
+    ),
+    room(
+        "deliver",
+        &["core", "clock", "config", "store", "callback", "killpoint"],
+        "the outbox table is the contract between polling and delivery: deliver never sees a cursor or the provider",
+    ),
+    room(
+        "commands",
+        &[
+            "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
+        ],
+        "what people can ask for is the same from the command line, the API and the page",
+    ),
+    room(
+        "agent",
+        &[
+            "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
+            "places", "commands",
+        ],
+        "the agent runs what is below it and does not know who started it",
+    ),
+    room("httpd", &[], "the HTTP server knows nothing of deltapost"),
+    room(
+        "web",
+        &["core", "clock", "store", "commands", "httpd"],
+        "the API and the page act through commands only",
+    ),
+    room(
+        "sim",
+        &["core", "clock", "httpd"],
+        "the simulated provider must not share the agent's mistakes",
+    ),
+    room(
+        "cli",
+        &[
+            "core", "clock", "zones", "config", "store", "graph", "callback", "grants", "poll", "deliver",
+            "commands", "agent", "httpd", "web", "sim",
+        ],
+        "the command line may use every room; kill points are not for it",
+    ),
+    room("main", &["cli"], "main only prints what the command line returns"),
+    room("lib", &[], "lib.rs is the map"),
+];
+
+/// What `core` must not name, and why.
+const IMPURE: &[(&str, &str)] = &[
+    ("std::fs", "files are for the rooms that act"),
+    ("std::net", "sockets are for the rooms that act"),
+    ("std::thread", "threads are for the rooms that act"),
+    ("std::time::Instant", "whatever decides takes `now`"),
+    ("std::time::SystemTime", "whatever decides takes `now`"),
+    ("ring::rand", "whatever decides is handed its dice"),
+];
+
+const SQL: &[&str] = &[
+    "SELECT ",
+    "INSERT INTO ",
+    "INSERT OR ",
+    "UPDATE ",
+    "DELETE FROM ",
+    "CREATE TABLE ",
+    "CREATE VIEW ",
+    "CREATE INDEX ",
+    "ALTER TABLE ",
+    "DROP TABLE ",
+    "PRAGMA ",
+    "BEGIN IMMEDIATE",
+];
+
+const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
+
+const MAX_LINES: usize = 450;
+
+fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = directory.read_dir() else {
+        return;
+    };
+    for entry in entries {
+        let path = entry.expect("the tree can be listed").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_file_keeps_the_house_rules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for directory in ["src", "tests", "benches", "examples"] {
+        rust_files(&root.join(directory), &mut found);
+    }
+    found.sort();
+    let read = |file: &PathBuf| {
+        let path = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        (path, std::fs::read_to_string(file).unwrap())
+    };
+    let files: Vec<(String, String)> = found.iter().map(read).collect();
+    assert!(
+        files.iter().any(|(path, _)| path == "src/lib.rs"),
+        "the sources were not found"
+    );
+    let broken = broken_rules(&files);
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn the_table_has_no_circle() {
+    for (at, room) in ROOMS.iter().enumerate() {
+        for import in room.may_import {
+            let above = ROOMS[..at].iter().any(|above| above.name == *import);
+            assert!(
+                above,
+                "`{}` may import `{import}`, which has no row above its own",
+                room.name
+            );
+        }
+    }
+}

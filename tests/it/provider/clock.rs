@@ -1,0 +1,210 @@
+//! A clock that was ahead and is set right: what waits by it waits as long as was meant.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deltapost::agent;
+use deltapost::clock::{Clock, SystemClock};
+use deltapost::commands::House;
+use deltapost::config::Live;
+use deltapost::poll::PollError;
+use deltapost::sim::onedrive::{Account, Endpoint, Fault};
+use deltapost::sim::receiver::Answer;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::provider::bench::{Bench, GO_ON};
+use crate::support::eventually;
+
+const TEN_YEARS: SignedDuration = SignedDuration::from_hours(10 * 8_766);
+
+/// The machine's clock, so much ahead.
+#[derive(Debug)]
+struct Ahead(Mutex<SignedDuration>);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, wait: Duration) {
+        SystemClock.sleep(wait);
+    }
+}
+
+/// Has the agent stop, also when the test fails.
+struct Stopped<'a>(&'a AtomicBool);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Polls and delivers as `once` does; how many notifications were delivered, and how many were not.
+fn once(bench: &Bench) -> (u64, u64) {
+    let report = agent::once(&bench.house(), &GO_ON, &|_, _| {}).unwrap();
+    (report.delivery.delivered, report.delivery.failed)
+}
+
+fn add_file(bench: &Bench, name: &str) {
+    bench.drive().create_file(&bench.drive().root_id(), name, 1);
+}
+
+#[test]
+fn a_receiver_that_failed_by_a_clock_ahead_is_tried_after_the_wait_that_was_meant() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({}));
+    let right = bench.clock.now();
+    once(&bench);
+    bench.clock.set(right + TEN_YEARS);
+    bench.receiver.answer_always(Answer::Status(503));
+    add_file(&bench, "of 2036.txt");
+    assert_eq!(once(&bench), (0, 1));
+
+    // Set right: neither at once nor in ten years, nor again and again without a wait.
+    bench.clock.set(right);
+    assert_eq!(once(&bench), (0, 0));
+    bench.pass(4);
+    assert_eq!(once(&bench), (0, 1));
+    assert_eq!(once(&bench), (0, 0));
+    bench.receiver.answer_always(Answer::Status(200));
+    bench.pass(16);
+    assert_eq!(once(&bench), (1, 0));
+    // What is written by the right clock goes out by it.
+    add_file(&bench, "of today.txt");
+    assert_eq!(once(&bench), (1, 0));
+    assert_eq!(bench.receiver.counts().duplicates, 0);
+}
+
+#[test]
+fn a_notification_that_was_written_by_a_clock_ahead_is_due_at_once() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({}));
+    let right = bench.clock.now();
+    bench.poll(1).unwrap();
+    bench.clock.set(right + TEN_YEARS);
+    add_file(&bench, "of 2036.txt");
+    bench.poll(1).unwrap();
+    bench.clock.set(right);
+    assert_eq!(once(&bench), (1, 0));
+}
+
+#[test]
+fn a_pause_by_a_clock_ahead_lasts_as_long_as_was_asked_for() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({"event.poller.schedule": "* * * * *"}));
+    let right = bench.clock.now();
+    bench.poll(1).unwrap();
+    bench.clock.set(right + TEN_YEARS);
+    bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
+    assert!(bench.poll(1).is_err());
+    bench.clock.set(right);
+    once(&bench);
+    bench.pass(119);
+    assert!(matches!(bench.poll(1), Err(PollError::Throttled { .. })));
+    assert!(!bench.due().contains(&1));
+    bench.pass(1);
+    assert!(bench.due().contains(&1));
+    bench.poll(1).unwrap();
+}
+
+#[test]
+fn a_running_agent_goes_on_by_itself_when_its_clock_is_set_right() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({"event.poller.refresh_interval": 1}));
+    bench.create_of(
+        &bench.drive(),
+        "Other app",
+        json!({"oauth.api.key": "another-app-0123"}),
+    );
+    let clock = Ahead(Mutex::new(TEN_YEARS));
+    let house = House {
+        clock: &clock,
+        ..bench.house()
+    };
+    let (live, stop) = (Live::new(house.config), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _ends = Stopped(&stop);
+        scope.spawn(|| agent::run(&house, &live, None, &stop).unwrap());
+        eventually("both are known", || {
+            bench.cell("SELECT count(*) FROM resource WHERE phase = 'following'") == "2"
+        });
+        bench.receiver.answer_next(1, Answer::Status(503));
+        bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(2));
+        add_file(&bench, "of 2036.txt");
+        for instance in ["Docs", "Other app"] {
+            let instance = house.store.find_instance(instance).unwrap();
+            house
+                .ask_for_polls(&instance, None, deltapost::store::Depth::Changes)
+                .unwrap();
+        }
+        eventually("the receiver has failed, and the provider", || {
+            bench.cell("SELECT count(*) FROM endpoint WHERE failures > 0") == "1"
+                && bench.cell("SELECT count(*) FROM throttle WHERE throttles > 0") == "1"
+        });
+        *clock.0.lock().unwrap() = SignedDuration::ZERO;
+        eventually("all has come", || bench.receiver.counts().events == 2);
+    });
+}
+
+#[test]
+fn history_is_kept_for_its_time_although_the_clock_jumps_ahead() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({}));
+    let delivered = || bench.cell("SELECT count(*) FROM outbox WHERE state = 'delivered'");
+    let days = |days: u64| {
+        (0..days).for_each(|_| {
+            bench.pass(24 * 60 * 60);
+            once(&bench);
+        });
+    };
+    once(&bench);
+    add_file(&bench, "one.txt");
+    assert_eq!(once(&bench), (1, 0));
+    bench.pass(60 * 60);
+    once(&bench);
+
+    // An hour later it is ten years later. A day of them may be downtime, the rest is not believed.
+    let right = bench.clock.now();
+    bench.clock.set(right + TEN_YEARS);
+    once(&bench);
+    days(5);
+    add_file(&bench, "two.txt");
+    assert_eq!(once(&bench), (1, 0));
+    assert_eq!(delivered(), "2");
+    days(2);
+    assert_eq!(delivered(), "1");
+
+    // Set right, what was delivered in 2036 goes with what was delivered after it, and its time stays as it was told.
+    bench.clock.set(right);
+    add_file(&bench, "three.txt");
+    assert_eq!(once(&bench), (1, 0));
+    days(6);
+    assert_eq!(delivered(), "2");
+    assert_eq!(
+        bench.cell("SELECT count(*) FROM outbox WHERE delivered_at > '2036'"),
+        "1"
+    );
+    days(2);
+    assert_eq!(delivered(), "0");
+}
+
+#[test]
+fn a_grant_that_was_renewed_by_a_clock_ahead_is_renewed_by_the_right_one_and_not_left_idle() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({}));
+    let right = bench.clock.now();
+    bench.poll(1).unwrap();
+    bench.clock.set(right + TEN_YEARS);
+    bench.poll(1).unwrap();
+    let (_, tokens) = bench.requests();
+    bench.clock.set(right);
+    bench.poll(1).unwrap();
+    assert_eq!(bench.requests().1, tokens + 1);
+    bench.write_sql("UPDATE instance SET enabled = 0");
+    bench.pass(7 * 24 * 60 * 60);
+    once(&bench);
+    assert_eq!(bench.requests().1, tokens + 2, "the idle one is renewed");
+}
