@@ -19,6 +19,7 @@ mod judge;
 mod posts;
 mod provider;
 mod receivers;
+mod replay;
 mod weather;
 mod world;
 

@@ -1,10 +1,10 @@
 //! The provider at its worst: tokens, the drives' feeds, and what goes wrong with them. It notes who asked for what and
 //! when, and who asked although the app had been told to wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::dice::{Dice, now};
 use super::drive::Drive;
@@ -47,6 +47,17 @@ pub(crate) struct Asked {
     pub(crate) drive: usize,
 }
 
+/// A cursor at now that an instance was given.
+struct Anchor {
+    instance: String,
+    drive: usize,
+    at: f64,
+    /// Its token, and those of the pages behind it.
+    tokens: HashSet<String>,
+    /// One of them was turned away with 410.
+    stale: bool,
+}
+
 #[derive(Default)]
 struct Desk {
     codes: HashMap<String, Grant>,
@@ -58,8 +69,7 @@ struct Desk {
     told_to_wait: HashMap<String, (f64, f64)>,
     impatience: Vec<String>,
     asked: Vec<Asked>,
-    /// Instances that were given a cursor at now, with its drive and when.
-    anchored: Vec<(String, usize, f64)>,
+    anchors: Vec<Anchor>,
     secrets: Vec<String>,
 }
 
@@ -167,20 +177,47 @@ impl Provider {
         let Some((drive, rest)) = self.resolve(path, &grant) else {
             return refusal(404, "itemNotFound");
         };
-        if let Some(reply) = self.fault(drive, &grant, request, token) {
-            return reply;
-        }
-        if request.query("token") == Some("latest") {
-            lock(&self.desk).anchored.push((grant.instance, drive, now()));
-        }
-        self.content(drive, rest, request)
+        let reply = self
+            .fault(drive, &grant, request, token)
+            .unwrap_or_else(|| self.content(drive, rest, request));
+        self.note_anchor(&grant.instance, drive, request.query("token"), &reply);
+        reply
     }
 
-    /// Whether the instance was given a cursor at now before its creation answered.
+    fn note_anchor(&self, instance: &str, drive: usize, asked: Option<&str>, reply: &Reply) {
+        let mut desk = lock(&self.desk);
+        let page: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let token = |link: &str| {
+            let link = page[link].as_str()?;
+            link.split_once("token=").map(|(_, token)| token.to_owned())
+        };
+        if asked == Some("latest") && reply.status == 200 && reply.reach == Reach::Whole {
+            desk.anchors.push(Anchor {
+                instance: instance.to_owned(),
+                drive,
+                at: now(),
+                tokens: token("@odata.deltaLink").into_iter().collect(),
+                stale: false,
+            });
+        }
+        let of_it = |anchor: &&mut Anchor| {
+            anchor.instance == instance
+                && anchor.drive == drive
+                && asked.is_some_and(|asked| anchor.tokens.contains(asked))
+        };
+        for anchor in desk.anchors.iter_mut().filter(of_it) {
+            anchor.stale |= reply.status == 410;
+            anchor.tokens.extend(token("@odata.nextLink"));
+        }
+    }
+
+    /// Whether the instance was given a cursor at now before its creation answered, and could follow it.
     pub(crate) fn anchored(&self, instance: &str, drive: usize, answered: f64) -> bool {
         let desk = lock(&self.desk);
-        let mut anchored = desk.anchored.iter();
-        anchored.any(|(who, what, at)| who == instance && *what == drive && *at <= answered)
+        let mut anchors = desk.anchors.iter();
+        anchors.any(|anchor| {
+            anchor.instance == instance && anchor.drive == drive && anchor.at <= answered && !anchor.stale
+        })
     }
 
     fn resolve<'p>(&self, path: &'p str, grant: &Grant) -> Option<(usize, &'p str)> {
