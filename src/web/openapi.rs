@@ -11,7 +11,7 @@ pub(super) const TABLE: Table = Table {
     routes: &[route("GET", "/openapi.json", Who::Client, document)],
 };
 
-const DOCUMENT: &str = include_str!("openapi.json");
+const DOCUMENT: &str = include_str!("../../schema/openapi.json");
 
 fn document(_: &Call<'_>) -> Result<Reply, Refusal> {
     Ok(Reply::json(200, DOCUMENT).with("Cache-Control", "no-store"))
