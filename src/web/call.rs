@@ -6,11 +6,13 @@ use url::form_urlencoded;
 
 use super::Web;
 use super::reply::Refusal;
-use super::route::Params;
 use crate::commands::House;
 use crate::core::model::Instance;
 use crate::core::shown::shown;
 use crate::httpd::Request;
+
+/// The segments of a path in the place of `{name}`s, decoded, by these names.
+pub(super) type Params = Vec<(&'static str, String)>;
 
 /// A request that has been let in.
 pub(super) struct Call<'c> {

@@ -14,6 +14,8 @@ mod reply;
 mod room;
 mod route;
 mod signing;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +31,7 @@ use auth::Gate;
 use call::Call;
 use reply::Refusal;
 use room::Room;
-use route::{Found, Table, Who};
+use route::{Answer, Found, Table, Who};
 use signing::Signing;
 
 /// Every table of routes. Where two paths fit a request, the one with the literal word goes before a parameter.
@@ -171,18 +173,24 @@ impl Web {
             }
             Found::Nothing => return Err(Refusal::not_found("there is nothing at this path")),
         };
-        let house = self.premises.house();
-        let instance = match route.who {
-            Who::Anyone => None,
-            Who::Client => self.gate.admit(request, &house)?,
-            Who::Instance => Some(self.gate.admit_instance(request, &house, route)?),
-        };
-        (route.answer)(&Call {
+        let mut call = Call {
             request,
-            house,
+            house: self.premises.house(),
             web: self,
             params,
-            instance,
-        })
+            instance: None,
+        };
+        match route.answer {
+            Answer::Plain(who, answer) => {
+                call.instance = match who {
+                    Who::Anyone => None,
+                    Who::Client => self.gate.admit(request, &call.house)?,
+                    Who::Instance => Some(self.gate.admit_instance(request, &call.house, route)?),
+                };
+                answer(&call)
+            }
+            Answer::Page(show) => page::show(&call, show),
+            Answer::Form(act) => page::act(&call, act),
+        }
     }
 }

@@ -2,13 +2,27 @@
 
 use crate::httpd::{Method, Reply};
 
-use super::call::Call;
+use super::call::{Call, Params};
+use super::page::form::Form;
+use super::page::visitor::Visitor;
 use super::reply::Refusal;
 
-/// What answers a request.
-pub(super) type Answer = fn(&Call<'_>) -> Result<Reply, Refusal>;
+/// An answer to whom its row lets in.
+pub(super) type Plain = fn(&Call<'_>) -> Result<Reply, Refusal>;
+/// A page, for whoever has signed in.
+pub(super) type Page = fn(&Call<'_>, &Visitor) -> Result<Reply, Refusal>;
+/// What a form does, for whoever has signed in.
+pub(super) type Action = fn(&Call<'_>, &Visitor, &Form) -> Result<Reply, Refusal>;
 
-/// Who may enter.
+/// What answers a request. Pages and forms get what their visitor has to show, so that none can do without it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    Plain(Who, Plain),
+    Page(Page),
+    Form(Action),
+}
+
+/// Who may enter without a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     /// Whoever reaches the address.
@@ -25,16 +39,32 @@ pub(super) struct Route {
     pub(super) method: &'static str,
     /// Below its table's base; `{name}` stands for one segment.
     pub(super) path: &'static str,
-    pub(super) who: Who,
     pub(super) answer: Answer,
 }
 
-pub(super) const fn route(method: &'static str, path: &'static str, who: Who, answer: Answer) -> Route {
+pub(super) const fn route(method: &'static str, path: &'static str, who: Who, answer: Plain) -> Route {
     Route {
         method,
         path,
-        who,
-        answer,
+        answer: Answer::Plain(who, answer),
+    }
+}
+
+/// The row of a page.
+pub(super) const fn page(path: &'static str, show: Page) -> Route {
+    Route {
+        method: "GET",
+        path,
+        answer: Answer::Page(show),
+    }
+}
+
+/// The row of a page's forms.
+pub(super) const fn form(path: &'static str, act: Action) -> Route {
+    Route {
+        method: "POST",
+        path,
+        answer: Answer::Form(act),
     }
 }
 
@@ -45,9 +75,6 @@ pub(super) struct Table {
     pub(super) base: &'static str,
     pub(super) routes: &'static [Route],
 }
-
-/// The segments of a path that stand in the place of `{name}`s, decoded, by these names.
-pub(super) type Params = Vec<(&'static str, String)>;
 
 /// What there is for a request.
 #[derive(Debug)]

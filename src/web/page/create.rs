@@ -13,96 +13,86 @@ use super::draft::{self, NO_SCHEDULE, RUNS};
 use super::form::Form;
 use super::instance::leaving;
 use super::layout::{go, guarded};
-use super::{Visitor, done, seen};
+use super::visitor::Visitor;
 use crate::commands::{CommandError, Subject};
 use crate::core::elements::keys::{EVENTS_ENABLED, REDIRECT_URL, SCHEDULE, TIMEZONE};
 use crate::core::model::Secret;
 use crate::httpd::Reply;
 
 /// The next runs of a schedule, as JSON.
-pub(super) fn preview(call: &Call<'_>) -> Result<Reply, Refusal> {
-    seen(call, |_| {
-        let given = |name| call.query(name).unwrap_or_default();
-        let told = match given("cron").as_str() {
-            "" => json!({"runs": [], "note": NO_SCHEDULE}),
-            cron => match call.house.runs(cron, &given("timezone"), RUNS) {
-                Ok(runs) => {
-                    let told = runs
-                        .iter()
-                        .map(|run| json!({"utc": run.utc, "local": run.words, "note": run.note}));
-                    json!({"runs": told.collect::<Vec<_>>()})
-                }
-                Err(why) => json!({"error": why}),
-            },
-        };
-        Ok(guarded(reply::json(200, &told)))
-    })
+pub(super) fn preview(call: &Call<'_>, _: &Visitor) -> Result<Reply, Refusal> {
+    let given = |name| call.query(name).unwrap_or_default();
+    let told = match given("cron").as_str() {
+        "" => json!({"runs": [], "note": NO_SCHEDULE}),
+        cron => match call.house.runs(cron, &given("timezone"), RUNS) {
+            Ok(runs) => {
+                let told = runs
+                    .iter()
+                    .map(|run| json!({"utc": run.utc, "local": run.words, "note": run.note}));
+                json!({"runs": told.collect::<Vec<_>>()})
+            }
+            Err(why) => json!({"error": why}),
+        },
+    };
+    Ok(guarded(reply::json(200, &told)))
 }
 
 /// Form or JSON as the other has it, for the script: `document`, or the `fields`.
-pub(super) fn brought_together(call: &Call<'_>) -> Result<Reply, Refusal> {
-    done(call, |_, form| {
-        let by_form = || document::by_form(form).map(|(form, _)| json!({"document": form.get(DOCUMENT)}));
-        let taken = match form.get("do") {
-            "take-json" => {
-                document::by_json(form).map(|(form, _)| json!({"fields": document::fields(&form)}))
-            }
-            _ if form.get(DOCUMENT).is_empty() => by_form(),
-            // What is being typed there is not taken away.
-            _ => document::by_json(form).and_then(|_| by_form()),
-        };
-        let told = taken.unwrap_or_else(|why| json!({"error": why}));
-        Ok(guarded(reply::json(200, &told)))
-    })
+pub(super) fn brought_together(_: &Call<'_>, _: &Visitor, form: &Form) -> Result<Reply, Refusal> {
+    let by_form = || document::by_form(form).map(|(form, _)| json!({"document": form.get(DOCUMENT)}));
+    let taken = match form.get("do") {
+        "take-json" => document::by_json(form).map(|(form, _)| json!({"fields": document::fields(&form)})),
+        _ if form.get(DOCUMENT).is_empty() => by_form(),
+        // What is being typed there is not taken away.
+        _ => document::by_json(form).and_then(|_| by_form()),
+    };
+    let told = taken.unwrap_or_else(|why| json!({"error": why}));
+    Ok(guarded(reply::json(200, &told)))
 }
 
-pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
-    seen(call, |visitor| {
-        let mut form = Form::default();
-        let host = call.request.header("Host").unwrap_or("localhost");
-        // The provider takes plain HTTP back to `localhost` only.
-        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
-        form.set(REDIRECT_URL, &format!("http://localhost:{port}{CALLBACK}"));
-        form.set(EVENTS_ENABLED, "true");
-        form.set("element", "onedrivev2");
-        form.set("connect", "redirect");
-        form.set(SCHEDULE, "*/15 * * * *");
-        form.set(TIMEZONE, "UTC");
-        form.set(&of_resource("baseline", 0), "snapshot");
-        let form = document::by_form(&form).map_err(Refusal::bad)?.0;
-        Ok(draft::show(call, visitor, 200, &form, &[], None))
-    })
+pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
+    let mut form = Form::default();
+    let host = call.request.header("Host").unwrap_or("localhost");
+    // The provider takes plain HTTP back to `localhost` only.
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    form.set(REDIRECT_URL, &format!("http://localhost:{port}{CALLBACK}"));
+    form.set(EVENTS_ENABLED, "true");
+    form.set("element", "onedrivev2");
+    form.set("connect", "redirect");
+    form.set(SCHEDULE, "*/15 * * * *");
+    form.set(TIMEZONE, "UTC");
+    form.set(&of_resource("baseline", 0), "snapshot");
+    let form = document::by_form(&form).map_err(Refusal::bad)?.0;
+    Ok(draft::show(call, visitor, 200, &form, &[], None))
 }
 
-pub(super) fn submit(call: &Call<'_>) -> Result<Reply, Refusal> {
-    done(call, |visitor, form| {
-        let taken = match form.get("do") {
-            "show-json" => document::by_form(form),
-            "take-json" => document::by_json(form),
-            _ => document::settled(form),
-        };
-        let (mut taken, document) = match taken {
-            Ok(taken) => taken,
-            Err(why) => return Ok(draft::show(call, visitor, 400, form, &[], Some(&why))),
-        };
-        match form.get("do") {
-            "create" => Ok(created(call, visitor, &taken, &document)),
-            "add" => {
-                let next = resource_count(&taken);
-                if next < MOST_RESOURCES {
-                    for at in 0..=next {
-                        let url = of_resource("url", at);
-                        if !taken.has(&url) {
-                            taken.set(&url, "");
-                            taken.set(&of_resource("baseline", at), "snapshot");
-                        }
+pub(super) fn submit(call: &Call<'_>, visitor: &Visitor, form: &Form) -> Result<Reply, Refusal> {
+    let taken = match form.get("do") {
+        "show-json" => document::by_form(form),
+        "take-json" => document::by_json(form),
+        _ => document::settled(form),
+    };
+    let (mut taken, document) = match taken {
+        Ok(taken) => taken,
+        Err(why) => return Ok(draft::show(call, visitor, 400, form, &[], Some(&why))),
+    };
+    match form.get("do") {
+        "create" => Ok(created(call, visitor, &taken, &document)),
+        "add" => {
+            let next = resource_count(&taken);
+            if next < MOST_RESOURCES {
+                for at in 0..=next {
+                    let url = of_resource("url", at);
+                    if !taken.has(&url) {
+                        taken.set(&url, "");
+                        taken.set(&of_resource("baseline", at), "snapshot");
                     }
                 }
-                Ok(draft::show(call, visitor, 200, &taken, &[], None))
             }
-            _ => Ok(draft::show(call, visitor, 200, &taken, &[], None)),
+            Ok(draft::show(call, visitor, 200, &taken, &[], None))
         }
-    })
+        _ => Ok(draft::show(call, visitor, 200, &taken, &[], None)),
+    }
 }
 
 /// Creates what `document` says, and leads to where it is signed in, or to it.

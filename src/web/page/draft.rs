@@ -1,11 +1,11 @@
 //! The form for a new instance: its fields with what stands in them and what is wrong with it, the next runs, and the JSON.
 
 use super::super::call::Call;
-use super::Visitor;
 use super::document::{DOCUMENT, KEYS, MOST_RESOURCES, SHOWN, of_resource, resource_count};
 use super::form::Form;
 use super::html::Html;
-use super::layout::{note, page};
+use super::layout::{self, note, page};
+use super::visitor::Visitor;
 use crate::core::elements::Problem;
 use crate::core::elements::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, EVENTS_ENABLED, REDIRECT_URL, RESOURCES, SCHEDULE, SIGNATURE_KEY,
@@ -41,7 +41,7 @@ pub(super) fn show(
     let draft = Draft { form, problems };
     let content = Html::new()
         .some(draft.summary(why), |summary| note(&summary, true))
-        .add(&visitor.form("/page/instances/new"))
+        .add(&layout::form(visitor, "/page/instances/new"))
         // Return in a field is the main button's, not the first one's.
         .raw("<button class=\"skip\" name=\"do\" value=\"create\" tabindex=\"-1\" aria-hidden=\"true\">Create</button>")
         .raw("<div class=\"two\"><div>")

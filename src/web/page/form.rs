@@ -7,7 +7,7 @@ use super::super::reply::Refusal;
 
 /// The fields of a form, by name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Form(Vec<(String, String)>);
+pub(in crate::web) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// The form in the body of a request.

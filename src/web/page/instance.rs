@@ -6,10 +6,12 @@ use super::super::api::oauth;
 use super::super::call::Call;
 use super::super::reply::Refusal;
 use super::device;
+use super::form::Form;
 use super::html::Html;
-use super::layout::{go, link, note, number, page, state, table, text, time};
+use super::id;
+use super::layout::{self, go, link, note, number, page, state, table, text, time};
 use super::plans::Plans;
-use super::{Visitor, done, id, seen};
+use super::visitor::Visitor;
 use crate::commands::{Deletion, Edit, Subject};
 use crate::core::model::Instance;
 use crate::core::shown::shown;
@@ -19,19 +21,17 @@ use crate::store::{Depth, PastPoll};
 /// Polls and events shown.
 const MOST: u32 = 40;
 
-pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
-    seen(call, |visitor| {
-        let instance = call.house.present_instance(id(call)?)?;
-        let said = call.query("said");
-        view(
-            call,
-            visitor,
-            200,
-            &instance,
-            said.as_deref().and_then(said_by),
-            None,
-        )
-    })
+pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
+    let instance = call.house.present_instance(id(call)?)?;
+    let said = call.query("said");
+    view(
+        call,
+        visitor,
+        200,
+        &instance,
+        said.as_deref().and_then(said_by),
+        None,
+    )
 }
 
 /// What an action has to say after it, by a word in the URL.
@@ -44,54 +44,52 @@ fn said_by(word: &str) -> Option<&'static str> {
 }
 
 /// What the buttons of the page do.
-pub(super) fn act(call: &Call<'_>) -> Result<Reply, Refusal> {
-    done(call, |visitor, form| {
-        let instance = call.house.present_instance(id(call)?)?;
-        let path = format!("/page/instances/{}", instance.id);
-        match form.get("do") {
-            "poll" => {
-                call.house.ask_for_polls(&instance, None, Depth::Changes)?;
-                Ok(go(&format!("{path}?said=polling")))
-            }
-            "pause" | "resume" => {
-                call.house
-                    .enable_instance(instance.id, form.get("do") == "resume")?;
-                Ok(go(&path))
-            }
-            "save" => {
-                let document = form.get("document");
-                match call.house.edit_instance(instance.id, document, Edit::Replace) {
-                    Ok(_) => Ok(go(&format!("{path}?said=saved"))),
-                    Err(error) => {
-                        let refusal = Refusal::from(error);
-                        view(
-                            call,
-                            visitor,
-                            refusal.status,
-                            &instance,
-                            Some(&refusal.message),
-                            Some(document),
-                        )
-                    }
-                }
-            }
-            "sign-in" => {
-                let (url, cookie) = oauth::begun(call, Subject::Existing(instance.id))?;
-                Ok(leaving(visitor, &url).with("Set-Cookie", cookie))
-            }
-            "device" => device::begin(call, &instance),
-            "delete" if form.get("name") == instance.name => {
-                let discard = !form.get("discard").is_empty();
-                match call.house.delete_instance(&instance.id.to_string(), discard)? {
-                    Deletion::Removed | Deletion::Draining => Ok(go("/")),
-                }
-            }
-            "delete" => Err(Refusal::bad(
-                "type the instance's name as it is to delete it; nothing was deleted",
-            )),
-            other => Err(Refusal::bad(format!("there is no action `{}`", shown(other)))),
+pub(super) fn act(call: &Call<'_>, visitor: &Visitor, form: &Form) -> Result<Reply, Refusal> {
+    let instance = call.house.present_instance(id(call)?)?;
+    let path = format!("/page/instances/{}", instance.id);
+    match form.get("do") {
+        "poll" => {
+            call.house.ask_for_polls(&instance, None, Depth::Changes)?;
+            Ok(go(&format!("{path}?said=polling")))
         }
-    })
+        "pause" | "resume" => {
+            call.house
+                .enable_instance(instance.id, form.get("do") == "resume")?;
+            Ok(go(&path))
+        }
+        "save" => {
+            let document = form.get("document");
+            match call.house.edit_instance(instance.id, document, Edit::Replace) {
+                Ok(_) => Ok(go(&format!("{path}?said=saved"))),
+                Err(error) => {
+                    let refusal = Refusal::from(error);
+                    view(
+                        call,
+                        visitor,
+                        refusal.status,
+                        &instance,
+                        Some(&refusal.message),
+                        Some(document),
+                    )
+                }
+            }
+        }
+        "sign-in" => {
+            let (url, cookie) = oauth::begun(call, Subject::Existing(instance.id))?;
+            Ok(leaving(visitor, &url).with("Set-Cookie", cookie))
+        }
+        "device" => device::begin(call, &instance),
+        "delete" if form.get("name") == instance.name => {
+            let discard = !form.get("discard").is_empty();
+            match call.house.delete_instance(&instance.id.to_string(), discard)? {
+                Deletion::Removed | Deletion::Draining => Ok(go("/")),
+            }
+        }
+        "delete" => Err(Refusal::bad(
+            "type the instance's name as it is to delete it; nothing was deleted",
+        )),
+        other => Err(Refusal::bad(format!("there is no action `{}`", shown(other)))),
+    }
 }
 
 /// The page from which a person goes to the provider: a form may not lead there itself.
@@ -128,7 +126,7 @@ fn view(
 
 /// A form's beginning whose button says what is done with the instance.
 fn form(visitor: &Visitor, instance: &Instance) -> Html {
-    visitor.form(&format!("/page/instances/{}", instance.id))
+    layout::form(visitor, &format!("/page/instances/{}", instance.id))
 }
 
 fn actions(visitor: &Visitor, instance: &Instance) -> Html {

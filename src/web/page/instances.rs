@@ -5,7 +5,7 @@ use super::super::reply::Refusal;
 use super::html::Html;
 use super::layout::{link, number, page, state, table, text, time};
 use super::plans::Plans;
-use super::seen;
+use super::visitor::Visitor;
 use crate::core::model::Instance;
 use crate::httpd::Reply;
 use crate::store::{ResourceRow, Store, StoreError};
@@ -13,51 +13,49 @@ use crate::store::{ResourceRow, Store, StoreError};
 /// Instances on one page.
 const MOST: usize = 100;
 
-pub(super) fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
-    seen(call, |visitor| {
-        let after = call.query_as::<i64>("after", "an instance's id")?.unwrap_or(0);
-        let mut instances = call.house.present_instances()?;
-        instances.retain(|instance| instance.id > after);
-        let more = instances.len() > MOST;
-        instances.truncate(MOST);
-        let new = "<p><a class=\"button main\" href=\"/page/instances/new\">New instance</a></p>";
-        if instances.is_empty() && after == 0 {
-            let content = Html::new()
+pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
+    let after = call.query_as::<i64>("after", "an instance's id")?.unwrap_or(0);
+    let mut instances = call.house.present_instances()?;
+    instances.retain(|instance| instance.id > after);
+    let more = instances.len() > MOST;
+    instances.truncate(MOST);
+    let new = "<p><a class=\"button main\" href=\"/page/instances/new\">New instance</a></p>";
+    if instances.is_empty() && after == 0 {
+        let content = Html::new()
                 .raw(
                     "<p>There are no instances yet. An instance is one OneDrive account that is polled, and the callback that \
                      its changes go to.</p><ol><li>Register an app at Microsoft, once.</li><li>Create an instance here, and \
                      sign in to the account.</li><li>Changes arrive at your callback from the first poll on.</li></ol>",
                 )
                 .raw(new);
-            return Ok(page(visitor, 200, "Instances", &content));
-        }
-        let plans = Plans::of_all(call)?;
-        let mut rows = Vec::new();
-        for instance in &instances {
-            rows.extend(lines(call.house.store, &plans, instance)?);
-        }
-        let headings = [
-            "Instance",
-            "Account type",
-            "Resource",
-            "Health",
-            "Last poll",
-            "Next poll",
-            "#Pending",
-            "#Dead",
-        ];
-        let last = instances.last().map_or(0, |last| last.id);
-        let content = Html::new()
-            .raw(new)
-            .add(&table("Instances", &headings, rows))
-            .some(more.then_some(last), |last| {
-                Html::new()
-                    .raw("<p>")
-                    .add(&link(&format!("/?after={last}"), "More instances"))
-                    .raw("</p>")
-            });
-        Ok(page(visitor, 200, "Instances", &content))
-    })
+        return Ok(page(visitor, 200, "Instances", &content));
+    }
+    let plans = Plans::of_all(call)?;
+    let mut rows = Vec::new();
+    for instance in &instances {
+        rows.extend(lines(call.house.store, &plans, instance)?);
+    }
+    let headings = [
+        "Instance",
+        "Account type",
+        "Resource",
+        "Health",
+        "Last poll",
+        "Next poll",
+        "#Pending",
+        "#Dead",
+    ];
+    let last = instances.last().map_or(0, |last| last.id);
+    let content = Html::new()
+        .raw(new)
+        .add(&table("Instances", &headings, rows))
+        .some(more.then_some(last), |last| {
+            Html::new()
+                .raw("<p>")
+                .add(&link(&format!("/?after={last}"), "More instances"))
+                .raw("</p>")
+        });
+    Ok(page(visitor, 200, "Instances", &content))
 }
 
 fn lines(store: &Store, plans: &Plans<'_>, instance: &Instance) -> Result<Vec<Vec<Html>>, StoreError> {

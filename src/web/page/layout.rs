@@ -1,8 +1,8 @@
 //! What all pages share: the frame around them, the headers that bind the browser, and the pieces that recur.
 
 use super::super::reply::Refusal;
-use super::Visitor;
 use super::html::Html;
+use super::visitor::Visitor;
 use crate::httpd::Reply;
 
 /// Nothing but this server's own files runs, loads, frames or takes a form.
@@ -26,12 +26,22 @@ pub(in crate::web) fn go(path: &str) -> Reply {
 
 /// A whole page.
 pub(super) fn page(visitor: &Visitor, status: u16, title: &str, content: &Html) -> Reply {
-    let out = visitor.form("/signout").raw("<button>Sign out</button></form>");
+    let out = form(visitor, "/signout").raw("<button>Sign out</button></form>");
     let bar = Html::new()
         .raw("<header><b>deltapost</b><a href=\"/\">Instances</a><a href=\"/page/outbox\">Outbox</a>")
         .add(&out)
         .raw("</header>");
     framed(status, title, &bar, content)
+}
+
+/// A form's beginning, with the token that says it is one of ours.
+pub(super) fn form(visitor: &Visitor, action: &str) -> Html {
+    Html::new()
+        .raw("<form method=\"post\"")
+        .attr("action", action)
+        .raw("><input type=\"hidden\" name=\"token\"")
+        .attr("value", &visitor.form_token)
+        .raw(">")
 }
 
 fn framed(status: u16, title: &str, bar: &Html, content: &Html) -> Reply {

@@ -5,7 +5,7 @@ mod create;
 mod device;
 mod document;
 mod draft;
-mod form;
+pub(super) mod form;
 mod html;
 mod instance;
 mod instances;
@@ -13,105 +13,73 @@ mod layout;
 mod outbox;
 mod plans;
 mod session;
+pub(super) mod visitor;
 
 use super::call::Call;
 use serde_json::json;
 
 use super::reply::{self, Refusal};
-use super::route::{Table, Who, route};
+use super::route::{Action, Page, Table, Who, form, page, route};
 use crate::core::shown::shown;
 use crate::httpd::Reply;
 pub(super) use device::Devices;
 use form::Form;
-use html::Html;
 pub(super) use layout::{came_back, go as sent_to};
 pub(super) use session::Sessions;
+use visitor::Visitor;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// Whoever comes is sent to sign in, unless a session lets them in. A row that wants the API token is for commands.
+/// Whoever opens a page is sent to sign in, unless a session lets them in. A row that wants the API token is for commands.
 pub(super) const TABLES: &[Table] = &[Table {
     base: "",
     routes: &[
-        route("GET", "/", Who::Anyone, instances::show),
         route("GET", "/signin", Who::Anyone, ask_token),
         route("POST", "/signin", Who::Anyone, sign_in),
-        route("POST", "/signout", Who::Anyone, sign_out),
-        route("GET", "/page/sessions", Who::Client, session_count),
         route("GET", "/page/style.css", Who::Anyone, style),
         route("GET", "/page/page.js", Who::Anyone, script),
-        route("GET", "/page/schedule", Who::Anyone, create::preview),
-        route("GET", "/page/instances/new", Who::Anyone, create::show),
-        route("POST", "/page/instances/new", Who::Anyone, create::submit),
-        route(
-            "POST",
-            "/page/instances/draft",
-            Who::Anyone,
-            create::brought_together,
-        ),
-        route("GET", "/page/instances/{id}", Who::Anyone, instance::show),
-        route("POST", "/page/instances/{id}", Who::Anyone, instance::act),
-        route("GET", "/page/instances/{id}/device", Who::Anyone, device::show),
-        route("GET", "/page/outbox", Who::Anyone, outbox::show),
-        route("POST", "/page/outbox", Who::Anyone, outbox::act),
-        route("GET", "/page/outbox/{id}", Who::Anyone, outbox::notification),
-        route("POST", "/page/outbox/{id}", Who::Anyone, outbox::act_on),
+        route("GET", "/page/sessions", Who::Client, session_count),
+        form("/signout", sign_out),
+        page("/", instances::show),
+        page("/page/schedule", create::preview),
+        page("/page/instances/new", create::show),
+        form("/page/instances/new", create::submit),
+        form("/page/instances/draft", create::brought_together),
+        page("/page/instances/{id}", instance::show),
+        form("/page/instances/{id}", instance::act),
+        page("/page/instances/{id}/device", device::show),
+        page("/page/outbox", outbox::show),
+        form("/page/outbox", outbox::act),
+        page("/page/outbox/{id}", outbox::notification),
+        form("/page/outbox/{id}", outbox::act_on),
     ],
 }];
 
-/// Somebody who is signed in.
-#[derive(Debug)]
-struct Visitor {
-    /// What their forms bear.
-    form_token: String,
+/// The page for whoever is signed in; others are sent to sign in. What goes wrong is shown on a page, too.
+///
+/// # Errors
+/// 500 when the API token cannot be read.
+pub(super) fn show(call: &Call<'_>, page: Page) -> Result<Reply, Refusal> {
+    for_visitor(call, |visitor| page(call, visitor))
 }
 
-impl Visitor {
-    /// A form's beginning, with the token that says it is one of ours.
-    fn form(&self, action: &str) -> Html {
-        Html::new()
-            .raw("<form method=\"post\"")
-            .attr("action", action)
-            .raw("><input type=\"hidden\" name=\"token\"")
-            .attr("value", &self.form_token)
-            .raw(">")
-    }
+/// The same for a form, which must hold the session's token.
+///
+/// # Errors
+/// As `show`.
+pub(super) fn act(call: &Call<'_>, action: Action) -> Result<Reply, Refusal> {
+    for_visitor(call, |visitor| action(call, visitor, &visitor.form(call)?))
 }
 
-/// Shows what `view` makes to whoever is signed in; others are sent to sign in. What goes wrong is told on a page, too.
-fn seen(call: &Call<'_>, view: impl FnOnce(&Visitor) -> Result<Reply, Refusal>) -> Result<Reply, Refusal> {
-    let form_token = call.web.sessions.form_token(
-        call.cookies(session::COOKIE),
-        &call.web.gate.token()?,
-        call.house.clock.now(),
-    );
-    let Some(form_token) = form_token else {
+fn for_visitor(
+    call: &Call<'_>,
+    answer: impl FnOnce(&Visitor) -> Result<Reply, Refusal>,
+) -> Result<Reply, Refusal> {
+    let Some(visitor) = Visitor::of(call)? else {
         return Ok(layout::go("/signin"));
     };
-    let visitor = Visitor { form_token };
-    Ok(view(&visitor).unwrap_or_else(|refusal| layout::refused(&visitor, &refusal)))
-}
-
-/// The same for a form, which must bear the session's token.
-fn done(
-    call: &Call<'_>,
-    act: impl FnOnce(&Visitor, &Form) -> Result<Reply, Refusal>,
-) -> Result<Reply, Refusal> {
-    seen(call, |visitor| {
-        let form = Form::of(call)?;
-        if !call
-            .web
-            .sessions
-            .is_form_token(&visitor.form_token, form.get("token"))
-        {
-            return Err(Refusal::new(
-                403,
-                "this form is not one of this session: load the page again",
-            ));
-        }
-        act(visitor, &form)
-    })
+    Ok(answer(&visitor).unwrap_or_else(|refusal| layout::refused(&visitor, &refusal)))
 }
 
 fn ask_token(_: &Call<'_>) -> Result<Reply, Refusal> {
@@ -140,11 +108,9 @@ fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
 }
 
-fn sign_out(call: &Call<'_>) -> Result<Reply, Refusal> {
-    done(call, |_, _| {
-        let taken = call.web.sessions.close(call.cookies(session::COOKIE));
-        Ok(layout::go("/signin").with("Set-Cookie", taken))
-    })
+fn sign_out(call: &Call<'_>, _: &Visitor, _: &Form) -> Result<Reply, Refusal> {
+    let taken = call.web.sessions.close(call.cookies(session::COOKIE));
+    Ok(layout::go("/signin").with("Set-Cookie", taken))
 }
 
 /// How many sessions end when the API token is replaced: `token rotate` asks before it does that.
