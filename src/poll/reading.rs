@@ -242,6 +242,12 @@ impl<'a> Run<'a> {
         location: Option<Secret>,
         code: &str,
     ) -> Result<(), PollError> {
+        let store = self.poller.store;
+        let follows = resource.phase == Phase::Following;
+        if resource.baseline == BaselineMode::Latest && follows && store.has_staged_deletions(resource.id)? {
+            // Nothing will compare, so what earlier sets listed is announced first. The token is refused again behind it.
+            return Ok(store.sweep_what_waits(resource)?);
+        }
         self.restarts += 1;
         if self.restarts > RESTARTS {
             return Err(PollError::Restarted);
@@ -274,7 +280,7 @@ impl<'a> Run<'a> {
         (self.cycle, self.quiet, self.shown) = (Cycle::default(), Quiet::default(), 0);
         // Where it begins at now, an enumeration is not wanted.
         self.location = location.filter(|_| resource.baseline != BaselineMode::Latest);
-        Ok(self.poller.store.start_over(resource, restart)?)
+        Ok(store.start_over(resource, restart)?)
     }
 
     /// What a resource without a record of what exists has missed.

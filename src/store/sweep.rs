@@ -212,6 +212,34 @@ impl Store {
         })
     }
 
+    /// Lets the deletions that wait for the next set be swept now, since no such set comes. The resource keeps its cursor.
+    /// What an unfinished set lists is dropped: a later page of it might have shown the object alive.
+    ///
+    /// # Errors
+    /// `Superseded` when the resource has moved on from `resource.cursor_seq`.
+    pub fn sweep_what_waits(&self, resource: &Resource) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "DELETE FROM staged_deletion
+                  WHERE resource_id = ?1 AND staged_in = (SELECT sets_read FROM resource WHERE id = ?1)",
+                [resource.id],
+            )?;
+            // Counted as one more set, so that nothing waits for it.
+            let moved = connection.execute(
+                "UPDATE resource
+                    SET phase = 'sweeping', next_cursor = cursor, cursor = NULL, sets_read = sets_read + 1,
+                        cursor_seq = cursor_seq + 1
+                  WHERE id = ?1 AND cursor_seq = ?2 AND phase = 'following'",
+                (resource.id, resource.cursor_seq),
+            )?;
+            if moved == 1 {
+                Ok(())
+            } else {
+                Err(StoreError::Superseded)
+            }
+        })
+    }
+
     /// Runs a bounded statement, each time in a transaction of its own, until it changes nothing more.
     fn in_steps(
         &self,

@@ -7,6 +7,7 @@ mod clock;
 mod drives;
 mod grants;
 mod hostile;
+mod latest;
 mod login;
 mod network;
 mod proxy;

@@ -222,27 +222,6 @@ fn a_location_that_is_of_no_use_is_asked_once() {
     assert_eq!(asked, [true, false, true, true, true, false]);
 }
 
-#[test]
-fn a_resource_that_starts_at_now_records_the_gap() {
-    let bench = Bench::new(Account::business());
-    let drive = bench.drive();
-    let resources = json!({"events": {"url": "/hubs/documents/events", "baseline": "latest"}});
-    bench.create("Docs", json!({"event.poller.configuration": resources}));
-    bench.poll(1).unwrap();
-    drive.create_file(&drive.root_id(), "missed", 1);
-    drive.expire_delta_tokens(Gone::default());
-    let record = bench.poll(1).unwrap();
-    assert!(record.note.unwrap().contains("are not known"));
-    assert!(
-        bench
-            .cell("SELECT note FROM poll ORDER BY id DESC LIMIT 1")
-            .contains("changes from")
-    );
-    drive.create_file(&drive.root_id(), "seen", 1);
-    bench.poll(1).unwrap();
-    assert_eq!(bench.events().len(), 1);
-}
-
 /// A drive of 1,100 files that has been learnt, and of which all but `left` are gone when the token is stale.
 fn depleted(left: usize) -> Bench {
     let bench = Bench::new(Account::business());
