@@ -1,11 +1,14 @@
 //! The poll of one resource: pages from the cursor to the deltaLink, each committed before the next is requested, then
 //! the sweep of what is gone. It knows the outbox as a place to write to, and nothing of callbacks. How a set is read
-//! stands in `reading`, how a page is asked for, with the account's pauses kept, in `fetching`.
+//! stands in `reading`, what a stale token asks for in `stale`, how a page is asked for, with the account's pauses kept, in
+//! `fetching`.
 
 mod ending;
 mod fetching;
 mod first;
 mod reading;
+mod relations;
+mod stale;
 mod window;
 
 use std::sync::atomic::AtomicBool;

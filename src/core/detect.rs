@@ -34,6 +34,8 @@ pub struct Rules<'a> {
     /// When the resource's first cursor began.
     pub started_at: Timestamp,
     pub filter: &'a Filter,
+    /// Ids whose gained or lost relations were announced when an earlier piece of this page was read before.
+    pub repeated: HashSet<String>,
     /// When this poll began.
     pub poll_date: Timestamp,
 }
@@ -249,7 +251,8 @@ fn compare(before: Option<&Item>, after: &Item, seen: &FeedItem<'_>, rules: &Rul
     // What a relation gained or lost is told once, in a set of changes; a full enumeration lists all there is.
     let relations = after.kind == ItemKind::Object
         && rules.phase == Phase::Following
-        && properties::tells_of_relations(seen.raw);
+        && properties::tells_of_relations(seen.raw)
+        && !rules.repeated.contains(&seen.id);
     if !folder && (relations || fingerprint::moved(&before.content, &after.content)) {
         aspects.push(Aspect::Content);
     }

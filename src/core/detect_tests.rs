@@ -43,6 +43,7 @@ fn rules(baseline: BaselineMode, filter: &Filter) -> Rules<'_> {
         first: None,
         started_at: "2026-03-01T09:00:00Z".parse().expect("a time"),
         filter,
+        repeated: HashSet::new(),
         poll_date: POLL_DATE.parse().expect("a time"),
     }
 }

@@ -4,7 +4,7 @@
 //! field, or eight zero bytes where the provider did not give the field. Slots are compared one by one and only where
 //! both sides have a value, so that a field seen for the first time, or left out once, is no change.
 
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 
 use super::model::{FeedItem, ItemKind, LONGEST};
 use super::properties;
@@ -26,6 +26,15 @@ pub fn content(item: &FeedItem<'_>) -> Vec<u8> {
 pub fn metadata(item: &FeedItem<'_>) -> Vec<u8> {
     let modified = item.modified.map(|time| time.to_string());
     encode([item.etag.as_deref(), modified.as_deref()])
+}
+
+/// What tells a text, given in parts, from another.
+pub fn of_texts(texts: &[&str]) -> Vec<u8> {
+    let mut context = Context::new(&SHA256);
+    for text in texts {
+        context.update(text.as_bytes());
+    }
+    context.finish().as_ref()[..2 * SLOT].to_vec()
 }
 
 /// Whether a field that both fingerprints have differs between them.

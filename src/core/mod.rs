@@ -22,7 +22,7 @@ pub mod model;
 pub mod nearest;
 pub mod payload;
 pub mod plan;
-mod properties;
+pub mod properties;
 pub mod redacted;
 pub mod retry;
 pub mod schedule;

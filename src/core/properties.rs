@@ -34,7 +34,7 @@ pub(super) fn fingerprint(raw: &str) -> Vec<u8> {
 }
 
 /// Whether `raw` tells what was added to, or taken from, a relation of the object.
-pub(super) fn tells_of_relations(raw: &str) -> bool {
+pub fn tells_of_relations(raw: &str) -> bool {
     let mut tells = false;
     if raw.contains(RELATION) {
         each(raw, |name, _| tells |= name.ends_with(RELATION));

@@ -5,19 +5,18 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{PollError, Poller, RESTARTS, SETS};
+use super::{PollError, Poller, SETS};
 use crate::clock;
 use crate::core::cycle::{Cycle, Quiet};
 use crate::core::detect::{self, Detected, Rules};
 use crate::core::drive;
-use crate::core::feed::{self, Feed};
+use crate::core::feed::Feed;
 use crate::core::model::{
-    BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings, time_text,
+    BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings,
 };
 use crate::core::payload::{self, Origin};
-use crate::graph::client::GraphError;
 use crate::graph::link;
-use crate::graph::page::{self, PageError};
+use crate::graph::page;
 use crate::killpoint;
 use crate::store::{Depth, Hold, PageStep, PollRecord, Resource, Restart};
 use crate::zones::Zones;
@@ -40,7 +39,7 @@ pub(super) struct Run<'a> {
     sets: u32,
     /// Where a stale token's answer says to begin again. It is not kept: whatever comes of it, the resource's own link
     /// begins there, too.
-    location: Option<Secret>,
+    pub(super) location: Option<Secret>,
     /// The feed has no cursor that begins at now.
     pub(super) unanchored: bool,
     /// Told after each commit, with what the poll has come to so far.
@@ -171,20 +170,20 @@ impl<'a> Run<'a> {
         }
         self.refuse_another_drive(resource, &page.outline)?;
         let mut resource = resource.clone();
-        let (mut items, mut has_news) = (0, false);
+        let (mut items, mut has_news, first_piece) = (0, false, resource.cursor_seq);
         for piece in page.pieces() {
             let piece = piece?;
             has_news |= self.commit(&resource, &piece, &page.outline)?;
             items += piece.items.len();
             killpoint::reached("committed");
-            // What is left of the page comes when it is read again. Only a drive's items are all remembered: what else a
-            // collection tells, as of its members, would be announced again.
-            if piece.end == PageEnd::More && self.feed == Feed::Drive && self.stops()? {
+            // What is left of the page comes when it is read again.
+            if piece.end == PageEnd::More && self.stops()? {
                 return Ok(true);
             }
             resource.cursor_seq += 1;
         }
         drop(working);
+        self.forget_relations(&resource, resource.cursor_seq - first_piece)?;
         if !matches!(page.end, PageEnd::Delta(_)) {
             self.refuse_endless(&resource, items, has_news)?;
             return Ok(false);
@@ -193,104 +192,6 @@ impl<'a> Run<'a> {
         (self.cycle, self.quiet, self.shown) = (Cycle::default(), Quiet::default(), 0);
         // Behind a first reading comes what has changed since the creation.
         Ok(resource.phase != Phase::Baseline || resource.anchor.is_none())
-    }
-
-    /// Goes on after a page that could not be had, if there is a way. `hinted`: its link was a stale token's `Location`.
-    fn recover(&mut self, resource: &Resource, hinted: bool, error: PollError) -> Result<bool, PollError> {
-        match error {
-            PollError::Graph(GraphError::Gone { location, code }) => {
-                self.start_over(resource, location, &code).map(|()| false)
-            }
-            PollError::Page(PageError::Stale { code }) => {
-                self.start_over(resource, None, &code).map(|()| false)
-            }
-            PollError::Page(_)
-            | PollError::Graph(
-                GraphError::Refused { .. }
-                | GraphError::Server { .. }
-                | GraphError::Unexpected { .. }
-                | GraphError::TooLarge,
-            ) if hinted => {
-                log::warn!(
-                    "a stale token's `Location` is of no use, reading from the start instance={:?} resource={:?} \
-                     error={:?}",
-                    self.instance.name,
-                    resource.name,
-                    error.to_string()
-                );
-                Ok(false)
-            }
-            PollError::Graph(
-                refused @ GraphError::Refused {
-                    status: 400 | 405, ..
-                },
-            ) if resource.cursor.is_none()
-                && self.feed == Feed::Drive
-                && feed::is_of_a_folder(&resource.url) =>
-            {
-                Err(PollError::NoFolderFeed(refused))
-            }
-            other => Err(other),
-        }
-    }
-
-    /// The provider no longer knows the token: everything is read again. A baseline begins anew, as silent as it was;
-    /// a resource that keeps no record of what exists begins at now; any other compares.
-    fn start_over(
-        &mut self,
-        resource: &Resource,
-        location: Option<Secret>,
-        code: &str,
-    ) -> Result<(), PollError> {
-        let store = self.poller.store;
-        let follows = resource.phase == Phase::Following;
-        if resource.baseline == BaselineMode::Latest && follows && store.has_staged_deletions(resource.id)? {
-            // Nothing will compare, so what earlier sets listed is announced first. The token is refused again behind it.
-            return Ok(store.sweep_what_waits(resource)?);
-        }
-        self.restarts += 1;
-        if self.restarts > RESTARTS {
-            return Err(PollError::Restarted);
-        }
-        let silent = resource.silent;
-        let (restart, note) = match (resource.baseline, resource.phase) {
-            (BaselineMode::Latest, Phase::Baseline) => (Restart::Baseline { silent: true }, None),
-            (BaselineMode::Latest, _) => (Restart::Baseline { silent: true }, Some(self.gap(resource))),
-            (_, Phase::Baseline) => (Restart::Baseline { silent }, None),
-            _ if resource.since.is_some() => (
-                Restart::Baseline { silent: true },
-                Some(
-                    "the token of the creation was stale: what existed is read again, and what was deleted or moved \
-                     before it had been read once is not known"
-                        .to_owned(),
-                ),
-            ),
-            _ => {
-                let note = format!("the token was stale, `{code}`: everything was read again and compared");
-                (Restart::Comparison { accepted: false }, Some(note))
-            }
-        };
-        log::warn!(
-            "token stale instance={:?} resource={:?} code={code:?} note={:?}",
-            self.instance.name,
-            resource.name,
-            note.as_deref().unwrap_or("the first reading begins again")
-        );
-        self.record.note = note.or(self.record.note.take());
-        (self.cycle, self.quiet, self.shown) = (Cycle::default(), Quiet::default(), 0);
-        // Where it begins at now, an enumeration is not wanted.
-        self.location = location.filter(|_| resource.baseline != BaselineMode::Latest);
-        Ok(store.start_over(resource, restart)?)
-    }
-
-    /// What a resource without a record of what exists has missed.
-    fn gap(&self, resource: &Resource) -> String {
-        let since = resource.last_success_at.unwrap_or(resource.started_at);
-        format!(
-            "the token was stale: changes from {} to {} are not known",
-            time_text(since),
-            time_text(self.poller.clock.now())
-        )
     }
 
     /// Has the resource wait for a person: the one place where that begins.
@@ -334,8 +235,10 @@ impl<'a> Run<'a> {
             Some(_) => self.poller.store.told_among(resource.id, ids)?,
             None => HashSet::new(),
         };
+        let (seen, repeated) = self.relations(resource, page)?;
         let rules = Rules {
             first: resource.first_reading(&told),
+            repeated,
             ..self.rules(resource, now)
         };
         let detected = detect::page(page, known, &rules);
@@ -361,6 +264,7 @@ impl<'a> Run<'a> {
                 alive: &alive,
                 staged: &staged,
                 told: &told,
+                seen: &seen,
                 notifications: &notifications,
                 end: &page.end,
                 drive_id,
@@ -445,6 +349,7 @@ impl<'a> Run<'a> {
             first: None,
             started_at: resource.started_at,
             filter: &self.settings.filter,
+            repeated: HashSet::new(),
             poll_date: now,
         }
     }

@@ -3,7 +3,6 @@
 //! in `core::window`.
 
 use jiff::{SignedDuration, Timestamp};
-use ring::digest::{SHA256, digest};
 
 use super::reading::Run;
 use super::{PollError, RESTARTS};
@@ -11,6 +10,7 @@ use crate::core::cycle::{Cycle, Quiet};
 use crate::core::detect;
 use crate::core::elements;
 use crate::core::feed::Window;
+use crate::core::fingerprint;
 use crate::core::model::{BaselineMode, Change, EventType, Phase, Secret, time_text};
 use crate::core::shown::shown;
 use crate::core::window::{self, Judged, Rules, Verdict};
@@ -22,9 +22,6 @@ use crate::store::{Depth, Resource, Restart, SeenRecord, WindowStep};
 
 /// Faults of one poll that its note tells of, each in its own words.
 const TOLD_FAULTS: u64 = 3;
-
-/// Bytes of the SHA-256 that tell one state of a record from another.
-const FINGERPRINT: usize = 16;
 
 /// How exactly an answer tells the provider's time: to a second, and the time that it took.
 const MARGIN: SignedDuration = SignedDuration::from_secs(2);
@@ -277,7 +274,7 @@ impl Run<'_> {
         let mut known = self.poller.store.seen_records(resource.id, ids)?;
         for (judged, raw) in taken {
             let seen = SeenRecord {
-                fingerprint: digest(&SHA256, raw.as_bytes()).as_ref()[..FINGERPRINT].to_vec(),
+                fingerprint: fingerprint::of_texts(&[raw]),
                 id: judged.id.clone(),
                 // Unfiltered, an old record may be shown by every window, so it is remembered for as long as it is.
                 updated: judged.updated.filter(|_| rules.filter_by_updated),

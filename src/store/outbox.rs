@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::items::put_items;
-use super::{Resource, Store, StoreError, first};
+use super::{Resource, SeenRecord, Store, StoreError, first, windows};
 use crate::core::detect::StagedDeletion;
 use crate::core::model::{Item, Notification, PageEnd, Phase, time_text};
 
@@ -17,6 +17,8 @@ pub struct PageStep<'a> {
     pub staged: &'a [StagedDeletion],
     /// Ids that a first reading is to announce no second time.
     pub told: &'a [String],
+    /// Objects that this piece announces whenever it is read, so that reading it again announces them no more.
+    pub seen: &'a [SeenRecord],
     pub notifications: &'a [Notification],
     pub end: &'a PageEnd,
     pub drive_id: Option<&'a str>,
@@ -49,6 +51,7 @@ impl Store {
             stage(connection, resource.id, step)?;
             append(connection, resource, step.notifications, step.now)?;
             first::tell(connection, resource, step.told)?;
+            windows::remember(connection, resource, step.seen)?;
             let silent = resource.silent && resource.since.is_none();
             let set_ends = matches!(step.end, PageEnd::Delta(_));
             // The set that began at the creation comes behind the first reading.

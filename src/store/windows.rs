@@ -1,5 +1,6 @@
 //! Resources polled by dates: the bounds of their windows, and the records that the next window may show again. A page of
-//! records, its events and the place behind it are one transaction, as with a feed.
+//! records, its events and the place behind it are one transaction, as with a feed. A feed's page remembers objects here, too,
+//! until all its pieces are committed.
 
 use std::collections::HashMap;
 
@@ -157,7 +158,11 @@ impl Store {
     }
 }
 
-fn remember(connection: &Connection, resource: &Resource, seen: &[SeenRecord]) -> Result<(), StoreError> {
+pub(super) fn remember(
+    connection: &Connection,
+    resource: &Resource,
+    seen: &[SeenRecord],
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO seen_record (resource_id, object_id, updated_at, fingerprint, window) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (resource_id, object_id) DO UPDATE

@@ -99,6 +99,29 @@ fn what_a_group_gains_or_loses_is_an_update() {
 }
 
 #[test]
+fn a_kill_in_the_middle_of_a_large_page_announces_no_member_again() {
+    let site = site(json!({"teams": {"url": "/groups/delta"}}));
+    let groups = site.cloud.add_collection("/groups", Shape::Directory);
+    groups.set_page_size(2_000);
+    let put = |properties: &dyn Fn(usize) -> Value| {
+        (0..1_100).for_each(|group| groups.put(&group.to_string(), properties(group)));
+    };
+    put(&|group| json!({"displayName": group}));
+    let mut seen = 0;
+    news(&site, &mut seen);
+    for round in 1..=2 {
+        put(&|_| json!({"members@delta": [{"@odata.type": "#microsoft.graph.user", "id": "1"}]}));
+        let agent = site.spawn(&["once"], &[("DELTAPOST_KILL_AT", "committed")]);
+        assert_eq!(agent.wait(), None, "it dies between two pieces");
+        let announced = "SELECT sum(event_count) FROM outbox";
+        assert_eq!(site.cell(announced), ((round - 1) * 1_100 + 1_000).to_string());
+        assert_eq!(news(&site, &mut seen).len(), 1_100);
+        assert_eq!(site.cell(announced), (round * 1_100).to_string());
+    }
+    assert_eq!(site.cell("SELECT count(*) FROM seen_record"), "0");
+}
+
+#[test]
 fn a_calendars_view_is_followed_within_its_span() {
     let span = "startDateTime=2026-03-01T00:00:00Z&endDateTime=2026-04-01T00:00:00Z";
     let site = site(json!({"meetings": {"url": format!("/me/calendarView/delta?{span}")}}));

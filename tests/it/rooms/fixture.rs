@@ -95,6 +95,7 @@ pub(crate) fn step<'a>(
         alive: &[],
         staged: &[],
         told: &[],
+        seen: &[],
         notifications,
         end,
         drive_id: None,
