@@ -172,8 +172,13 @@ impl House<'_> {
             let written = self
                 .store
                 .update_instance(before, &after, &settings, grant, &starts, now)?;
+            let grants = Grants::for_command(self.store, self.client, self.clock);
             if other_app(before, &after) {
                 self.store.forget_app(before.id)?;
+            }
+            grants.note_app(before.id, &settings)?;
+            if grant.is_some() {
+                self.store.lift_pause(before.id, now)?;
             }
             self.keep_pause(before.id, &settings, pause);
             if grant.is_none() && app_corrected {

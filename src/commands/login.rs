@@ -59,7 +59,9 @@ impl House<'_> {
         let grants = Grants::for_command(self.store, self.client, self.clock);
         grants.alone(&instance, || -> Result<(), CommandError> {
             let now = self.clock.now();
-            Ok(self.store.sign_in(instance.id, &granted(tokens, now), now)?)
+            self.store.sign_in(instance.id, &granted(tokens, now), now)?;
+            grants.note_app(instance.id, &settings)?;
+            Ok(self.store.lift_pause(instance.id, now)?)
         })?;
         Ok(self.store.instance(instance.id)?)
     }

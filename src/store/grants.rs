@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::renewals::refuse_without_right;
 use super::secrets::{place, secrets_of};
-use super::{Store, StoreError, throttle};
+use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
 
 pub(super) const REFRESH_TOKEN: &str = "grant.refresh_token";
@@ -167,7 +167,6 @@ impl Store {
             "UPDATE resource SET held = NULL WHERE instance_id = ?1 AND held = 'drive'",
             [instance_id],
         )?;
-        throttle::lift(connection, instance_id, now)?;
         poll_at_once(connection, instance_id)
     }
 

@@ -2,7 +2,7 @@
 //! of the app there keep one pause, in every thread, every process, and after a restart.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 
 use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
@@ -70,7 +70,7 @@ impl Store {
         })
     }
 
-    /// Leaves the app of an instance open until its next poll, since it has another one.
+    /// Leaves the app of an instance open, since it has another one. The pause of the former one stays its own.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -124,15 +124,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn lift_pause(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| lift(connection, instance_id, now))
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE throttle SET since = ?2, until = ?2
+                  WHERE app = (SELECT app FROM instance WHERE id = ?1) AND until > ?2",
+                (instance_id, time_text(now)),
+            )?;
+            Ok(())
+        })
     }
-}
-
-pub(super) fn lift(connection: &Connection, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
-    connection.execute(
-        "UPDATE throttle SET since = ?2, until = ?2
-          WHERE app = (SELECT app FROM instance WHERE id = ?1) AND until > ?2",
-        (instance_id, time_text(now)),
-    )?;
-    Ok(())
 }

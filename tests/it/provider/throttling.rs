@@ -8,7 +8,7 @@ use deltapost::agent;
 use deltapost::clock::{Clock, SystemClock};
 use deltapost::commands::House;
 use deltapost::poll::PollError;
-use deltapost::sim::onedrive::{Account, Endpoint, Fault};
+use deltapost::sim::onedrive::{Account, DeviceAnswer, Endpoint, Fault};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -287,6 +287,39 @@ fn an_instance_that_has_another_app_keeps_the_pause_of_that_one() {
     bench.poll(1).unwrap();
     bench.update("Other", "oauth.api.key", "app-id-0123").unwrap();
     assert!(matches!(bench.poll(3), Err(PollError::Throttled { .. })));
+}
+
+#[test]
+fn a_sign_in_lifts_the_pause_of_the_app_that_it_signs_in_with_and_of_no_other() {
+    for by_code in [true, false] {
+        let bench = two_accounts();
+        for resource in [1, 3] {
+            bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
+            assert!(bench.poll(resource).is_err());
+        }
+        let app = ("oauth.api.key".to_owned(), "another-app-0123".to_owned());
+        let mut assignments = vec![app];
+        if by_code {
+            bench.write_sql("UPDATE instance SET grant_state = 'login_required' WHERE id = 1");
+            let code = bench.cloud.issue_code_of(&bench.drive());
+            assignments.push(("providerData.code".to_owned(), code));
+        }
+        bench.house().update_instance("Mine", &assignments).unwrap();
+        if !by_code {
+            assert!(matches!(bench.poll(3), Err(PollError::Throttled { .. })));
+            bench
+                .house()
+                .login("Mine", &GO_ON, &mut |_, _| {
+                    bench.cloud.answer_device_codes(DeviceAnswer::Approve);
+                })
+                .unwrap();
+        }
+        bench.poll(1).unwrap();
+        bench.poll(3).unwrap();
+        bench.update("Other", "oauth.api.key", "app-id-0123").unwrap();
+        let refused = bench.poll(3);
+        assert!(matches!(refused, Err(PollError::Throttled { .. })), "{by_code}");
+    }
 }
 
 #[test]
