@@ -6,9 +6,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::files::open_own;
 use super::{BUSY, DATABASE, Store, StoreError, Target, connect, migrate, remove_if_there};
 
 /// The copy that an upgrade keeps, within the data directory: what the database was before the last one.
@@ -129,9 +131,8 @@ pub(super) fn copy(source: &Connection, target: &Path, mode: u32) -> Result<(), 
         .pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
         .map_err(refused)?;
     copied.close().map_err(|(_, source)| refused(source))?;
-    fs::File::open(target)
-        .and_then(|file| file.sync_all())
-        .map_err(failed)
+    let copied = open_own("write", target, OFlag::O_RDONLY)?;
+    copied.sync_all().map_err(failed)
 }
 
 /// Looks at everything in the database `file`, which nobody else has open.
@@ -153,12 +154,15 @@ pub(super) fn verify(file: &Path) -> Result<Contents, StoreError> {
 /// Opens the database `file` to read from it.
 pub(super) fn open_read_only(file: &Path) -> Result<Connection, StoreError> {
     let unread = |source| StoreError::file("read", file, source);
-    // A directory would be an error of the disk to SQLite, and at a pipe it would wait for ever.
-    if !fs::metadata(file).map_err(unread)?.is_file() {
+    // SQLite would say the same of all that is wrong with a name, and wait for ever at a pipe.
+    let mut options = fs::OpenOptions::new();
+    let opened = options
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(file);
+    if !opened.and_then(|file| file.metadata()).map_err(unread)?.is_file() {
         return Err(StoreError::NotADatabase(file.to_owned()));
     }
-    // SQLite would say the same of all that is wrong with a name.
-    fs::File::open(file).map_err(unread)?;
     let connection = Connection::open_with_flags(file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))
         .map_err(|source| StoreError::opening(file, source))?;
     connection.busy_timeout(BUSY)?;

@@ -1,12 +1,16 @@
 //! The files of a data directory: each is opened as itself, never through a link, a second name or a device. Whoever may
 //! write to the directory could otherwise lead a command of another user to any file of the box.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Component, Path, absolute};
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
+use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
 use super::{StoreError, backup};
@@ -14,22 +18,31 @@ use super::{StoreError, backup};
 /// More than any of the small files holds.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Opens the file `path` of a data directory with `options`, if it is a file of its own. A pipe or device is not waited for.
+/// More links than this on the way to a directory are a circle.
+const MAX_LINKS: usize = 40;
+
+/// Opens the file `path` of a data directory, if it is a file of its own. A pipe or device is not waited for.
 ///
 /// # Errors
 /// `Linked`; a file error, as what is done fails with it.
-pub(super) fn open_own(
+pub(super) fn open_own(doing: &'static str, path: &Path, flags: OFlag) -> Result<File, StoreError> {
+    open_own_in(AT_FDCWD, path, doing, path, flags)
+}
+
+/// The same by its `name` in the open directory `directory`; errors call it `path`.
+pub(super) fn open_own_in(
+    directory: impl AsFd,
+    name: &Path,
     doing: &'static str,
     path: &Path,
-    options: &mut OpenOptions,
     flags: OFlag,
 ) -> Result<File, StoreError> {
-    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let opened = options.custom_flags(flags.bits()).mode(0o600).open(path);
-    let file = opened.map_err(|source| match path.is_symlink() {
-        true => StoreError::Linked(path.to_owned()),
-        false => StoreError::file(doing, path, source),
-    })?;
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = match openat(directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::ELOOP) => return Err(StoreError::Linked(path.to_owned())),
+        Err(error) => return Err(StoreError::file(doing, path, error.into())),
+    };
     let look = file
         .metadata()
         .map_err(|source| StoreError::file("look at", path, source))?;
@@ -39,12 +52,70 @@ pub(super) fn open_own(
     }
 }
 
+/// Opens the directory `path` step by step, for root: a link on the way is followed only in a directory that nobody else can
+/// change.
+///
+/// # Errors
+/// A file error, also where a link is not followed.
+pub fn open_directory(path: &Path) -> Result<File, StoreError> {
+    walk(path).map_err(|source| StoreError::file("open", path, source))
+}
+
+fn walk(path: &Path) -> io::Result<File> {
+    let root = File::open("/")?;
+    let trusted = [0, root.metadata()?.uid()];
+    let mut at = root.try_clone()?;
+    let mut left = steps(&absolute(path)?);
+    let mut links = 0;
+    while let Some(step) = left.pop() {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let next = File::from(openat(&at, step.as_os_str(), flags, Mode::empty())?);
+        if !next.metadata()?.is_symlink() {
+            at = next;
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS || is_open_to_others(&at.metadata()?, &trusted) {
+            return Err(io::Error::other("a link of other users could lead elsewhere"));
+        }
+        let target = readlinkat(&next, "")?;
+        if Path::new(&target).is_absolute() {
+            at = root.try_clone()?;
+        }
+        left.extend(steps(Path::new(&target)));
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(File::from(openat(&at, ".", flags, Mode::empty())?))
+}
+
+/// The components of `path` below the root, the last one first.
+fn steps(path: &Path) -> Vec<OsString> {
+    let below = path.components().rev();
+    below
+        .filter(|step| *step != Component::RootDir)
+        .map(|step| step.as_os_str().to_owned())
+        .collect()
+}
+
+/// Whether others than `trusted` can put a name into the directory `look`.
+fn is_open_to_others(look: &Metadata, trusted: &[u32]) -> bool {
+    !trusted.contains(&look.uid()) || look.mode() & 0o002 != 0 || look.mode() & 0o020 != 0 && look.gid() != 0
+}
+
 /// Opens the file `path` of a data directory to look at it or to change its mode and owner.
 ///
 /// # Errors
 /// As `read_own`; `None` where there is none.
 pub fn look_at_own(path: &Path) -> Result<Option<File>, StoreError> {
-    match open_own("open", path, OpenOptions::new().read(true), OFlag::empty()) {
+    look_at_own_in(AT_FDCWD, path, path)
+}
+
+/// The same by its `name` in the open directory `directory`; errors call it `path`.
+///
+/// # Errors
+/// As `look_at_own`.
+pub fn look_at_own_in(directory: impl AsFd, name: &Path, path: &Path) -> Result<Option<File>, StoreError> {
+    match open_own_in(directory, name, "open", path, OFlag::O_RDONLY) {
         Ok(file) => Ok(Some(file)),
         Err(StoreError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -56,7 +127,7 @@ pub fn look_at_own(path: &Path) -> Result<Option<File>, StoreError> {
 /// # Errors
 /// `Linked` where it is no file of its own; a file error.
 pub fn read_own(path: &Path) -> Result<String, StoreError> {
-    let file = open_own("read", path, OpenOptions::new().read(true), OFlag::empty())?;
+    let file = open_own("read", path, OFlag::O_RDONLY)?;
     let mut text = String::new();
     file.take(MAX_BYTES)
         .read_to_string(&mut text)

@@ -1,7 +1,7 @@
 //! Who may work with a data directory: one agent at a time, and while whole files are exchanged nobody else at all. Both locks
 //! are on files that only the owner can open: whoever may only read the database can keep nobody from his work.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -37,8 +37,7 @@ impl AgentLock {
     pub fn take(data_dir: &Path) -> Result<AgentLock, StoreError> {
         let path = data_dir.join(AGENT_LOCK);
         let failed = |source| StoreError::file("lock", &path, source);
-        let options = &mut OpenOptions::new();
-        let mut file = open_own("lock", &path, options.read(true).write(true), OFlag::O_CREAT)?;
+        let mut file = open_own("lock", &path, OFlag::O_RDWR | OFlag::O_CREAT)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -94,7 +93,7 @@ impl DirectoryLock {
     ) -> Result<DirectoryLock, StoreError> {
         let path = data_dir.join(DATABASE_LOCK);
         // Read-only, so that a file that is there can be locked where nothing can be written.
-        let file = open_own("lock", &path, OpenOptions::new().read(true), OFlag::O_CREAT)?;
+        let file = open_own("lock", &path, OFlag::O_RDONLY | OFlag::O_CREAT)?;
         match lock(&file) {
             Ok(()) => Ok(DirectoryLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse(data_dir.to_owned())),

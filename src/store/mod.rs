@@ -59,7 +59,7 @@ pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
 pub use deliveries::{Attempt, Recorded, Turned};
 pub use due::{Due, Most, Reputation, Run, Waiting};
 pub use error::StoreError;
-pub use files::{look_at_own, read_own};
+pub use files::{look_at_own, look_at_own_in, open_directory, read_own};
 use files::{refuse_exposed, refuse_linked};
 pub use first::Starts;
 pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};

@@ -1,7 +1,7 @@
 //! Files outside of the data directory that a command of root's opens before its process becomes the directory's owner, who
 //! may not reach them: what a backup is written into, and what a restore reads.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use rusqlite::Connection;
 
-use super::backup::{COPY_MODE, key_beside, open_read_only, sync_directory_of};
-use super::files::open_own;
+use super::backup::{COPY_MODE, key_beside, open_read_only};
+use super::files::{open_directory, open_own, open_own_in};
 use super::{Key, StoreError, migrate};
 
 /// How much of a database is written last: without its beginning it is none.
@@ -26,14 +26,20 @@ pub struct Target {
 }
 
 impl Target {
-    /// Makes the file `path`, and that of its key where it is wanted. An empty one, as a failure leaves it, will do.
+    /// Makes the file `path`, and that of its key where it is wanted. An empty one, as a failure leaves it, will do. Others who
+    /// may write to its directory lead it nowhere.
     ///
     /// # Errors
     /// `Exists`; `Linked`; when the disk refuses.
     pub fn create(path: &Path, with_key: bool) -> Result<Target, StoreError> {
-        let key = with_key.then(|| create_empty(&key_beside(path))).transpose()?;
-        let file = create_empty(path)?;
-        sync_directory_of(path)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = open_directory(parent.unwrap_or(Path::new(".")))?;
+        let key = with_key
+            .then(|| create_empty(&directory, &key_beside(path)))
+            .transpose()?;
+        let file = create_empty(&directory, path)?;
+        let synced = directory.sync_all();
+        synced.map_err(|source| StoreError::file("sync the directory of", path, source))?;
         Ok(Target {
             path: path.to_owned(),
             file,
@@ -49,8 +55,9 @@ impl Target {
                 .and_then(|()| file.sync_all())
                 .map_err(|source| StoreError::file("write", &key_beside(&self.path), source))?;
         }
+        let from = open_own("read", copy, OFlag::O_RDONLY)?;
         let write = || {
-            let (mut from, mut to) = (File::open(copy)?, &self.file);
+            let (mut from, mut to) = (&from, &self.file);
             let mut beginning = [0; BEGINNING];
             from.read_exact(&mut beginning)?;
             to.seek(SeekFrom::Start(BEGINNING as u64))?;
@@ -73,12 +80,17 @@ impl Target {
     }
 }
 
-fn create_empty(path: &Path) -> Result<File, StoreError> {
-    let file = open_own("create", path, OpenOptions::new().write(true), OFlag::O_CREAT)?;
+fn create_empty(directory: &File, path: &Path) -> Result<File, StoreError> {
     let failed = |source| StoreError::file("create", path, source);
+    let name = Path::new(
+        path.file_name()
+            .ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?,
+    );
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT;
+    let file = open_own_in(directory, name, "create", path, flags)?;
     let look = file.metadata().map_err(failed)?;
-    // In a directory of everybody's it could be anybody's.
-    if look.len() > 0 || look.uid() != geteuid().as_raw() {
+    // In a directory of everybody's it could be anybody's, or a second name of an empty file of root's.
+    if look.len() > 0 || look.nlink() > 1 || look.uid() != geteuid().as_raw() {
         return Err(StoreError::Exists(path.to_owned()));
     }
     file.set_permissions(Permissions::from_mode(COPY_MODE))
@@ -128,5 +140,20 @@ impl Source {
                 key: key_beside(&self.path),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_copy_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join("deltapost.db.copy");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let target = Target::create(&home.path().join("copy.db"), false).unwrap();
+        let error = target.fill(&pipe, None).unwrap_err();
+        assert!(matches!(error, StoreError::Linked(_)), "{error:?}");
     }
 }
