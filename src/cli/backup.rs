@@ -8,23 +8,21 @@ use super::args::{Args, BackupArgs};
 use super::failure::Failure;
 use super::house;
 use super::init;
+use super::owner;
 use super::reply::Reply;
 use super::table::{counted, pairs};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
 use crate::store::{
     self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Source, Store, Target,
 };
 
 /// Copies the database, and the key when it is wanted, also while an agent writes.
 pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure> {
-    let (path, explicit) = house::config_path(args);
-    let config = Config::load(&path, explicit)?;
-    let (credential, target) = house::enter_after(&config, |owner| match owner {
-        Some(owner) if !owner.can_change(&wanted.file) => {
-            Ok(Some(Target::create(&wanted.file, wanted.with_key)?))
-        }
-        _ => Ok(None),
+    let config = house::read_config(args)?;
+    let (credential, target) = house::enter_after(&config, |owner| {
+        let opens = owner::opens_itself(owner, &wanted.file);
+        let target = opens.then(|| Target::create(&wanted.file, wanted.with_key));
+        Ok(target.transpose()?)
     })?;
     house::refuse_foreign(&config.data_dir)?;
     let key = Key::load(&config.data_dir, credential)?;
@@ -64,13 +62,12 @@ fn told(file: &Path, contents: Contents) -> String {
 
 /// Puts the copy in `file` in place of the database, once everything in it has been looked at.
 pub(super) fn restore(args: &Args, file: &Path) -> Result<Reply, Failure> {
-    let (path, explicit) = house::config_path(args);
-    let config = Config::load(&path, explicit)?;
+    let config = house::read_config(args)?;
     let group = init::group_id(&config)?;
     let (data_dir, sharing) = (&config.data_dir, house::sharing(&config));
-    let (credential, source) = house::enter_after(&config, |owner| match owner {
-        Some(owner) if !owner.can_change(file) => Ok(Some(Source::open(file)?)),
-        _ => Ok(None),
+    let (credential, source) = house::enter_after(&config, |owner| {
+        let opens = owner::opens_itself(owner, file);
+        Ok(opens.then(|| Source::open(file)).transpose()?)
     })?;
     init::make_directory(data_dir, sharing)?;
     // To the end: no agent starts in the middle of it.

@@ -22,10 +22,9 @@ use crate::zones::{InUse, Zones};
 
 /// Looks at everything.
 pub(super) fn check(args: &Args) -> Result<Reply, Failure> {
-    let (path, explicit) = house::config_path(args);
-    let (failure, words) = match Config::load(&path, explicit) {
+    let (failure, words) = match house::read_config(args) {
         // Without a configuration it is not known where the rest is.
-        Err(error) => (Some(Failure::from(error)), String::new()),
+        Err(failure) => (Some(failure), String::new()),
         Ok(config) => {
             let mut found = Vec::new();
             let words = look_at(config, &mut found);

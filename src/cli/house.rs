@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::args::{Args, DEFAULT_CONFIG};
 use super::failure::Failure;
 use super::init;
-use super::owner::Owner;
+use super::owner::{self, Owner};
 use crate::callback::Sender;
 use crate::clock::SystemClock;
 use crate::commands::Premises;
@@ -26,6 +26,16 @@ pub(super) fn config_path(args: &Args) -> (PathBuf, bool) {
         Some(path) => (path.clone(), true),
         None => (PathBuf::from(DEFAULT_CONFIG), false),
     }
+}
+
+/// The configuration that `args` name, which root takes from nobody else.
+///
+/// # Errors
+/// When others can change it; all that is wrong with it.
+pub(super) fn read_config(args: &Args) -> Result<Config, Failure> {
+    let (path, explicit) = config_path(args);
+    owner::refuse_foreign(&path)?;
+    Ok(Config::load(&path, explicit)?)
 }
 
 /// Who may read the data directory.
@@ -128,8 +138,7 @@ impl Opened {
     /// # Errors
     /// The first thing that is not as it should be.
     pub(super) fn open(args: &Args, look: Look) -> Result<Opened, Failure> {
-        let (path, explicit) = config_path(args);
-        Opened::with(Config::load(&path, explicit)?, look)
+        Opened::with(read_config(args)?, look)
     }
 
     /// Opens what `config` names.

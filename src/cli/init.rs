@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::args::Args;
 use super::failure::Failure;
 use super::house;
+use super::owner;
 use super::reply::Reply;
 use super::table::pairs;
 use crate::clock::{self, Clock, SystemClock};
@@ -57,18 +58,17 @@ impl Made {
 /// to name another one. The key comes before the database, durably: a database without its key is closed for ever.
 pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     let (config_path, _) = house::config_path(args);
+    owner::refuse_foreign(&config_path)?;
     let mut made = Made::default();
     let is_new = write_config(&config_path)?;
-    let config = Config::load(&config_path, true)?;
+    let config = house::read_config(args)?;
     made.note(&config_path, is_new);
     made.data_dir.clone_from(&config.data_dir);
     let group = group_id(&config)?;
     let (credential, ()) = house::enter_after(&config, |owner| match owner {
         Some(owner) => {
-            owner
-                .let_read(&config_path)
-                .map_err(file("hand over", &config_path))?;
-            owner.give_back(&config.data_dir)
+            owner.let_read(&config_path)?;
+            Ok(owner.give_back(&config.data_dir)?)
         }
         None => Ok(()),
     })?;

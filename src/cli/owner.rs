@@ -4,13 +4,14 @@
 use std::ffi::CString;
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::{MetadataExt, fchown, lchown};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf, absolute};
 
-use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist, setgid, setgroups, setuid};
 
 use super::failure::Failure;
-use crate::store::{self, AGENT_LOCK, DATABASE, DATABASE_LOCK, KEY_FILE, TOKEN_FILE};
+use super::init;
+use crate::store::{self, AGENT_LOCK, DATABASE, DATABASE_LOCK, KEY_FILE, StoreError, TOKEN_FILE};
 
 /// More steps than this on the way to a path are a circle of links.
 const MAX_STEPS: usize = 400;
@@ -40,16 +41,19 @@ impl Owner {
         };
         let place = nearest(data_dir).map_err(unread)?;
         let found = fs::metadata(&place).map_err(unread)?;
-        let steps = way_to(&place).map_err(unread)?;
-        // Whoever owns `/`, which in some containers is not root, has everything anyway.
-        let trusted = [0, found.uid(), fs::metadata("/").map_err(unread)?.uid()];
-        // What may be renamed by everybody; and root's own directory with what others make in it.
-        let is_open = |look: &Metadata| look.is_dir() && look.mode() & 0o1002 == 0o002;
-        let is_shared = found.uid() == 0 && found.gid() != 0 && found.mode() & 0o020 != 0;
-        let odd = steps.iter().find(|(_, look)| {
-            !trusted.contains(&look.uid()) || is_open(look) || (is_shared && look.ino() == found.ino())
-        });
-        if let Some((step, _)) = odd {
+        let uid = Uid::from_raw(found.uid());
+        let account = User::from_uid(uid).map_err(|error| unread(error.into()))?;
+        let owner = Owner {
+            uid,
+            gid: Gid::from_raw(found.gid()),
+            account,
+        };
+        let private = owner.private_group().map_err(unread)?.unwrap_or(0);
+        let foreign = foreign_step(&place, &[0, uid.as_raw()], &[0, private]).map_err(unread)?;
+        // Root's own directory, with what others make in it.
+        let is_shared =
+            uid.is_root() && (found.mode() & 0o002 != 0 || found.mode() & 0o020 != 0 && found.gid() != 0);
+        if let Some(step) = foreign.or(is_shared.then_some(place)) {
             let message = format!(
                 "root does not work in `{}`: other users can change `{}`, and put another directory in its place",
                 data_dir.display(),
@@ -58,24 +62,34 @@ impl Owner {
             let hint = "run as the owner of the data directory, or move it below directories that only root can change";
             return Err(Failure::failed(message, Some(hint.to_owned())));
         }
-        let uid = Uid::from_raw(found.uid());
-        let account = || User::from_uid(uid).map_err(|error| unread(error.into()));
-        Ok(match uid.is_root() {
-            true => None,
-            false => Some(Owner {
-                uid,
-                gid: Gid::from_raw(found.gid()),
-                account: account()?,
-            }),
-        })
+        Ok(Some(owner).filter(|owner| !owner.uid.is_root()))
     }
 
     /// Whether this user could put something else in the place of `path`: what root opens there, it opens as this user.
-    pub(super) fn can_change(&self, path: &Path) -> bool {
+    fn can_change(&self, path: &Path) -> bool {
         let steps = nearest(path).and_then(|place| way_to(&place));
-        steps.map_or(true, |steps| {
-            steps.iter().any(|(_, look)| look.uid() == self.uid.as_raw())
-        })
+        let (Ok(steps), Ok(groups)) = (steps, self.groups()) else {
+            return true;
+        };
+        let is_of_group = |look: &Metadata| groups.contains(&Gid::from_raw(look.gid()));
+        steps
+            .iter()
+            .any(|(_, look)| look.uid() == self.uid.as_raw() || is_open(look, |look| !is_of_group(look)))
+    }
+
+    /// All groups of this user's but root's.
+    fn groups(&self) -> nix::Result<Vec<Gid>> {
+        let own = self.group();
+        let name = self
+            .account
+            .as_ref()
+            .map(|account| CString::new(account.name.as_str()));
+        let mut groups = match name {
+            Some(Ok(name)) => getgrouplist(&name, own)?,
+            _ => vec![own],
+        };
+        groups.retain(|group| group.as_raw() != 0);
+        Ok(groups)
     }
 
     /// The group of this user's own.
@@ -87,40 +101,60 @@ impl Owner {
         }
     }
 
+    /// This user's group, where it bears the user's name: such a group has no other members.
+    fn private_group(&self) -> io::Result<Option<u32>> {
+        let group = Group::from_gid(self.group())?;
+        let is_private = |group: &Group| {
+            self.account
+                .as_ref()
+                .is_some_and(|account| account.name == group.name)
+        };
+        Ok(group.filter(is_private).map(|group| group.gid.as_raw()))
+    }
+
     /// Lets this user read the configuration file that root has made: by group, since a service should not write its own
     /// configuration.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn let_read(&self, config: &Path) -> io::Result<()> {
-        let look = config.symlink_metadata()?;
-        match look.is_file() && look.nlink() == 1 && look.uid() == 0 && look.gid() == 0 {
-            true => lchown(config, None, Some(self.group().as_raw())),
+    pub(super) fn let_read(&self, config: &Path) -> Result<(), StoreError> {
+        let file = match store::look_at_own(config) {
+            Ok(Some(file)) => file,
+            Ok(None) | Err(StoreError::Linked(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let refused = handing_over(config);
+        let look = file.metadata().map_err(&refused)?;
+        match look.nlink() == 1 && look.uid() == 0 && look.gid() == 0 {
+            true => fchown(&file, None, Some(self.group().as_raw())).map_err(refused),
             false => Ok(()),
         }
     }
 
     /// Gives this user the files in `data_dir` that bear the names of its own and that root has put there, as by copying
-    /// them: never what is a link, or has a second name.
+    /// them: never what is a link, or has a second name, nor what is in another directory by now.
     ///
     /// # Errors
     /// `Linked`; when the system refuses.
-    pub(super) fn give_back(&self, data_dir: &Path) -> Result<(), Failure> {
+    pub(super) fn give_back(&self, data_dir: &Path) -> Result<(), StoreError> {
+        let directory = match store::open_directory(data_dir) {
+            Err(StoreError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let look = directory.metadata().map_err(handing_over(data_dir))?;
+        if look.uid() != self.uid.as_raw() {
+            return Ok(());
+        }
         let small = [KEY_FILE, TOKEN_FILE, AGENT_LOCK, DATABASE_LOCK];
         let of_database = [DATABASE, "deltapost.db-wal", "deltapost.db-shm"];
-        for name in small.into_iter().chain(of_database) {
+        for name in small.into_iter().chain(of_database).map(Path::new) {
             let path = data_dir.join(name);
-            let refused = |source| store::StoreError::File {
-                doing: "hand over",
-                path: path.clone(),
-                source,
-            };
-            let Some(file) = store::look_at_own(&path)? else {
+            let Some(file) = store::look_at_own_in(&directory, name, &path)? else {
                 continue;
             };
-            let look = file.metadata().map_err(refused)?;
+            let look = file.metadata().map_err(handing_over(&path))?;
             if look.uid() == 0 && look.nlink() == 1 {
-                fchown(&file, Some(self.uid.as_raw()), None).map_err(refused)?;
+                fchown(&file, Some(self.uid.as_raw()), None).map_err(handing_over(&path))?;
             }
         }
         Ok(())
@@ -134,16 +168,8 @@ impl Owner {
         let own = self.group();
         let group = group.filter(|group| *group != 0).map(Gid::from_raw);
         let change = || {
-            let mut groups = match self
-                .account
-                .as_ref()
-                .map(|account| CString::new(account.name.as_str()))
-            {
-                Some(Ok(name)) => getgrouplist(&name, own)?,
-                _ => vec![own],
-            };
+            let mut groups = self.groups()?;
             groups.extend(group);
-            groups.retain(|group| group.as_raw() != 0);
             setgroups(&groups)?;
             // What is made from now on is the group's that may read it.
             setgid(group.unwrap_or(own))?;
@@ -160,6 +186,69 @@ impl Owner {
             )
         })
     }
+}
+
+/// Whether root has to open `path` itself, before its process becomes `owner`: what that user could exchange, it opens as that
+/// user; and in its own data directory, root opens by name what only it can change.
+pub(super) fn opens_itself(owner: Option<&Owner>, path: &Path) -> bool {
+    match owner {
+        Some(owner) => !owner.can_change(path),
+        None if geteuid().is_root() => !matches!(
+            nearest(path).and_then(|place| foreign_step(&place, &[0], &[0])),
+            Ok(None)
+        ),
+        None => false,
+    }
+}
+
+/// Refuses root the configuration file `path` where others can change it: it names what is run, and whose files are used.
+///
+/// # Errors
+/// Where others can change it; when it cannot be looked at.
+pub(super) fn refuse_foreign(config: &Path) -> Result<(), Failure> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let foreign = nearest(config).and_then(|place| foreign_step(&place, &[0], &[0]));
+    let foreign = foreign.map_err(|error| {
+        Failure::failed(format!("could not look at `{}`: {error}", config.display()), None)
+    })?;
+    let Some(step) = foreign else {
+        return Ok(());
+    };
+    let message = format!(
+        "root does not use the configuration `{}`: other users can change `{}`",
+        config.display(),
+        step.display()
+    );
+    let hint = "run as the user whose file it is, or put a copy that only root can write into a directory that only root can change, such as `/etc/deltapost`";
+    Err(Failure::failed(message, Some(hint.to_owned())))
+}
+
+fn handing_over(path: &Path) -> impl Fn(io::Error) -> StoreError {
+    init::file("hand over", path)
+}
+
+/// What others than root and `users` can change on the way to `place`, where it is a directory or file that is there. Members
+/// of `groups` are no others.
+fn foreign_step(place: &Path, users: &[u32], groups: &[u32]) -> io::Result<Option<PathBuf>> {
+    // Whoever owns `/`, which in some containers is not root, has everything anyway.
+    let top = fs::metadata("/")?.uid();
+    let steps = way_to(place)?;
+    let foreign = steps.into_iter().find(|(_, look)| {
+        let is_owned = look.uid() == top || users.contains(&look.uid());
+        !is_owned || is_open(look, |look| groups.contains(&look.gid()))
+    });
+    Ok(foreign.map(|(step, _)| step))
+}
+
+/// Whether everybody can change the file `look` or rename what is in the directory `look`, or its group, unless
+/// `is_trusted`.
+fn is_open(look: &Metadata, is_trusted: impl Fn(&Metadata) -> bool) -> bool {
+    // In a directory with this bit, each can rename only what is its own.
+    let is_sticky = look.is_dir() && look.mode() & 0o1000 != 0;
+    let by_group = look.mode() & 0o020 != 0 && !is_trusted(look);
+    !look.is_symlink() && !is_sticky && (by_group || look.mode() & 0o002 != 0)
 }
 
 /// `path`, or the nearest directory above it that is there.

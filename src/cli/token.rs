@@ -11,13 +11,11 @@ use super::failure::Failure;
 use super::house;
 use super::reply::Reply;
 use crate::clock;
-use crate::config::Config;
 use crate::store::{self, AgentLock, StoreError, TOKEN_FILE};
 
 /// Replaces the token, durably and at once: whoever reads the file finds the old one or the new one.
 pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
-    let (path, explicit) = house::config_path(args);
-    let config = Config::load(&path, explicit)?;
+    let config = house::read_config(args)?;
     house::enter(&config)?;
     let path = config.data_dir.join(TOKEN_FILE);
     // With the old token, and only while an agent runs: whoever else listened there would learn a token that is still good

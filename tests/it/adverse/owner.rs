@@ -8,7 +8,7 @@ use deltapost::sim::onedrive::Account;
 
 use crate::adverse::place::{NOBODY, is_root, let_in};
 use crate::adverse::{hurried, polled};
-use crate::support::{Site, eventually};
+use crate::support::{Site, eventually, process};
 
 /// A site whose data directory is another user's; `None` where the tests do not run as root.
 fn site_of_another_user() -> Option<Site> {
@@ -23,10 +23,14 @@ fn site_of_another_user() -> Option<Site> {
 }
 
 fn give_away(data_dir: &Path) {
+    give_away_to(data_dir, NOBODY);
+}
+
+fn give_away_to(data_dir: &Path, owner: u32) {
     for entry in fs::read_dir(data_dir).unwrap() {
-        chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        chown(entry.unwrap().path(), Some(owner), Some(owner)).unwrap();
     }
-    chown(data_dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    chown(data_dir, Some(owner), Some(owner)).unwrap();
 }
 
 fn owners(data_dir: &Path) -> Vec<(PathBuf, u32)> {
@@ -203,13 +207,16 @@ fn a_directory_that_others_can_exchange_is_no_place_for_root() {
     fs::rename(site.data_dir(), above.join("data")).unwrap();
     symlink(above.join("data"), site.data_dir()).unwrap();
     site.once().code(0);
-    chown(&above, Some(NOBODY), Some(NOBODY)).unwrap();
-    for args in [&["once"][..], &["init"], &["check"], &["token", "rotate"]] {
-        site.cli(args).code(1).says(&[
-            "error: root does not work in `",
-            "other users can change `",
-            "hint: run as the owner of the data directory",
-        ]);
+    for (owner, group, mode) in [(NOBODY, NOBODY, 0o755), (0, 1, 0o775)] {
+        chown(&above, Some(owner), Some(group)).unwrap();
+        fs::set_permissions(&above, fs::Permissions::from_mode(mode)).unwrap();
+        for args in [&["once"][..], &["init"], &["check"], &["token", "rotate"]] {
+            site.cli(args).code(1).says(&[
+                "error: root does not work in `",
+                "other users can change `",
+                "hint: run as the owner of the data directory",
+            ]);
+        }
     }
 }
 
@@ -231,4 +238,111 @@ fn root_gives_the_group_what_it_may_read_though_the_owner_is_no_member() {
     }
     assert_eq!(look("."), (NOBODY, 1, 0o750));
     assert_eq!(agent.stop(), Some(0));
+}
+
+/// A directory of root's that members of `group` may write.
+fn shared_with(site: &Site, group: u32) -> PathBuf {
+    let shared = site.file("unused", "").with_file_name(format!("shared-{group}"));
+    fs::create_dir(&shared).unwrap();
+    chown(&shared, None, Some(group)).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o775)).unwrap();
+    shared
+}
+
+#[test]
+fn who_may_write_to_a_directory_redirects_no_backup_of_roots() {
+    let Some(site) = site_of_another_user() else {
+        return;
+    };
+    let victim = Victim::of(&site);
+    let empty = victim.0.with_file_name("empty");
+    let shared = shared_with(&site, 1);
+    symlink(victim.0.parent().unwrap(), shared.join("out")).unwrap();
+    symlink(victim.0.with_file_name("made"), shared.join("link.db")).unwrap();
+    let backup = |name: &str| site.cli(&["backup", shared.join(name).to_str().unwrap()]);
+    for whose in [NOBODY, 0] {
+        for name in ["out/copy.db", "link.db"] {
+            backup(name).code(1);
+            victim.is_unharmed(name);
+        }
+        fs::write(&empty, "").unwrap();
+        fs::hard_link(&empty, shared.join("second.db")).unwrap();
+        backup("second.db").code(1);
+        assert_eq!(fs::metadata(&empty).unwrap().len(), 0);
+        fs::remove_file(&empty).unwrap();
+        fs::remove_file(shared.join("second.db")).unwrap();
+        backup(&format!("{whose}.db")).code(0);
+        let made = fs::metadata(shared.join(format!("{whose}.db"))).unwrap();
+        assert_eq!((made.uid(), made.mode() & 0o777), (0, 0o600));
+        give_away_to(&site.data_dir(), 0);
+    }
+}
+
+#[test]
+fn root_reads_for_the_owner_only_what_the_owner_could_not_have_put_there() {
+    let Some(site) = site_of_another_user() else {
+        return;
+    };
+    let private = site.file("unused", "").with_file_name("root");
+    fs::create_dir(&private).unwrap();
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    let copy = private.join("copy.db");
+    site.cli(&["backup", copy.to_str().unwrap(), "--with-key"])
+        .code(0);
+    let shared = shared_with(&site, NOBODY);
+    symlink(&copy, shared.join("copy.db")).unwrap();
+    site.cli(&["restore", shared.join("copy.db").to_str().unwrap()])
+        .code(1)
+        .says(&["Permission denied"]);
+    site.cli(&["restore", copy.to_str().unwrap()]).code(0);
+}
+
+#[test]
+fn root_obeys_no_configuration_that_others_can_change() {
+    let Some(site) = site_of_another_user() else {
+        return;
+    };
+    let above = site.data_dir().with_file_name("above");
+    fs::create_dir(&above).unwrap();
+    let config = above.join("deltapost.toml");
+    fs::copy(site.config_file(), &config).unwrap();
+    let ran = |args: &[&str]| process::run(&config, args, &[], "");
+    let set = |path: &Path, owner, group, mode| {
+        chown(path, Some(owner), Some(group)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(&config, 0, NOBODY, 0o640);
+    ran(&["once"]).code(0);
+    for (path, owner, group, mode, good) in [
+        (&config, NOBODY, 0, 0o640, 0o640),
+        (&config, 0, NOBODY, 0o660, 0o640),
+        (&config, 0, 0, 0o646, 0o640),
+        (&above, NOBODY, 0, 0o755, 0o755),
+        (&above, 0, NOBODY, 0o775, 0o755),
+        (&above, 0, 0, 0o757, 0o755),
+    ] {
+        set(path, owner, group, mode);
+        for args in [
+            &["once"][..],
+            &["init"],
+            &["check"],
+            &["token", "rotate"],
+            &["outbox"],
+        ] {
+            ran(args).code(1).says(&[
+                "error: root does not use the configuration `",
+                &format!("other users can change `{}`", path.display()),
+                "hint: ",
+            ]);
+        }
+        set(path, 0, 0, good);
+        ran(&["check"]).code(0);
+    }
+    // Nor is a new one made where others can exchange it.
+    set(&above, NOBODY, 0, 0o755);
+    fs::remove_file(&config).unwrap();
+    ran(&["init"])
+        .code(1)
+        .says(&["root does not use the configuration `"]);
+    assert!(!config.exists());
 }
