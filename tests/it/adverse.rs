@@ -1,5 +1,6 @@
 //! A box that is not as it should be: each is brought about for real, must be told clearly, may lose nothing, and is over by
-//! itself once its cause is gone. What needs root, or a library that is not there, says that it is skipped.
+//! itself once its cause is gone. What needs root, or a library that is not there, says that it is skipped;
+//! what needs root fails where `.ci/run` runs as root.
 
 mod clock;
 mod disk;

@@ -10,6 +10,7 @@ use deltapost::sim::receiver::{Answer, Receiver};
 use serde_json::{Value, json};
 
 use crate::support::ledger::check_deliveries;
+use crate::support::skipped::without_root;
 use crate::support::{PATIENCE, Site, eventually};
 
 /// Whoever is told.
@@ -381,7 +382,7 @@ fn a_full_disk_is_told_while_it_is_full_and_afterwards_everything_goes_on() {
     let pager = Pager::start();
     let site = Site::configured(Account::business(), &pager.sections());
     let Some(disk) = Disk::mount(site.data_dir(), "96m") else {
-        eprintln!("skipped: this user may not mount a small file system");
+        without_root("this user may not mount a small file system");
         return;
     };
     site.cli(&["init"]).code(0);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::adverse::{hurried, nothing_is_lost, polled};
+use crate::support::skipped::without_root;
 use crate::support::{Site, eventually};
 
 /// A small file system at a directory, for as long as this lives.
@@ -23,7 +24,7 @@ impl Disk {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Disk(at.to_owned()));
         }
-        eprintln!("skipped: mounting is not permitted here");
+        without_root("mounting is not permitted here");
         None
     }
 

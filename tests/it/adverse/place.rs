@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use deltapost::sim::onedrive::Account;
 
 use crate::adverse::{hurried, nothing_is_lost, polled};
+use crate::support::skipped::without_root;
 use crate::support::{Site, eventually};
 
 /// The user that everybody has.
@@ -70,6 +71,7 @@ fn run(site: &Site, prepare: &str, user: Option<u32>, args: &[&str]) -> Output {
     command.env_remove("DELTAPOST_CONFIG").output().unwrap()
 }
 
+#[track_caller]
 pub(crate) fn is_root(site: &Site) -> bool {
     let root = fs::metadata(site.config_file()).unwrap().uid() == 0;
     let may = root
@@ -78,7 +80,7 @@ pub(crate) fn is_root(site: &Site) -> bool {
             .status()
             .is_ok_and(|s| s.success());
     if !may {
-        eprintln!("skipped: only root can be somebody else");
+        without_root("only root, with a mount namespace of its own, can be somebody else");
     }
     may
 }
@@ -92,6 +94,7 @@ fn says(output: &Output, parts: &[&str]) {
 }
 
 /// Whether that user can reach the binary and the site at all.
+#[track_caller]
 pub(crate) fn let_in(site: &Site) -> bool {
     let home = site.config_file();
     let home = home.parent().unwrap();
@@ -103,7 +106,7 @@ pub(crate) fn let_in(site: &Site) -> bool {
         .output()
         .is_ok();
     if !may {
-        eprintln!("skipped: other users cannot reach the binary");
+        without_root("other users cannot reach the binary");
     }
     may
 }

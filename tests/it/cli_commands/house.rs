@@ -7,6 +7,7 @@ use std::process::Command;
 use rusqlite::Connection;
 
 use crate::cli_commands::run::Home;
+use crate::support::skipped::without_root;
 
 /// Runs commands that open the house; each must say `stderr` and fail with `code`.
 #[track_caller]
@@ -169,7 +170,7 @@ fn a_read_only_database_is_told() {
         let mount = |args: &[&str]| Command::new("mount").args(args).arg(&data).output();
         let mounted = mount(&["--bind", data.to_str().unwrap()]).is_ok_and(|output| output.status.success());
         if !mounted || !mount(&["-o", "remount,ro,bind"]).is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: root cannot mount here, and can write to every file");
+            without_root("root cannot mount here, and can write to every file");
             return;
         }
     } else {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use crate::cli_commands::run::Home;
+use crate::support::skipped::without_root;
 
 fn mode(home: &Home, name: &str) -> String {
     format!(
@@ -13,8 +14,13 @@ fn mode(home: &Home, name: &str) -> String {
 }
 
 /// Whether the tests run as root, who alone can give files away.
+#[track_caller]
 fn is_root(home: &Home) -> bool {
-    fs::metadata(home.path(".")).unwrap().uid() == 0
+    let is_root = fs::metadata(home.path(".")).unwrap().uid() == 0;
+    if !is_root {
+        without_root("only root can give files away");
+    }
+    is_root
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub(crate) mod hanging;
 pub(crate) mod ledger;
 pub(crate) mod openssl;
 pub(crate) mod process;
+pub(crate) mod skipped;
 pub(crate) mod storm;
 
 use std::fs;
