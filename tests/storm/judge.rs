@@ -71,7 +71,12 @@ impl Record {
         let mut mine: Vec<&Arrival> = mine
             .filter(|arrival| arrival.body["message"]["replayOf"].is_null())
             .collect();
-        mine.sort_by_key(|arrival| outbox.get(&arrival.id).map_or(0, |row| row.id));
+        // A row that was gone before anybody read it belongs behind what arrived before it.
+        let mut last = 0;
+        mine.sort_by_cached_key(|arrival| {
+            last = outbox.get(&arrival.id).map_or(last, |row| row.id);
+            last
+        });
         let mut events = Vec::new();
         for arrival in mine {
             let message = &arrival.body["message"];
