@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Store, StoreError, known};
-use crate::core::model::{time_from_text, time_text};
+use super::rows::row;
+use super::{Store, StoreError};
+use crate::core::model::time_text;
 
 /// How many notifications were written in each minute, by instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,17 +30,17 @@ impl Store {
         self.step_through(None, i64::MAX, Some(from), |connection, floor, newest| {
             // The times have one length each, so that the first sixteen characters are the minute.
             let mut statement = connection.prepare_cached(
-                "SELECT min(created_at), instance_id, count(*) FROM outbox
+                "SELECT min(created_at) AS at, instance_id, count(*) AS notifications FROM outbox
                   WHERE id BETWEEN ?1 AND ?2 AND created_at >= ?3 AND created_at < ?4
                   GROUP BY substr(created_at, 1, 16), instance_id",
             )?;
-            let mut rows = statement.query((floor, newest, &first, &end))?;
-            while let Some(row) = rows.next()? {
-                each(MinuteCount {
-                    at: known("created_at", &row.get::<_, String>(0)?, time_from_text)?,
-                    instance_id: row.get(1)?,
-                    notifications: row.get::<_, i64>(2)?.max(0).cast_unsigned(),
-                });
+            let read = row!(MinuteCount {
+                at,
+                instance_id,
+                notifications
+            });
+            for count in statement.query_and_then((floor, newest, &first, &end), read)? {
+                each(count?);
             }
             Ok(true)
         })

@@ -6,7 +6,8 @@ use std::fs;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Row;
 
-use super::{Store, StoreError, known, lock};
+use super::rows::{Queries, get, row};
+use super::{Store, StoreError, lock};
 use crate::core::bounds::{Backlog, PausedBy};
 use crate::core::model::{time_from_text, time_text};
 use crate::core::shown::shown;
@@ -30,6 +31,9 @@ const KEPT_CLOCK: SignedDuration = SignedDuration::from_hours(1);
 /// Jumps of the clock that are kept: more than count.
 const JUMPS: i64 = 8;
 
+const PAGES: &str = "PRAGMA page_count";
+const FREE_PAGES: &str = "PRAGMA freelist_count";
+
 /// An instance whose polling waits for the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,21 +51,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn paused_instances(&self) -> Result<Vec<PausedRow>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare(
-                "SELECT name, paused_by, paused_since, backlog_events FROM instance
-                  WHERE paused_by IS NOT NULL ORDER BY id",
-            )?;
-            let rows = statement.query_map([], |row| {
-                Ok(PausedRow {
-                    instance: row.get(0)?,
-                    paused_by: row.get(1)?,
-                    paused_since: row.get(2)?,
-                    backlog_events: row.get(3)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        self.all(
+            "SELECT name, paused_by, paused_since, backlog_events FROM instance
+              WHERE paused_by IS NOT NULL ORDER BY id",
+            [],
+            row!(PausedRow { instance as "name", paused_by, paused_since, backlog_events }),
+        )
     }
 
     /// The bytes that the database takes on the disk, with its WAL and without its free pages.
@@ -70,11 +65,8 @@ impl Store {
     /// When the database or its WAL cannot be read.
     pub fn used_bytes(&self) -> Result<u64, StoreError> {
         let (pages, free, size) = self.read(|connection| {
-            Ok((
-                pages(connection)?,
-                free_pages(connection)?,
-                page_size(connection)?,
-            ))
+            let number = |pragma| connection.value::<i64>(pragma, []);
+            Ok((number(PAGES)?, number(FREE_PAGES)?, number("PRAGMA page_size")?))
         })?;
         let mut wal = self.path.clone().into_os_string();
         wal.push("-wal");
@@ -91,23 +83,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, name, backlog_events, backlog_bytes, paused_by FROM instance ORDER BY id",
-            )?;
-            let mut rows = statement.query([])?;
-            let mut backlogs = Vec::new();
-            while let Some(row) = rows.next()? {
-                backlogs.push(Backlog {
-                    instance_id: row.get("id")?,
-                    instance: row.get("name")?,
-                    events: unsigned(row, "backlog_events")?,
-                    bytes: unsigned(row, "backlog_bytes")?,
-                    paused_by: paused_by(row)?,
-                });
-            }
-            Ok(backlogs)
-        })
+        self.all(
+            "SELECT id AS instance_id, name AS instance, backlog_events AS events, backlog_bytes AS bytes, paused_by
+               FROM instance ORDER BY id",
+            [],
+            row!(Backlog { instance_id, instance, events, bytes, paused_by }),
+        )
     }
 
     /// Whether polling of an instance has to wait, for what polls ask between two pages. It is paused here when its
@@ -121,15 +102,13 @@ impl Store {
         max_events: u64,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (paused, full): (bool, bool) = self.read(|connection| {
-            Ok(connection
-                .prepare_cached(
-                    "SELECT paused_by IS NOT NULL, backlog_events >= ?2 FROM instance WHERE id = ?1",
-                )?
-                .query_row((instance_id, signed(max_events)), |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?)
-        })?;
+        let found = self.first(
+            "SELECT paused_by IS NOT NULL AS paused, backlog_events >= ?2 AS full FROM instance WHERE id = ?1",
+            (instance_id, signed(max_events)),
+            row!(paused, full),
+        )?;
+        let (paused, full): (bool, bool) =
+            found.ok_or_else(|| StoreError::NoSuchInstance(instance_id.to_string()))?;
         if full && !paused {
             self.pause(instance_id, PausedBy::MaxEvents, now)?;
         }
@@ -141,13 +120,11 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn pause(&self, instance_id: i64, by: PausedBy, now: Timestamp) -> Result<bool, StoreError> {
-        self.write(|connection| {
-            let paused = connection.execute(
-                "UPDATE instance SET paused_by = ?2, paused_since = ?3 WHERE id = ?1 AND paused_by IS NULL",
-                (instance_id, by.as_str(), time_text(now)),
-            )?;
-            Ok(paused > 0)
-        })
+        let paused = self.change(
+            "UPDATE instance SET paused_by = ?2, paused_since = ?3 WHERE id = ?1 AND paused_by IS NULL",
+            (instance_id, by.as_str(), time_text(now)),
+        )?;
+        Ok(paused > 0)
     }
 
     /// Lets polling of an instance go on; polls that its pause has cut off are due at once.
@@ -155,13 +132,11 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn resume(&self, instance_id: i64) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance SET paused_by = NULL, paused_since = NULL WHERE id = ?1",
-                [instance_id],
-            )?;
-            Ok(())
-        })
+        self.change(
+            "UPDATE instance SET paused_by = NULL, paused_since = NULL WHERE id = ?1",
+            [instance_id],
+        )?;
+        Ok(())
     }
 
     /// Takes in that the clock shows `now`, and returns its jumps ahead, oldest first: when more passed than is `believed` since
@@ -175,9 +150,7 @@ impl Store {
         now: Timestamp,
         believed: SignedDuration,
     ) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
-        let kept: Option<String> = self.read(|connection| {
-            Ok(connection.query_row("SELECT clock_seen_at FROM meta", [], |row| row.get(0))?)
-        })?;
+        let kept: Option<String> = self.value("SELECT clock_seen_at FROM meta", [])?;
         let kept = kept.as_deref().and_then(time_from_text);
         let (passed, unkept) = (
             seen.or(kept).map(|seen| now.duration_since(seen)),
@@ -204,17 +177,11 @@ impl Store {
                 Ok(())
             })?;
         }
-        self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT jumped_from, jumped_to FROM clock_jump ORDER BY jumped_to")?;
-            let rows =
-                statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-            let rows = rows.collect::<Result<Vec<_>, _>>()?;
-            Ok(rows
-                .iter()
-                .filter_map(|(from, to)| time_from_text(from).zip(time_from_text(to)))
-                .collect())
-        })
+        self.all(
+            "SELECT jumped_from, jumped_to FROM clock_jump ORDER BY jumped_to",
+            [],
+            row!(jumped_from, jumped_to),
+        )
     }
 
     /// Removes notifications that were delivered before `before`, oldest first, in one transaction of at most a
@@ -226,20 +193,20 @@ impl Store {
         let before = time_text(before);
         let ids = self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, 1 + event_count + min(attempts, 20), length(body) FROM outbox
+                "SELECT id, 1 + event_count + min(attempts, 20) AS rows, length(body) AS bytes FROM outbox
                   WHERE state = 'delivered' AND delivered_at < ?1
                   ORDER BY delivered_at LIMIT ?2",
             )?;
-            let mut rows = statement.query((&before, PURGED))?;
-            let mut ids: Vec<i64> = Vec::new();
-            let (mut removed, mut bytes) = (0, 0);
-            while let Some(row) = rows.next()? {
-                removed += row.get::<_, i64>(1)?;
-                bytes += row.get::<_, i64>(2)?;
-                if !ids.is_empty() && (removed > PURGED || bytes > PURGED_BYTES) {
+            let mut rows = statement.query_and_then((&before, PURGED), row!(id, rows, bytes))?;
+            let mut ids = Vec::new();
+            let (mut removed, mut removed_bytes) = (0, 0);
+            while let Some::<(i64, i64, i64)>((id, rows, bytes)) = rows.next().transpose()? {
+                removed += rows;
+                removed_bytes += bytes;
+                if !ids.is_empty() && (removed > PURGED || removed_bytes > PURGED_BYTES) {
                     break;
                 }
-                ids.push(row.get(0)?);
+                ids.push(id);
             }
             Ok(ids)
         })?;
@@ -254,15 +221,14 @@ impl Store {
                 .iter()
                 .try_fold(0, |gone, id| Ok::<_, StoreError>(gone + remove.execute([id])?))?;
             // What was delivered before them by a clock that was ahead is older than they are, whatever it says.
-            let before_them = connection
-                .prepare_cached(
-                    "DELETE FROM outbox WHERE id IN
-                       (SELECT id FROM outbox
-                         WHERE state = 'delivered' AND id < ?1
-                           AND delivered_at > (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', clock_seen_at, '+25 hours') FROM meta)
-                         LIMIT ?2)",
-                )?
-                .execute((ids.iter().max(), PURGED_BEFORE))?;
+            let before_them = connection.change(
+                "DELETE FROM outbox WHERE id IN
+                   (SELECT id FROM outbox
+                     WHERE state = 'delivered' AND id < ?1
+                       AND delivered_at > (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', clock_seen_at, '+25 hours') FROM meta)
+                     LIMIT ?2)",
+                (ids.iter().max(), PURGED_BEFORE),
+            )?;
             Ok(gone + before_them)
         })
     }
@@ -273,20 +239,16 @@ impl Store {
     /// When the database cannot be written.
     pub fn purge_requests(&self, before: Timestamp) -> Result<usize, StoreError> {
         let before = time_text(before);
-        let any: bool = self.read(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM request WHERE created_at < ?1)")?
-                .query_row([&before], |row| row.get(0))?)
-        })?;
-        if !any {
+        if !self.value(
+            "SELECT EXISTS (SELECT 1 FROM request WHERE created_at < ?1)",
+            [&before],
+        )? {
             return Ok(0);
         }
-        self.write(|connection| {
-            Ok(connection.execute(
-                "DELETE FROM request WHERE id IN (SELECT id FROM request WHERE created_at < ?1 LIMIT ?2)",
-                (&before, PURGED),
-            )?)
-        })
+        self.change(
+            "DELETE FROM request WHERE id IN (SELECT id FROM request WHERE created_at < ?1 LIMIT ?2)",
+            (&before, PURGED),
+        )
     }
 
     /// Gives one step of free pages back to the disk, as far as there are more than the tenth that is kept for what
@@ -296,8 +258,8 @@ impl Store {
     /// When the database cannot be written.
     pub fn give_back(&self) -> Result<bool, StoreError> {
         let writer = lock(&self.writer);
-        let kept = (pages(&writer)? / 10).max(GIVEN_BACK);
-        let step = (free_pages(&writer)? - kept).min(GIVEN_BACK);
+        let kept = (writer.value::<i64>(PAGES, [])? / 10).max(GIVEN_BACK);
+        let step = (writer.value::<i64>(FREE_PAGES, [])? - kept).min(GIVEN_BACK);
         if step > 0 {
             // Each step of the statement is one page.
             let mut vacuum = writer.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
@@ -347,28 +309,14 @@ impl Store {
     }
 }
 
-fn pages(connection: &rusqlite::Connection) -> Result<i64, StoreError> {
-    Ok(connection.pragma_query_value(None, "page_count", |row| row.get(0))?)
-}
-
-fn free_pages(connection: &rusqlite::Connection) -> Result<i64, StoreError> {
-    Ok(connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?)
-}
-
-fn page_size(connection: &rusqlite::Connection) -> Result<i64, StoreError> {
-    Ok(connection.pragma_query_value(None, "page_size", |row| row.get(0))?)
-}
-
 /// Reads `paused_by` of an instance's row.
 pub(super) fn paused_by(row: &Row<'_>) -> Result<Option<PausedBy>, StoreError> {
-    let text: Option<String> = row.get("paused_by")?;
-    text.map(|text| known("paused_by", &text, PausedBy::from_text))
-        .transpose()
+    get(row, "paused_by")
 }
 
 /// Reads a count.
 pub(super) fn unsigned(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
-    Ok(row.get::<_, i64>(column)?.max(0).cast_unsigned())
+    get(row, column)
 }
 
 fn signed(count: u64) -> i64 {

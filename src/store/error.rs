@@ -85,7 +85,7 @@ pub enum StoreError {
     Superseded,
     /// A row holds what this version cannot read.
     #[error("the database holds `{value}` as {what}, which this deltapost does not know")]
-    Unreadable { what: &'static str, value: String },
+    Unreadable { what: String, value: String },
     /// Anything else that SQLite said.
     #[error("the database refused: {0}")]
     Sqlite(rusqlite::Error),
@@ -97,6 +97,14 @@ impl StoreError {
             doing,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    /// `text` stands as `what`, and means nothing.
+    pub(super) fn unreadable(what: impl Into<String>, text: &str) -> StoreError {
+        StoreError::Unreadable {
+            what: what.into(),
+            value: text.chars().take(80).collect(),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{Resource, Store, StoreError, known};
+use super::rows::{Queries, row};
+use super::{Resource, Store, StoreError};
 use crate::core::detect::Known;
-use crate::core::model::{Item, ItemKind};
+use crate::core::model::Item;
 
 /// Memory for the parents of what is asked for. Real trees need a hundredth of it.
 const CHAINS_BYTES: usize = 8 << 20;
@@ -28,12 +29,9 @@ impl Store {
                 "SELECT object_id, announced_id, name, parent_id, kind, content, metadata
                    FROM item WHERE resource_id = ?1 AND object_id = ?2",
             )?;
-            let mut read = |id: &str| -> Result<Option<Item>, StoreError> {
-                statement
-                    .query((resource_id, id))?
-                    .next()?
-                    .map(read_item)
-                    .transpose()
+            let mut read = |id: &str| {
+                let mut rows = statement.query_and_then((resource_id, id), read_item)?;
+                rows.next().transpose()
             };
             let mut found = Known::new();
             let mut above: Vec<String> = parents.into_iter().map(str::to_owned).collect();
@@ -72,13 +70,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn items_shown(&self, resource: &Resource) -> Result<i64, StoreError> {
-        self.read(|connection| {
-            Ok(connection.query_row(
-                "SELECT count(*) FROM item WHERE resource_id = ?1 AND generation = ?2",
-                [resource.id, resource.generation],
-                |row| row.get(0),
-            )?)
-        })
+        self.value(
+            "SELECT count(*) FROM item WHERE resource_id = ?1 AND generation = ?2",
+            [resource.id, resource.generation],
+        )
     }
 
     /// How many items of a resource are known.
@@ -86,13 +81,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn count_items(&self, resource_id: i64) -> Result<i64, StoreError> {
-        self.read(|connection| {
-            Ok(connection.query_row(
-                "SELECT count(*) FROM item WHERE resource_id = ?1",
-                [resource_id],
-                |row| row.get(0),
-            )?)
-        })
+        self.value("SELECT count(*) FROM item WHERE resource_id = ?1", [resource_id])
     }
 }
 
@@ -127,13 +116,5 @@ pub(super) fn put_items(
 }
 
 pub(super) fn read_item(row: &Row<'_>) -> Result<Item, StoreError> {
-    Ok(Item {
-        id: row.get("object_id")?,
-        announced_id: row.get("announced_id")?,
-        name: row.get("name")?,
-        parent_id: row.get("parent_id")?,
-        kind: known("kind", &row.get::<_, String>("kind")?, ItemKind::from_text)?,
-        content: row.get("content")?,
-        metadata: row.get("metadata")?,
-    })
+    row!(row => Item { id as "object_id", announced_id, name, parent_id, kind, content, metadata })
 }

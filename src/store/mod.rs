@@ -32,6 +32,7 @@ mod report;
 mod requests;
 mod resources;
 mod restore;
+mod rows;
 mod secrets;
 mod sweep;
 mod throttle;
@@ -367,7 +368,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::ReadOnly(path.to_owned()));
     }
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     // The schema of a file from elsewhere must not run functions of ours.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection
@@ -405,8 +406,5 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 
 /// Reads a column's text as what it stands for.
 fn known<T>(what: &'static str, text: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
-    read(text).ok_or_else(|| StoreError::Unreadable {
-        what,
-        value: text.chars().take(80).collect(),
-    })
+    read(text).ok_or_else(|| StoreError::unreadable(what, text))
 }

@@ -1,9 +1,9 @@
 //! What a command asks of the running agent: a row it waits on, which the agent answers in place.
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
 
-use super::{Store, StoreError, known};
+use super::rows::{Queries, only, row};
+use super::{Store, StoreError};
 use crate::core::model::time_text;
 
 /// How much of a feed a poll on request reads.
@@ -30,7 +30,7 @@ impl Depth {
         }
     }
 
-    fn from_text(text: &str) -> Option<Depth> {
+    pub(super) fn from_text(text: &str) -> Option<Depth> {
         [
             Depth::Changes,
             Depth::Resync,
@@ -70,21 +70,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn waiting_requests(&self) -> Result<Vec<Request>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, resource_id, depth FROM request WHERE state = 'waiting' ORDER BY id",
-            )?;
-            let mut rows = statement.query([])?;
-            let mut requests = Vec::new();
-            while let Some(row) = rows.next()? {
-                requests.push(Request {
-                    id: row.get(0)?,
-                    resource_id: row.get(1)?,
-                    depth: known("depth", &row.get::<_, String>(2)?, Depth::from_text)?,
-                });
-            }
-            Ok(requests)
-        })
+        self.all(
+            "SELECT id, resource_id, depth FROM request WHERE state = 'waiting' ORDER BY id",
+            [],
+            row!(Request {
+                id,
+                resource_id,
+                depth
+            }),
+        )
     }
 
     /// Answers a request with the JSON text `answer`.
@@ -92,13 +86,11 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn answer_request(&self, id: i64, answer: &str) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1",
-                (id, answer),
-            )?;
-            Ok(())
-        })
+        self.change(
+            "UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1",
+            (id, answer),
+        )?;
+        Ok(())
     }
 
     /// The answer to a request, once there is one.
@@ -106,13 +98,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn answer_to(&self, id: i64) -> Result<Option<String>, StoreError> {
-        self.read(|connection| {
-            let answer: Option<Option<String>> = connection
-                .prepare_cached("SELECT answer FROM request WHERE id = ?1")?
-                .query_row([id], |row| row.get(0))
-                .optional()?;
-            Ok(answer.flatten())
-        })
+        let answer = self.first("SELECT answer FROM request WHERE id = ?1", [id], only)?;
+        Ok(answer.flatten())
     }
 
     /// Removes the answers to what was asked for before `before`.
@@ -120,13 +107,11 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn forget_answers(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "DELETE FROM request WHERE state = 'done' AND created_at < ?1",
-                [time_text(before)],
-            )?;
-            Ok(())
-        })
+        self.change(
+            "DELETE FROM request WHERE state = 'done' AND created_at < ?1",
+            [time_text(before)],
+        )?;
+        Ok(())
     }
 
     /// Removes a request, answered or not.
@@ -134,9 +119,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn withdraw_request(&self, id: i64) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute("DELETE FROM request WHERE id = ?1", [id])?;
-            Ok(())
-        })
+        self.change("DELETE FROM request WHERE id = ?1", [id])?;
+        Ok(())
     }
 }

@@ -2,10 +2,11 @@
 //! leaf first, so that a child's deletion always stands before its parent's. Every transaction is bounded, and a crash
 //! between two of them loses nothing: the marks are in the rows.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::items::read_item;
 use super::outbox::{append, refuse_leaving};
+use super::rows::{Queries, get, only};
 use super::{Resource, Store, StoreError};
 use crate::core::model::{Item, Notification, Phase};
 
@@ -94,7 +95,7 @@ impl Store {
             self.in_steps(resource, MARK_BELOW, |statement| {
                 Ok(statement.execute((id, MARKED, level))?)
             })?;
-            if !self.read(|connection| any_doomed_at(connection, id, level + 1))? {
+            if !self.value(ANY_DOOMED_AT, (id, level + 1))? {
                 break;
             }
         }
@@ -105,25 +106,18 @@ impl Store {
     /// on behind the last id it marked, so that it passes the table once.
     fn mark_unseen(&self, resource: &Resource) -> Result<(), StoreError> {
         let (id, generation) = (resource.id, resource.generation);
-        let swept: i64 = self.read(|connection| {
-            Ok(connection.query_row(
-                "SELECT swept_generation FROM resource WHERE id = ?1",
-                [id],
-                |row| row.get(0),
-            )?)
-        })?;
+        let swept: i64 = self.value("SELECT swept_generation FROM resource WHERE id = ?1", [id])?;
         let mut behind = (generation > swept).then(String::new);
         while let Some(last) = behind {
             behind = self.write(|connection| {
                 refuse_moved(connection, resource)?;
-                let ids: Vec<String> = connection
-                    .prepare_cached(
-                        "SELECT object_id FROM item
-                          WHERE resource_id = ?1 AND object_id > ?2 AND generation < ?3 AND doomed = 0
-                          ORDER BY object_id LIMIT ?4",
-                    )?
-                    .query_map((id, &last, generation, MARKED), |row| row.get(0))?
-                    .collect::<Result<_, _>>()?;
+                let ids: Vec<String> = connection.all(
+                    "SELECT object_id FROM item
+                      WHERE resource_id = ?1 AND object_id > ?2 AND generation < ?3 AND doomed = 0
+                      ORDER BY object_id LIMIT ?4",
+                    (id, &last, generation, MARKED),
+                    only,
+                )?;
                 let mut mark = connection
                     .prepare_cached("UPDATE item SET doomed = 1 WHERE resource_id = ?1 AND object_id = ?2")?;
                 for object in &ids {
@@ -151,7 +145,7 @@ impl Store {
             let mut rows = statement.query((resource_id, SWEPT))?;
             let (mut doomed, mut size) = (Vec::new(), 0);
             while let Some(row) = rows.next()?.filter(|_| size < SWEPT_BYTES) {
-                let raw: Option<String> = row.get("raw")?;
+                let raw: Option<String> = get(row, "raw")?;
                 size += raw.as_ref().map_or(0, String::len);
                 let item = read_item(row)?;
                 doomed.push(Doomed { item, raw });
@@ -183,21 +177,20 @@ impl Store {
                 unstage.execute((resource.id, &item.id))?;
             }
             append(connection, resource, notifications, now)?;
-            let more: bool = connection.query_row(
+            let more = connection.value(
                 "SELECT EXISTS (SELECT 1 FROM item WHERE resource_id = ?1 AND doomed > 0)",
                 [resource.id],
-                |row| row.get(0),
             )?;
             let moved = if more {
-                connection.execute(
+                connection.change(
                     "UPDATE resource SET cursor_seq = cursor_seq + 1 WHERE id = ?1 AND cursor_seq = ?2",
                     (resource.id, resource.cursor_seq),
                 )?
             } else {
                 if !resource.silent {
-                    connection.execute(UNSTAGE, (resource.id, resource.last_set))?;
+                    connection.change(UNSTAGE, (resource.id, resource.last_set))?;
                 }
-                connection.execute(
+                connection.change(
                     "UPDATE resource
                         SET phase = 'following', silent = 0, cursor = next_cursor, next_cursor = NULL,
                             swept_generation = generation, compared_items = NULL, cursor_seq = cursor_seq + 1
@@ -258,19 +251,16 @@ impl Store {
 
 /// A mark from a set that is void by now would stay, and take what the next set shows alive.
 fn refuse_moved(connection: &Connection, resource: &Resource) -> Result<(), StoreError> {
-    let is_at: Option<i64> = connection
-        .prepare_cached("SELECT cursor_seq FROM resource WHERE id = ?1")?
-        .query_row([resource.id], |row| row.get(0))
-        .optional()?;
+    let is_at: Option<i64> = connection.first(
+        "SELECT cursor_seq FROM resource WHERE id = ?1",
+        [resource.id],
+        only,
+    )?;
     if is_at == Some(resource.cursor_seq) {
         Ok(())
     } else {
         Err(StoreError::Superseded)
     }
-}
-
-fn any_doomed_at(connection: &Connection, resource_id: i64, level: i64) -> Result<bool, StoreError> {
-    Ok(connection.query_row(ANY_DOOMED_AT, (resource_id, level), |row| row.get(0))?)
 }
 
 #[cfg(test)]
