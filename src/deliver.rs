@@ -16,7 +16,7 @@ use self::turns::{Claim, PAUSE, Vain};
 use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock};
 use crate::config::{Delivery, OnFailure, Ordering};
-use crate::core::model::{Format, Instance, Notification, Secret, Settings};
+use crate::core::model::{Format, Instance, Notification, Secret};
 use crate::core::retry::{Class, Fate, Outcome, Policy};
 use crate::core::{elements, sign};
 use crate::killpoint;
@@ -44,7 +44,6 @@ pub struct Deliverer<'a> {
     pub sender: &'a Sender,
     pub clock: &'a dyn Clock,
     pub settings: &'a Delivery,
-    pub graph_base: &'a str,
     /// What is under way, for all threads.
     pub turns: &'a Turns,
     /// Set when the agent is asked to stop: a worker ends after the request it has under way.
@@ -52,10 +51,10 @@ pub struct Deliverer<'a> {
 }
 
 /// Where an instance's notifications go, and what goes with them.
-struct Target {
-    url: Secret,
-    keys: Vec<Secret>,
-    headers: Vec<(String, Secret)>,
+struct Target<'a> {
+    url: &'a Secret,
+    keys: Vec<&'a Secret>,
+    headers: &'a [(String, Secret)],
 }
 
 impl Deliverer<'_> {
@@ -127,7 +126,7 @@ impl Deliverer<'_> {
             hire();
         }
         let run = &claim.run;
-        let attempts = match target(&run.instance, self.graph_base) {
+        let attempts = match Target::of(&run.instance) {
             Ok(target) => self.send_in_order(&target, &claim),
             Err(reason) => {
                 self.turns.withhold(run.instance.id, &run.waiting.version);
@@ -175,7 +174,7 @@ impl Deliverer<'_> {
     }
 
     /// Sends a run one by one until one is not accepted, or the answers so far have waited long enough.
-    fn send_in_order(&self, target: &Target, claim: &Claim<'_>) -> Vec<Attempt> {
+    fn send_in_order(&self, target: &Target<'_>, claim: &Claim<'_>) -> Vec<Attempt> {
         let (began, run) = (self.clock.now(), &claim.run);
         let mut attempts = Vec::with_capacity(run.notifications.len());
         for due in &run.notifications {
@@ -194,7 +193,7 @@ impl Deliverer<'_> {
         attempts
     }
 
-    fn send(&self, target: &Target, run: &Run, due: &Due) -> Attempt {
+    fn send(&self, target: &Target<'_>, run: &Run, due: &Due) -> Attempt {
         let began_at = self.clock.now();
         let answer = target.post(
             self.sender,
@@ -258,7 +257,6 @@ pub fn send_once(
     sender: &Sender,
     clock: &dyn Clock,
     instance: &Instance,
-    graph_base: &str,
     notification: &Notification,
 ) -> Result<Answer, String> {
     let Notification {
@@ -267,10 +265,34 @@ pub fn send_once(
         body,
         ..
     } = notification;
-    Ok(target(instance, graph_base)?.post(sender, clock, event_id, *format, clock.now(), body))
+    Ok(Target::of(instance)?.post(sender, clock, event_id, *format, clock.now(), body))
 }
 
-impl Target {
+impl Target<'_> {
+    /// Where the instance's notifications go. It is asked for each run, so that a changed URL or key applies to what waits.
+    fn of(instance: &Instance) -> Result<Target<'_>, String> {
+        let settings = match &instance.settings {
+            Ok(settings) => settings,
+            Err(problems) => return Err(problems.first().map_or_else(String::new, ToString::to_string)),
+        };
+        // Nothing that should be signed goes out unsigned.
+        if let Some(key) = elements::withheld(&instance.configuration).first() {
+            return Err(format!(
+                "`{key}` cannot be opened: secret.key is missing or is another one"
+            ));
+        }
+        let url = settings.callback_url.as_ref();
+        Ok(Target {
+            url: url.ok_or("the instance has no `event.notification.callback.url`")?,
+            keys: settings
+                .signature_key
+                .iter()
+                .chain(&settings.signature_key_previous)
+                .collect(),
+            headers: &settings.headers,
+        })
+    }
+
     /// Posts `body`, signed for `now`, which is this attempt's time.
     fn post(
         &self,
@@ -281,8 +303,7 @@ impl Target {
         now: Timestamp,
         body: &[u8],
     ) -> Answer {
-        let keys: Vec<&Secret> = self.keys.iter().collect();
-        let signed = sign::headers(&keys, event_id, now, body);
+        let signed = sign::headers(&self.keys, event_id, now, body);
         let own = [("Content-Type", format.content_type())];
         let headers: Vec<(&str, &str)> = own
             .into_iter()
@@ -293,32 +314,10 @@ impl Target {
                     .map(|(name, value)| (name.as_str(), value.expose())),
             )
             .collect();
-        let hidden: Vec<&Secret> = self.headers.iter().map(|(_, value)| value).chain(keys).collect();
-        sender.post_hiding(&hidden, &self.url, &headers, body, clock)
+        let values = self.headers.iter().map(|(_, value)| value);
+        let hidden: Vec<&Secret> = values.chain(self.keys.iter().copied()).collect();
+        sender.post_hiding(&hidden, self.url, &headers, body, clock)
     }
-}
-
-/// Reads where the instance's notifications go. It is read for each run, so that a changed URL or key applies to
-/// what waits.
-fn target(instance: &Instance, graph_base: &str) -> Result<Target, String> {
-    let settings = elements::settings(instance.element, &instance.configuration, graph_base)
-        .map_err(|problems| problems.first().map_or_else(String::new, ToString::to_string))?;
-    // Nothing that should be signed goes out unsigned.
-    if let Some(key) = elements::withheld(&instance.configuration).first() {
-        return Err(format!(
-            "`{key}` cannot be opened: secret.key is missing or is another one"
-        ));
-    }
-    let Settings {
-        callback_url,
-        signature_key,
-        signature_key_previous,
-        headers,
-        ..
-    } = settings;
-    let url = callback_url.ok_or("the instance has no `event.notification.callback.url`")?;
-    let keys = signature_key.into_iter().chain(signature_key_previous).collect();
-    Ok(Target { url, keys, headers })
 }
 
 fn log_recorded(run: &Run, attempts: &[Attempt], recorded: &[Recorded]) {

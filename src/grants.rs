@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{self, Clock};
+use crate::core::backoff;
 use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
-use crate::core::{backoff, elements};
 use crate::graph::auth::{App, AuthError, LONGEST_REQUEST, Tokens};
 use crate::graph::client::Client;
 use crate::killpoint;
@@ -217,9 +217,8 @@ impl<'a> Grants<'a> {
             what,
         };
         // Read anew: the poll may have begun hours ago, and the app have another secret by now.
-        let settings = self
-            .settings(instance.id)?
-            .ok_or_else(|| lacks("valid configuration"))?;
+        let settings = self.store.instance(instance.id)?.settings;
+        let settings = settings.map_err(|_| lacks("valid configuration"))?;
         let app = App::of(&settings).ok_or_else(|| lacks("oauth.api.key"))?;
         let now = self.clock.now();
         self.note_app(instance.id, &settings)?;
@@ -267,15 +266,6 @@ impl<'a> Grants<'a> {
         renewed
             .access_token
             .ok_or_else(|| GrantError::LoginRequired(instance.name.clone()))
-    }
-
-    fn settings(&self, instance_id: i64) -> Result<Option<Settings>, StoreError> {
-        let Instance {
-            element,
-            configuration,
-            ..
-        } = self.store.instance(instance_id)?;
-        Ok(elements::settings(element, &configuration, self.client.base()).ok())
     }
 
     fn take_right(&self, instance_id: i64) -> Result<bool, StoreError> {

@@ -16,7 +16,6 @@ use std::sync::atomic::AtomicBool;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
-use crate::core::elements;
 use crate::core::feed::{self, Feed};
 use crate::core::model::Instance;
 use crate::grants::{GrantError, Grants};
@@ -188,11 +187,15 @@ impl Poller<'_> {
     ) -> Result<(), PollError> {
         let resource = self.store.resource(resource_id)?;
         let instance = self.store.instance(resource.instance_id)?;
-        let settings = elements::settings(instance.element, &instance.configuration, self.client.base())
-            .map_err(|problems| PollError::Configuration {
-                instance: instance.name.clone(),
-                problem: problems.first().map_or_else(String::new, ToString::to_string),
-            })?;
+        let settings = match &instance.settings {
+            Ok(settings) => settings.clone(),
+            Err(problems) => {
+                return Err(PollError::Configuration {
+                    instance: instance.name,
+                    problem: problems.first().map_or_else(String::new, ToString::to_string),
+                });
+            }
+        };
         let wanted = settings
             .resources
             .iter()

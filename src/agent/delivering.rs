@@ -89,7 +89,6 @@ impl Floor<'_> {
             sender: self.house.sender,
             clock: self.house.clock,
             settings,
-            graph_base: self.house.client.base(),
             turns: &self.turns,
             stop: self.stop,
         }

@@ -39,7 +39,14 @@ pub(super) fn open(data_dir: &Path, now: Timestamp) -> Store {
     DirBuilder::new().mode(0o700).create(data_dir).unwrap();
     let (key, _) = Key::create(data_dir).unwrap();
     Store::create(data_dir, Sharing::Owner, &key, now).unwrap();
-    Store::open(data_dir, Sharing::Owner, Some(key), Look::Brief).unwrap()
+    Store::open(
+        data_dir,
+        Sharing::Owner,
+        Some(key),
+        Look::Brief,
+        "https://graph.microsoft.com/v1.0",
+    )
+    .unwrap()
 }
 
 impl Site {

@@ -12,9 +12,7 @@ use super::owner;
 use super::reply::Reply;
 use super::table::{counted, pairs};
 use crate::clock::{Clock, SystemClock};
-use crate::store::{
-    self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Source, Store, Target,
-};
+use crate::store::{self, AgentLock, Candidate, Contents, KEY_FILE, Key, Look, Replaced, Source, Target};
 
 /// Copies the database, and the key when it is wanted, also while an agent writes.
 pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure> {
@@ -26,7 +24,7 @@ pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure>
     })?;
     house::refuse_foreign(&config.data_dir)?;
     let key = Key::load(&config.data_dir, credential)?;
-    let store = Store::open(&config.data_dir, house::sharing(&config), key, Look::Brief)?;
+    let store = house::open_store(&config, key, Look::Brief)?;
     if wanted.with_key {
         store.key()?;
     }
@@ -94,7 +92,7 @@ pub(super) fn restore(args: &Args, file: &Path) -> Result<Reply, Failure> {
         ));
     }
     let key = Key::load(data_dir, credential)?;
-    Store::open(data_dir, sharing, key, Look::Brief)?.key()?;
+    house::open_store(&config, key, Look::Brief)?.key()?;
     if args.json {
         let told = json!({
             "dataDir": data_dir, "contents": contents,

@@ -195,8 +195,7 @@ fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failur
             instance.id
         ))
     };
-    let base = opened.house().client.base().to_owned();
-    if let Err(problems) = elements::settings(instance.element, &instance.configuration, &base) {
+    if let Err(problems) = &instance.settings {
         let told = problems
             .iter()
             .map(|problem| Failure::failed(format!("instance `{name}`: {problem}"), update()));

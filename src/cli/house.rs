@@ -46,6 +46,20 @@ pub(super) fn sharing(config: &Config) -> Sharing {
     }
 }
 
+/// Opens the database that `config` names.
+///
+/// # Errors
+/// As `Store::open`.
+pub(super) fn open_store(config: &Config, key: Option<Key>, look: Look) -> Result<Store, StoreError> {
+    Store::open(
+        &config.data_dir,
+        sharing(config),
+        key,
+        look,
+        &config.microsoft.graph,
+    )
+}
+
 /// Reads what only root may be able to read, and has root's process become the data directory's owner: nothing in the
 /// directory is touched before. Returns the key among systemd's credentials, where there is one.
 ///
@@ -163,7 +177,7 @@ impl Opened {
     ) -> Result<Opened, Failure> {
         refuse_foreign(&config.data_dir)?;
         let key = Key::load(&config.data_dir, credential)?;
-        let store = Store::open(&config.data_dir, sharing(&config), key, look)?;
+        let store = open_store(&config, key, look)?;
         Ok(Opened(Arc::new(Premises {
             live: Live::new(&config),
             config,

@@ -92,7 +92,7 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     drop(new);
     settle(data_dir, sharing, group)?;
     // Opened once, so that what does not fit is told now and not at the agent's first start.
-    Store::open(data_dir, sharing, Some(key), Look::Brief)?.key()?;
+    house::open_store(&config, Some(key), Look::Brief)?.key()?;
 
     if args.json {
         return Ok(Reply::json(&made));

@@ -9,7 +9,6 @@ use super::input::{Input, assignment};
 use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
 use crate::commands::{Deletion, House, Outcome};
-use crate::core::elements;
 use crate::core::feed::Mode;
 use crate::core::model::{GrantState, Instance, time_text};
 use crate::core::plan::Cadence;
@@ -84,7 +83,7 @@ fn words(instance: &Instance) -> String {
 
 /// What to do next with a changed instance, when there is something.
 fn next(house: &House<'_>, instance: &Instance) -> Option<String> {
-    let settings = elements::settings(instance.element, &instance.configuration, house.client.base()).ok()?;
+    let settings = instance.settings.as_ref().ok()?;
     let id = instance.id;
     if instance.grant_state == GrantState::LoginRequired {
         return Some(format!("next: sign in: `deltapost login {id}`\n"));

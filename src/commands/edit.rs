@@ -125,9 +125,8 @@ impl House<'_> {
         codes: Codes,
         granted: &mut Option<Grant>,
     ) -> Result<Outcome, CommandError> {
-        let after = edited(before, document, edit)?;
-        let checked = elements::settings(after.element, &after.configuration, self.client.base());
-        let settings = with_zones(checked, &after.configuration)?;
+        let after = self.edited(before, document, edit)?;
+        let settings = with_zones(after.settings.clone(), &after.configuration)?;
         let mut problems = elements::check_code(document, &settings);
         problems.extend(other_element(before, document));
         if !problems.is_empty() {
@@ -200,11 +199,10 @@ impl House<'_> {
 
     /// The resources that are new in `settings`, or read something else than before.
     fn to_be_learnt<'s>(&self, before: &Instance, settings: &'s Settings) -> Vec<&'s ResourceSettings> {
-        let before = elements::settings(before.element, &before.configuration, self.client.base());
-        let before = before.map_or_else(|_| Vec::new(), |settings| settings.resources);
+        let before = before.settings.iter().flat_map(|settings| &settings.resources);
         let reads = |one: &ResourceSettings| (one.url.clone(), one.feed.mode(), one.baseline);
         let is_known = |wanted: &&ResourceSettings| {
-            let same = before.iter().find(|one| one.name == wanted.name);
+            let same = before.clone().find(|one| one.name == wanted.name);
             same.is_some_and(|same| reads(same) == reads(wanted))
         };
         settings
@@ -226,25 +224,27 @@ impl House<'_> {
             .inspect_err(|error| log::debug!("no access token: {error}"))
             .ok()
     }
-}
 
-/// `before` as `document` wants it.
-fn edited(before: &Instance, document: &Document, edit: Edit) -> Result<Instance, CommandError> {
-    let tags = document.tags.clone();
-    let (configuration, tags) = match edit {
-        Edit::Merge => (
-            elements::merge(&before.configuration, document),
-            tags.unwrap_or_else(|| before.tags.clone()),
-        ),
-        Edit::Replace => (
-            elements::replace(&before.configuration, document),
-            tags.unwrap_or_default(),
-        ),
-    };
-    Ok(Instance {
-        name: document.name.clone().unwrap_or_else(|| before.name.clone()),
-        tags,
-        configuration: configuration.map_err(CommandError::Invalid)?,
-        ..before.clone()
-    })
+    /// `before` as `document` wants it.
+    fn edited(&self, before: &Instance, document: &Document, edit: Edit) -> Result<Instance, CommandError> {
+        let tags = document.tags.clone();
+        let (configuration, tags) = match edit {
+            Edit::Merge => (
+                elements::merge(&before.configuration, document),
+                tags.unwrap_or_else(|| before.tags.clone()),
+            ),
+            Edit::Replace => (
+                elements::replace(&before.configuration, document),
+                tags.unwrap_or_default(),
+            ),
+        };
+        let configuration = configuration.map_err(CommandError::Invalid)?;
+        Ok(Instance {
+            name: document.name.clone().unwrap_or_else(|| before.name.clone()),
+            tags,
+            settings: elements::settings(before.element, &configuration, self.client.base()),
+            configuration,
+            ..before.clone()
+        })
+    }
 }

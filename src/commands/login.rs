@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{CommandError, House};
-use crate::core::elements;
 use crate::core::model::{GrantKind, Instance, Secret, Settings};
 use crate::grants::{Grants, granted};
 use crate::graph::auth::{App, AuthError, Tokens};
@@ -34,8 +33,8 @@ impl House<'_> {
         let instance = self.store.find_instance(id_or_name)?;
         // The key is looked for before anybody takes the trouble: a grant that could not be sealed would be lost.
         self.store.key()?;
-        let settings = elements::settings(instance.element, &instance.configuration, self.client.base())
-            .map_err(CommandError::Invalid)?;
+        let settings = instance.settings.as_ref();
+        let settings = settings.map_err(|problems| CommandError::Invalid(problems.clone()))?;
         let refuse = |reason, hint| CommandError::NoSignIn {
             instance: instance.name.clone(),
             reason,
@@ -47,7 +46,7 @@ impl House<'_> {
                 "correct `oauth.api.key`, `oauth.api.secret` or `oauth.tenant` with `deltapost instance update`",
             ));
         }
-        let app = App::of(&settings).ok_or_else(|| {
+        let app = App::of(settings).ok_or_else(|| {
             refuse(
                 "it names no app",
                 "set it: `deltapost instance update NAME --set oauth.api.key=@FILE`",
@@ -60,7 +59,7 @@ impl House<'_> {
         grants.alone(&instance, || -> Result<(), CommandError> {
             let now = self.clock.now();
             self.store.sign_in(instance.id, &granted(tokens, now), now)?;
-            grants.note_app(instance.id, &settings)?;
+            grants.note_app(instance.id, settings)?;
             Ok(self.store.lift_pause(instance.id, now)?)
         })?;
         Ok(self.store.instance(instance.id)?)

@@ -166,14 +166,12 @@ impl House<'_> {
             poll_date: now,
         };
         let ping = payload::ping(&origin, clock::new_event_id(now));
-        let base = self.client.base();
-        let answer =
-            deliver::send_once(self.sender, self.clock, &instance, base, &ping).map_err(|reason| {
-                CommandError::NoEndpoint {
-                    instance: instance.name.clone(),
-                    reason,
-                }
-            })?;
+        let answer = deliver::send_once(self.sender, self.clock, &instance, &ping).map_err(|reason| {
+            CommandError::NoEndpoint {
+                instance: instance.name.clone(),
+                reason,
+            }
+        })?;
         Ok((instance, answer))
     }
 

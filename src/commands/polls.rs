@@ -5,7 +5,6 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::{CommandError, House};
-use crate::core::elements;
 use crate::core::model::Instance;
 use crate::core::shown::shown;
 use crate::store::{Depth, PollRecord};
@@ -39,9 +38,10 @@ impl House<'_> {
         instance: &Instance,
         named: Option<&str>,
     ) -> Result<Vec<(i64, String)>, CommandError> {
-        let settings = elements::settings(instance.element, &instance.configuration, self.client.base());
         // A configuration that is not valid is told by the poll.
-        if settings.is_ok_and(|settings| !settings.events_enabled) {
+        if let Ok(settings) = &instance.settings
+            && !settings.events_enabled
+        {
             return Err(CommandError::EventsOff(instance.name.clone()));
         }
         let mut resources = self.store.resources_of(instance.id)?;

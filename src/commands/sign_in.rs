@@ -10,7 +10,7 @@ use super::edit::Codes;
 use super::{CommandError, Edit, House, Outcome};
 use crate::clock;
 use crate::core::elements::{self, Problem};
-use crate::core::model::{GrantKind, Instance, Secret, Settings};
+use crate::core::model::{GrantKind, Secret, Settings};
 use crate::graph::auth::App;
 use crate::store::StoreError;
 
@@ -54,7 +54,10 @@ impl House<'_> {
     pub fn begin_sign_in(&self, subject: Subject) -> Result<(SignIn, String), CommandError> {
         let settings = match &subject {
             Subject::New(document) => self.settings_to_come(document.expose())?,
-            Subject::Existing(id) => self.settings_of(&self.present_instance(*id)?)?,
+            Subject::Existing(id) => self
+                .present_instance(*id)?
+                .settings
+                .map_err(CommandError::Invalid)?,
         };
         self.store.key()?;
         let sign_in = SignIn {
@@ -123,11 +126,6 @@ impl House<'_> {
             scope: app.scope,
         };
         self.client.authorize_url(&app, redirect_url, state, None)
-    }
-
-    fn settings_of(&self, instance: &Instance) -> Result<Settings, CommandError> {
-        elements::settings(instance.element, &instance.configuration, self.client.base())
-            .map_err(CommandError::Invalid)
     }
 
     /// The settings of the instance that `text` describes, checked as if the code were there already.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::feed::Feed;
+use super::problem::Problem;
 
 /// What stands in for a secret wherever it is shown; in a document that comes in it means "unchanged".
 pub const MASK: &str = "********";
@@ -260,7 +261,7 @@ pub struct Settings {
     pub resources: Vec<ResourceSettings>,
 }
 
-/// An element instance, with its configuration in the clear. `Debug` shows the configuration's keys only.
+/// An element instance, with its configuration in the clear. `Debug` shows the configuration's keys only, and no settings.
 #[derive(Clone, PartialEq)]
 pub struct Instance {
     pub id: i64,
@@ -272,6 +273,8 @@ pub struct Instance {
     pub grant_state: GrantState,
     pub created_at: Timestamp,
     pub configuration: Configuration,
+    /// The typed reading of `configuration`, or everything that is wrong with it.
+    pub settings: Result<Settings, Vec<Problem>>,
 }
 
 impl fmt::Debug for Instance {

@@ -293,22 +293,38 @@ impl Store {
         let mut rows = statement.query([value])?;
         let mut instances = Vec::new();
         while let Some(row) = rows.next()? {
-            let mut instance = instance(row)?;
-            let mut opened = BTreeMap::new();
-            for (key, sealed) in secrets_of(connection, instance.id)? {
-                // Without the key a secret stays masked: the instance can be shown, but not used.
-                if let Ok(secret) = self
-                    .key()
-                    .and_then(|k| k.open(&place(instance.id, &key), &sealed))
-                    && !key.starts_with("grant.")
-                {
-                    opened.insert(key, secret);
-                }
-            }
-            instance.configuration = elements::join(&instance.configuration, &opened);
-            instances.push(instance);
+            instances.push(self.read_instance(connection, row)?);
         }
         Ok(instances)
+    }
+
+    /// Reads a row, with its secrets and with what its configuration means.
+    fn read_instance(&self, connection: &Connection, row: &Row<'_>) -> Result<Instance, StoreError> {
+        let text = |column| row.get::<_, String>(column);
+        let id = row.get("id")?;
+        let element = known("element_key", &text("element_key")?, ElementKey::from_text)?;
+        let mut secrets = BTreeMap::new();
+        for (key, sealed) in secrets_of(connection, id)? {
+            // Without the key a secret stays masked: the instance can be shown, but not used.
+            if let Ok(secret) = self.key().and_then(|k| k.open(&place(id, &key), &sealed))
+                && !key.starts_with("grant.")
+            {
+                secrets.insert(key, secret);
+            }
+        }
+        let shown: Configuration = known("configuration", &text("configuration")?, from_json)?;
+        let configuration = elements::join(&shown, &secrets);
+        Ok(Instance {
+            id,
+            name: row.get("name")?,
+            element,
+            tags: known("tags", &text("tags")?, from_json)?,
+            enabled: row.get("enabled")?,
+            grant_state: known("grant_state", &text("grant_state")?, GrantState::from_text)?,
+            created_at: known("created_at", &text("created_at")?, time_from_text)?,
+            settings: elements::settings(element, &configuration, &self.graph_base),
+            configuration,
+        })
     }
 
     fn put_endpoint(
@@ -336,31 +352,6 @@ fn is_same(one: &Instance, other: &Instance) -> bool {
     changed_by_people(one) == changed_by_people(other)
 }
 
-fn instance(row: &Row<'_>) -> Result<Instance, StoreError> {
-    Ok(Instance {
-        id: row.get("id")?,
-        name: row.get("name")?,
-        element: known(
-            "element_key",
-            &row.get::<_, String>("element_key")?,
-            ElementKey::from_text,
-        )?,
-        tags: known("tags", &row.get::<_, String>("tags")?, |text| {
-            serde_json::from_str(text).ok()
-        })?,
-        enabled: row.get("enabled")?,
-        grant_state: known(
-            "grant_state",
-            &row.get::<_, String>("grant_state")?,
-            GrantState::from_text,
-        )?,
-        created_at: known("created_at", &row.get::<_, String>("created_at")?, time_from_text)?,
-        configuration: known("configuration", &row.get::<_, String>("configuration")?, |text| {
-            serde_json::from_str(text).ok()
-        })?,
-    })
-}
-
 fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Result<(), StoreError> {
     let holder: Option<i64> = connection
         .query_row("SELECT id FROM instance WHERE name = ?1", [name], |row| {
@@ -371,6 +362,10 @@ fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Res
         Some(id) if Some(id) != except => Err(StoreError::NameTaken(name.to_owned())),
         _ => Ok(()),
     }
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
 }
 
 pub(super) fn json<T: serde::Serialize>(value: &T) -> String {

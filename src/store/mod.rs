@@ -141,6 +141,7 @@ pub struct Store {
     /// Device and inode of the file that is open.
     file: (u64, u64),
     key: Option<Key>,
+    graph_base: String,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     /// SQLite's `data_version` when it was last looked at.
@@ -193,7 +194,7 @@ impl Store {
     }
 
     /// Opens the database in `data_dir`. Without `key`, or with another than the one it was made with, what is sealed
-    /// stays closed.
+    /// stays closed. Absolute URLs in configurations are judged by `graph_base`.
     ///
     /// # Errors
     /// When it is missing, open to others, read-only, of a newer version, damaged, or not a deltapost database.
@@ -202,6 +203,7 @@ impl Store {
         sharing: Sharing,
         key: Option<Key>,
         look: Look,
+        graph_base: &str,
     ) -> Result<Store, StoreError> {
         let path = data_dir.join(DATABASE);
         refuse_linked(&path)?;
@@ -226,6 +228,7 @@ impl Store {
             path,
             file,
             key,
+            graph_base: graph_base.to_owned(),
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
             seen_version: AtomicI64::new(0),

@@ -37,7 +37,7 @@ fn premises(data_dir: &Path) -> Premises {
     };
     Premises {
         live: Live::new(&config),
-        store: Store::open(data_dir, Sharing::Owner, Some(key), Look::Brief).unwrap(),
+        store: Store::open(data_dir, Sharing::Owner, Some(key), Look::Brief, client.base).unwrap(),
         client: Client::new(&client).unwrap(),
         sender: Sender::new(config.delivery.timeout, None, None, &[]).unwrap(),
         clock: SystemClock,

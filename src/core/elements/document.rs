@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use crate::core::model::{Configuration, ElementKey, MASK, Secret};
 
 use super::keys::{self, CODE};
-use super::problem::{Problem, Report, described, escaped, listed, quoted};
 use super::secrets::mask;
 use super::{json, legacy, markup, values};
+use crate::core::problem::{Problem, Report, described, escaped, listed, quoted};
 
 /// The longest name of an instance and the longest tag, in characters.
 const LONGEST_NAME: usize = 200;

@@ -9,8 +9,8 @@ use crate::core::feed::{self, Mode};
 use crate::core::window::Template;
 
 use super::hubs::{self, ALIASES};
-use super::problem::{listed, quoted};
 use super::values::{authority, refuse_placeholder};
+use crate::core::problem::{listed, quoted};
 
 /// The delta feed of the signed-in user's drive.
 pub(super) const DRIVE_FEED: &str = "/me/drive/root/delta";

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::keys::HEADERS;
-use super::problem::{Report, quoted};
 use super::values;
+use crate::core::problem::{Report, quoted};
 
 /// Headers that the request itself decides, in lower case.
 const RESERVED: &[&str] = &[

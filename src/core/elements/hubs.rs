@@ -2,7 +2,7 @@
 //! in the place of the others.
 
 use super::graph_path::DRIVE_FEED;
-use super::problem::{listed, quoted};
+use crate::core::problem::{listed, quoted};
 
 /// The names under which Cloud Elements knows the feed of the signed-in user's drive.
 pub(super) const ALIASES: &[&str] = &["/hubs/documents/events", "/hubs/documents/changes"];

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::problem::quoted;
+use crate::core::problem::quoted;
 
 /// Reads `text`, with or without a byte order mark.
 ///

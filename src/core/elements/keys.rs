@@ -3,7 +3,7 @@
 
 use crate::core::nearest::nearest;
 
-use super::problem::{listed, quoted};
+use crate::core::problem::{listed, quoted};
 
 pub const API_KEY: &str = "oauth.api.key";
 pub const API_SECRET: &str = "oauth.api.secret";

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::core::model::MASK;
 
 use super::keys::{RESOURCES, URLS};
-use super::problem::{Report, described, listed, quoted};
 use super::values;
+use crate::core::problem::{Report, described, listed, quoted};
 
 /// What documents hold where the documentation says "see below".
 const SEE_BELOW: &str = "<SEE_BELOW>";
@@ -101,7 +101,7 @@ fn settings(name: &str, url: &str, rest: &[&str], report: &mut Report) -> Option
     report.note(format!(
         "`{URLS}`: the line of {} became `{RESOURCES}.{}` with {}",
         quoted(name),
-        super::problem::escaped(name),
+        crate::core::problem::escaped(name),
         listed(became)
     ));
     Some(settings)

@@ -6,8 +6,8 @@ use crate::core::model::{Configuration, MASK};
 
 use super::document::Document;
 use super::keys::{CALLBACK_URL, HEADERS};
-use super::problem::{Problem, Report, quoted};
 use super::secrets::{is_masked, masked};
+use crate::core::problem::{Problem, Report, quoted};
 
 /// `current` with what `change` names: given keys replace, removed keys go, `********` keeps.
 ///

@@ -11,8 +11,8 @@ use crate::core::model::{BaselineMode, ElementKey, GrantKind, ResourceSettings};
 
 use super::graph_path::{self, Place};
 use super::keys::{self, RESOURCES};
-use super::problem::{Report, listed, quoted};
 use super::values;
+use crate::core::problem::{Report, listed, quoted};
 use canonical::{Kind, SETTINGS};
 
 /// What documents hold where the documentation says "see below".

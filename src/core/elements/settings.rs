@@ -15,10 +15,10 @@ use super::keys::{
     FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCHEDULE, SCOPE,
     SIGNATURE_KEY, SIGNATURE_KEY_PREVIOUS, TENANT, TIMEZONE,
 };
-use super::problem::{Problem, Report, listed, quoted};
 use super::secrets::{is_masked, withheld};
 use super::values::{FACETS, LONGEST_INTERVAL_MINUTES};
 use super::{keys, resources, values};
+use crate::core::problem::{Problem, Report, listed, quoted};
 
 /// Authorities that are no tenant: an application without a user cannot sign in there.
 const NO_TENANTS: &[&str] = &["common", "organizations", "consumers"];

@@ -10,8 +10,8 @@ use crate::core::model::{EventType, MASK};
 use crate::core::schedule::{self, Schedule};
 
 use super::keys::{self, Kind};
-use super::problem::{Report, described, escaped, listed, quoted};
 use super::{headers, json, resources};
+use crate::core::problem::{Report, described, escaped, listed, quoted};
 
 /// Above this many minutes (31 days) an interval means: no polling by interval.
 pub(super) const LONGEST_INTERVAL_MINUTES: u64 = 44_640;

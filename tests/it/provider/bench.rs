@@ -61,7 +61,14 @@ impl Bench {
             ..Config::default()
         };
         Bench {
-            store: Store::open(&data_dir, Sharing::Owner, Some(key), Look::Brief).unwrap(),
+            store: Store::open(
+                &data_dir,
+                Sharing::Owner,
+                Some(key),
+                Look::Brief,
+                &cloud.graph_base(),
+            )
+            .unwrap(),
             client: client.unwrap(),
             sender: Sender::new(Duration::from_secs(30), None, None, &[]).unwrap(),
             receiver: Receiver::start(Some(KEY.to_owned())).unwrap(),
@@ -89,7 +96,14 @@ impl Bench {
     /// The database opened once more, as by another process, or after a restart.
     pub(crate) fn opened_again(&self) -> Store {
         let key = Key::load(&self.config.data_dir, None).unwrap();
-        Store::open(&self.config.data_dir, Sharing::Owner, key, Look::Brief).unwrap()
+        Store::open(
+            &self.config.data_dir,
+            Sharing::Owner,
+            key,
+            Look::Brief,
+            self.client.base(),
+        )
+        .unwrap()
     }
 
     /// An instance of the account that `drive` belongs to; `extra` replaces keys of its configuration.

@@ -10,6 +10,7 @@ use deltapost::deliver::{Deliverer, Tally, Turns};
 use deltapost::sim::receiver::{Answer, Receiver};
 use deltapost::store::{Key, Look, Sharing, Store};
 
+use crate::rooms::fixture::GRAPH;
 use crate::rooms::fixture::{add_instance, delta, notification, now, step, store_with_callback};
 
 const KEY: &str = "signing-0123";
@@ -53,7 +54,6 @@ impl Bench {
             sender: &sender,
             clock: &self.clock,
             settings: &self.settings,
-            graph_base: "https://graph.microsoft.com/v1.0",
             turns: &turns,
             stop: &AtomicBool::new(false),
         };
@@ -354,7 +354,7 @@ fn nothing_is_sent_while_the_key_that_signs_it_cannot_be_opened_and_all_at_once_
     let mut bench = Bench::new(&receiver);
     bench.write(1, &["one"]);
     let key = Key::load(bench.directory.path(), None).unwrap();
-    bench.store = Store::open(bench.directory.path(), Sharing::Owner, None, Look::Brief).unwrap();
+    bench.store = Store::open(bench.directory.path(), Sharing::Owner, None, Look::Brief, GRAPH).unwrap();
     // Each is as good as a restart of the agent; within one it is tried once.
     for _ in 0..12 {
         assert_eq!(
@@ -369,7 +369,7 @@ fn nothing_is_sent_while_the_key_that_signs_it_cannot_be_opened_and_all_at_once_
     assert!(receiver.deliveries().is_empty());
     assert_eq!(bench.state_of("one"), "pending");
     // The key is back: it goes out at once.
-    bench.store = Store::open(bench.directory.path(), Sharing::Owner, key, Look::Brief).unwrap();
+    bench.store = Store::open(bench.directory.path(), Sharing::Owner, key, Look::Brief, GRAPH).unwrap();
     bench.drain();
     assert_eq!(accepted(&receiver), ["one"]);
 }
@@ -390,7 +390,6 @@ fn what_cannot_be_recorded_yet_is_not_sent_again_meanwhile() {
         sender: &sender,
         clock: &bench.clock,
         settings: &bench.settings,
-        graph_base: "https://graph.microsoft.com/v1.0",
         turns: &turns,
         stop: &stop,
     };

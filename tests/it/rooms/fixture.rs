@@ -8,6 +8,9 @@ use deltapost::core::model::{Event, EventType, Format, Item, ItemKind, Notificat
 use deltapost::store::{Grant, Key, Look, NewInstance, PageStep, Sharing, Starts, Store};
 use jiff::Timestamp;
 
+/// Below it lie the absolute URLs that a configuration may name.
+pub(crate) const GRAPH: &str = "https://graph.microsoft.com/v1.0";
+
 const DOCUMENT: &str = r#"{"element": {"key": "onedrivev2"}, "name": "Docs", "configuration": {
     "oauth.api.key": "app", "oauth.user.refresh_token": "old-token-0123",
     "event.notification.enabled": true, "event.notification.callback.url": "CALLBACK",
@@ -26,7 +29,7 @@ pub(crate) fn store(data_dir: &Path) -> Store {
 pub(crate) fn store_with_callback(data_dir: &Path, callback: &str) -> Store {
     let (key, _) = Key::create(data_dir).unwrap();
     assert!(Store::create(data_dir, Sharing::Owner, &key, now()).unwrap());
-    let store = Store::open(data_dir, Sharing::Owner, Some(key), Look::Whole).unwrap();
+    let store = Store::open(data_dir, Sharing::Owner, Some(key), Look::Whole, GRAPH).unwrap();
     add_instance(&store, "Docs", callback);
     store
 }
@@ -35,7 +38,7 @@ pub(crate) fn store_with_callback(data_dir: &Path, callback: &str) -> Store {
 pub(crate) fn add_instance(store: &Store, name: &str, callback: &str) {
     let text = DOCUMENT.replace("CALLBACK", callback).replace("Docs", name);
     let document = elements::parse(&text).unwrap();
-    let new = elements::check_new(&document, "https://graph.microsoft.com/v1.0").unwrap();
+    let new = elements::check_new(&document, GRAPH).unwrap();
     let grant = Grant {
         refresh_token: Some(Secret::new("refresh-0123")),
         access_token: Some(Secret::new("access-0123")),

@@ -8,6 +8,7 @@ use deltapost::store::{
     Grant, Key, Look, PageStep, Resource, Restart, Selection, Sharing, Store, StoreError,
 };
 
+use crate::rooms::fixture::GRAPH;
 use crate::rooms::fixture::{delta, item, next, notification, now, step, store};
 
 /// Works the sweep off as a poll does, and returns the ids in the order in which they went.
@@ -264,7 +265,7 @@ fn an_enumeration_dooms_what_it_does_not_show_and_an_interrupted_sweep_goes_on()
     );
     drop(store);
     let key = Key::load(directory.path(), None).unwrap();
-    let store = Store::open(directory.path(), Sharing::Owner, key, Look::Whole).unwrap();
+    let store = Store::open(directory.path(), Sharing::Owner, key, Look::Whole, GRAPH).unwrap();
     let rest = sweep(&store, store.resource(1).unwrap());
     assert_eq!(first.len() + rest.len(), 550);
     assert_eq!(store.count_items(1).unwrap(), 50);
@@ -346,7 +347,7 @@ fn nothing_secret_stands_in_a_copied_database() {
         assert!(!found, "`{secret}` stands in the file");
     }
     std::fs::remove_file(directory.path().join("secret.key")).unwrap();
-    let without = Store::open(directory.path(), Sharing::Owner, None, Look::Brief).unwrap();
+    let without = Store::open(directory.path(), Sharing::Owner, None, Look::Brief, GRAPH).unwrap();
     assert!(matches!(without.grant(1), Err(StoreError::NoKey)));
     let shown = without.instance(1).unwrap();
     assert!(!elements::withheld(&shown.configuration).is_empty());

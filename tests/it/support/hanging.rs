@@ -46,12 +46,13 @@ impl Hanging {
 /// which have been due for longer.
 pub(crate) fn add_instances(site: &Site, urls: &[String], waiting: usize) {
     let key = Key::load(&site.data_dir(), None).unwrap();
-    let store = Store::open(&site.data_dir(), Sharing::Owner, key, Look::Brief).unwrap();
+    let base = site.cloud.graph_base();
+    let store = Store::open(&site.data_dir(), Sharing::Owner, key, Look::Brief, &base).unwrap();
     for (number, url) in urls.iter().enumerate() {
         let callback = json!({"event.notification.callback.url": url});
         let text = site.document(&format!("Other {number}"), callback);
         let document = elements::parse(&text.to_string()).unwrap();
-        let new = elements::check_new(&document, &site.cloud.graph_base()).unwrap();
+        let new = elements::check_new(&document, &base).unwrap();
         let instance = NewInstance {
             starts: &Starts {
                 since: SystemClock.now(),

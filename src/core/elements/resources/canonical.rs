@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::core::elements::graph_path;
 use crate::core::elements::keys;
-use crate::core::elements::problem::{described, quoted};
 use crate::core::elements::values;
+use crate::core::problem::{described, quoted};
 
 /// The largest page that can be asked for.
 const LARGEST_PAGE: u64 = 999;

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::core::elements::problem::{Report, quoted};
 use crate::core::feed::{DateSettings, Window};
+use crate::core::problem::{Report, quoted};
 use crate::core::window::{DateFormat, Template, ZoneId};
 
 /// `createdCheckTolerance` where it is not given, in seconds: what the framework's own documentation names.

@@ -331,6 +331,7 @@ fn instance() -> Instance {
         enabled: false,
         grant_state: GrantState::LoginRequired,
         created_at: time_from_text("2026-03-01T09:30:00Z").unwrap(),
+        settings: super::super::settings(ElementKey::OneDriveV2, &document.configuration, BASE),
         configuration: document.configuration,
     }
 }
