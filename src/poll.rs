@@ -18,12 +18,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::Clock;
 use crate::core::feed::{self, Feed};
 use crate::core::model::Instance;
+use crate::core::poll::Poll;
 use crate::grants::{GrantError, Grants};
 use crate::graph::auth::AuthError;
 use crate::graph::client::{Client, GraphError};
 use crate::graph::page::PageError;
 use crate::places::Places;
-use crate::store::{Depth, Hold, PollRecord, Store, StoreError};
+use crate::store::{Depth, Hold, Store, StoreError};
 use reading::Run;
 
 /// How often one poll may be sent back to the start of the enumeration before it gives up until its next time.
@@ -126,6 +127,17 @@ impl PollError {
     }
 }
 
+impl From<&PollError> for Poll {
+    /// A poll that came to nothing else.
+    fn from(error: &PollError) -> Poll {
+        Poll {
+            error: Some(error.to_string()),
+            hint: error.hint(),
+            ..Poll::default()
+        }
+    }
+}
+
 /// What a poll is given to work with; the same for every resource.
 #[derive(Clone, Copy, Debug)]
 pub struct Poller<'a> {
@@ -156,11 +168,10 @@ impl Poller<'_> {
         &self,
         resource_id: i64,
         depth: Depth,
-        progress: &mut dyn FnMut(&PollRecord),
-    ) -> Result<PollRecord, PollError> {
-        let started_at = self.clock.now();
-        self.store.begin_poll(resource_id, started_at)?;
-        let mut record = PollRecord::default();
+        progress: &mut dyn FnMut(&Poll),
+    ) -> Result<Poll, PollError> {
+        let mut record = Poll::begun(self.clock.now());
+        self.store.begin_poll(resource_id, record.started_at)?;
         let mut outcome = self.run(resource_id, depth, &mut record, progress);
         // Whatever failed first of a resource or an instance that was removed meanwhile, that is why.
         if outcome.is_err()
@@ -168,13 +179,11 @@ impl Poller<'_> {
         {
             outcome = Err(error.into());
         }
-        let duration = self.clock.now().duration_since(started_at);
+        let duration = self.clock.now().duration_since(record.started_at);
         record.duration_ms = duration.as_millis().try_into().unwrap_or(i64::MAX);
         record.error = outcome.as_ref().err().map(ToString::to_string);
-        let unfinished =
-            record.stopped || record.paused || outcome.as_ref().is_err_and(PollError::is_postponement);
-        self.store
-            .end_poll(resource_id, started_at, &record, unfinished)?;
+        record.postponed = outcome.as_ref().is_err_and(PollError::is_postponement);
+        self.store.end_poll(resource_id, &record)?;
         outcome.map(|()| record)
     }
 
@@ -182,8 +191,8 @@ impl Poller<'_> {
         &self,
         resource_id: i64,
         depth: Depth,
-        record: &mut PollRecord,
-        progress: &mut dyn FnMut(&PollRecord),
+        record: &mut Poll,
+        progress: &mut dyn FnMut(&Poll),
     ) -> Result<(), PollError> {
         let resource = self.store.resource(resource_id)?;
         let instance = self.store.instance(resource.instance_id)?;
@@ -203,8 +212,10 @@ impl Poller<'_> {
         // One that the configuration names no longer is about to be forgotten.
         let feed = wanted.ok_or(StoreError::Superseded)?.feed.clone();
         self.grants.note_app(instance.id, &settings)?;
+        record.instance.clone_from(&instance.name);
+        record.resource.clone_from(&resource.name);
         let mut run = Run::new(*self, instance, settings, feed, record, progress);
-        let (name, url) = (resource.name.clone(), resource.url.clone());
+        let url = resource.url.clone();
         let outcome = match run.feed.clone() {
             Feed::Window(window) => run.read_window(resource, depth, &window),
             Feed::Drive | Feed::Objects { .. } => run.read_set(resource, depth),
@@ -214,7 +225,7 @@ impl Poller<'_> {
             run.record.note.get_or_insert_with(|| feed::NO_PATHS.to_owned());
         }
         self.note_clock_skew(&run.instance)?;
-        log_outcome(&run.instance, &name, run.record, outcome.as_ref().err());
+        log_outcome(run.record, outcome.as_ref().err());
         outcome
     }
 
@@ -237,13 +248,15 @@ impl Poller<'_> {
     }
 }
 
-fn log_outcome(instance: &Instance, resource: &str, record: &PollRecord, error: Option<&PollError>) {
-    let (
+fn log_outcome(record: &Poll, error: Option<&PollError>) {
+    let Poll {
         instance,
-        PollRecord {
-            pages, items, events, ..
-        },
-    ) = (&instance.name, record);
+        resource,
+        pages,
+        items,
+        events,
+        ..
+    } = record;
     let poll =
         format!("instance={instance:?} resource={resource:?} pages={pages} items={items} events={events}");
     match error {

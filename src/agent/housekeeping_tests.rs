@@ -8,8 +8,8 @@ use crate::agent::scheduler_tests::Site;
 use crate::callback::Sender;
 use crate::clock::FakeClock;
 use crate::config::Config;
+use crate::core::poll::Poll;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
-use crate::store::PollRecord;
 
 #[test]
 fn a_write_is_rested_from_as_long_as_it_took_and_not_for_the_years_that_the_clock_was_set() {
@@ -56,9 +56,7 @@ fn what_takes_long_is_done_part_by_part_so_that_the_watchdog_is_fed_between() {
     let resource = site.add("Docs", json!({}));
     let (store, now) = (&site.store, site.clock.now());
     store.begin_poll(resource, now).unwrap();
-    store
-        .end_poll(resource, now, &PollRecord::default(), false)
-        .unwrap();
+    store.end_poll(resource, &Poll::begun(now)).unwrap();
     store.begin_deletion(1, now).unwrap();
     let config = Config::parse("").unwrap();
     let client = Client::new(&GraphConfig {

@@ -39,11 +39,12 @@ use self::timetable::Timetable;
 use crate::clock;
 use crate::commands::House;
 use crate::config::Live;
+use crate::core::poll::Poll;
 use crate::deliver::{Tally, Turns};
 use crate::grants::Grants;
 use crate::places::Places;
 use crate::poll::PollError;
-use crate::store::{Depth, PollRecord, Rows, StoreError};
+use crate::store::{Depth, Rows, StoreError};
 
 /// How often the house is kept, and how long a worker waits after the database has failed it.
 const LOOK: Duration = Duration::from_millis(500);
@@ -63,17 +64,8 @@ const OTHERS: usize = 3;
 /// What `once` came to.
 #[derive(Debug, Default)]
 pub struct OnceReport {
-    pub polls: Vec<OncePoll>,
+    pub polls: Vec<Poll>,
     pub delivery: Tally,
-}
-
-/// One of its polls.
-#[derive(Debug)]
-pub struct OncePoll {
-    pub instance: String,
-    pub resource: String,
-    /// What it came to, or why it stopped short.
-    pub outcome: Result<PollRecord, PollError>,
 }
 
 /// What the workers share.
@@ -145,7 +137,7 @@ pub fn run(
 pub fn once(
     house: &House<'_>,
     stop: &AtomicBool,
-    progress: &(dyn Fn(&str, &PollRecord) + Sync),
+    progress: &(dyn Fn(&Poll) + Sync),
 ) -> Result<OnceReport, StoreError> {
     house.store.resume_waits(house.clock.now(), true)?;
     let live = Live::new(house.config);
@@ -197,8 +189,8 @@ pub fn poll(
     stop: &AtomicBool,
     resource_id: i64,
     depth: Depth,
-    progress: &mut dyn FnMut(&PollRecord),
-) -> Result<PollRecord, PollError> {
+    progress: &mut dyn FnMut(&Poll),
+) -> Result<Poll, PollError> {
     house.store.resume_waits(house.clock.now(), false)?;
     let live = Live::new(house.config);
     let polled = Floor::new(house, &live, stop)

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, Scope};
 
 use jiff::Timestamp;
-use serde_json::json;
 
+use super::Floor;
 use super::panics::panicked;
 use super::scheduler::{Job, Scheduler};
-use super::{Floor, OncePoll};
+use crate::core::poll::Poll;
 use crate::poll::{PollError, Poller};
-use crate::store::{Depth, PollRecord, StoreError};
+use crate::store::{Depth, StoreError};
 
 /// How many resources may be polled at the same time. Most of such a time is spent waiting for the provider; how many pages are
 /// worked on at a time is bounded by `[schedule] workers`.
@@ -103,17 +103,16 @@ impl Floor<'_> {
 
     /// Keeps a poll that broke off by a panic as one that failed, so that it is not made again before its next time.
     fn note_panic(&self, job: Job, started_at: Timestamp) -> Result<(), StoreError> {
-        let (store, error) = (self.house.store, "the poll broke off by a fault in deltapost");
-        let record = PollRecord {
-            error: Some(error.to_owned()),
-            ..PollRecord::default()
+        let poll = Poll {
+            error: Some("the poll broke off by a fault in deltapost".to_owned()),
+            hint: Some("please report it, with the agent's log".to_owned()),
+            ..Poll::begun(started_at)
         };
-        store.end_poll(job.resource_id, started_at, &record, false)?;
-        if let Some(request) = job.request {
-            let answer = json!({"error": error, "hint": "please report it, with the agent's log"});
-            store.answer_request(request.id, &answer.to_string())?;
+        self.house.store.end_poll(job.resource_id, &poll)?;
+        match job.request {
+            Some(request) => self.house.store.answer_request(request.id, &poll),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Polls what `job` says, and answers whoever waits for it.
@@ -126,10 +125,10 @@ impl Floor<'_> {
         let polled = poller.poll(job.resource_id, depth, &mut |_| self.turns.ring());
         if let Some(request) = job.request {
             let answer = match &polled {
-                Ok(record) => json!({"record": record}),
-                Err(error) => json!({"error": error.to_string(), "hint": error.hint()}),
+                Ok(poll) => poll.clone(),
+                Err(error) => Poll::from(error),
             };
-            self.house.store.answer_request(request.id, &answer.to_string())?;
+            self.house.store.answer_request(request.id, &answer)?;
         }
         match polled {
             Err(PollError::Store(error)) if !matches!(error, StoreError::Superseded) => Err(error),
@@ -137,19 +136,20 @@ impl Floor<'_> {
         }
     }
 
+    /// Polls for `once`, and returns what came of it, by the names of instance and resource.
     pub(super) fn poll_for_report(
         &self,
         resource_id: i64,
-        progress: &(dyn Fn(&str, &PollRecord) + Sync),
-    ) -> Result<OncePoll, StoreError> {
+        progress: &(dyn Fn(&Poll) + Sync),
+    ) -> Result<Poll, StoreError> {
         let (instance, resource) = self.house.store.resource_names(resource_id)?;
-        let outcome = self.poller().poll(resource_id, Depth::Changes, &mut |record| {
-            progress(&resource, record)
-        });
-        Ok(OncePoll {
+        let polled = self
+            .poller()
+            .poll(resource_id, Depth::Changes, &mut |poll| progress(poll));
+        Ok(Poll {
             instance,
             resource,
-            outcome,
+            ..polled.unwrap_or_else(|error| Poll::from(&error))
         })
     }
 }

@@ -17,7 +17,8 @@ use crate::config::Live;
 use crate::core::bounds::PausedBy;
 use crate::core::elements;
 use crate::core::model::{Configuration, ElementKey, Secret, time_text};
-use crate::store::{Depth, Grant, Hold, Key, Look, NewInstance, PollRecord, Restart, Sharing, Starts, Store};
+use crate::core::poll::Poll;
+use crate::store::{Depth, Grant, Hold, Key, Look, NewInstance, Restart, Sharing, Starts, Store};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NONE: [i64; 0] = [];
@@ -110,9 +111,9 @@ impl Site {
     }
 
     fn poll(&self, scheduler: &Scheduler<'_>, job: Job) {
-        let (now, record) = (self.clock.now(), PollRecord::default());
+        let now = self.clock.now();
         self.store.begin_poll(job.resource_id, now).unwrap();
-        self.store.end_poll(job.resource_id, now, &record, false).unwrap();
+        self.store.end_poll(job.resource_id, &Poll::begun(now)).unwrap();
         scheduler.done(job).unwrap();
     }
 
@@ -181,9 +182,7 @@ fn an_interval_counts_from_the_last_polls_start() {
     scheduler.look().unwrap();
     assert_eq!(scheduler.next().unwrap(), None);
     let started = at("2026-03-01T12:00:00Z");
-    here.store
-        .end_poll(id, started, &PollRecord::default(), false)
-        .unwrap();
+    here.store.end_poll(id, &Poll::begun(started)).unwrap();
     scheduler.done(job).unwrap();
     scheduler.look().unwrap();
     assert_eq!(here.planned(id), "2026-03-01T12:15:00.000Z");
@@ -306,11 +305,12 @@ fn a_postponed_poll_is_made_once_it_may_and_the_schedule_resumes() {
     here.store
         .throttle(1, (now, now + SignedDuration::from_secs(90)), true)
         .unwrap();
-    let record = PollRecord {
+    let poll = Poll {
         error: Some("throttled".to_owned()),
-        ..PollRecord::default()
+        postponed: true,
+        ..Poll::begun(now)
     };
-    here.store.end_poll(id, now, &record, true).unwrap();
+    here.store.end_poll(id, &poll).unwrap();
     scheduler.done(job).unwrap();
     scheduler.look().unwrap();
     assert_eq!(here.planned(id), "2026-03-01T12:01:30.000Z");
@@ -389,7 +389,7 @@ fn requests_come_first_and_a_resource_in_hand_is_not_polled_twice() {
     let second = scheduler.next().unwrap().unwrap();
     assert_eq!((second.resource_id, second.request), (b, None));
     assert_eq!(scheduler.next().unwrap(), None);
-    here.store.answer_request(asked, "{}").unwrap();
+    here.store.answer_request(asked, &Poll::default()).unwrap();
     here.poll(&scheduler, first);
     here.poll(&scheduler, second);
     assert_eq!(here.polls(&scheduler), NONE);
@@ -433,7 +433,7 @@ fn what_could_not_be_polled_is_due_again_in_a_second_and_who_waits_for_it_waits_
     scheduler.look().unwrap();
     let again = scheduler.next().unwrap().unwrap();
     assert_eq!(again.request.map(|request| request.id), Some(asked));
-    here.store.answer_request(asked, "{}").unwrap();
+    here.store.answer_request(asked, &Poll::default()).unwrap();
     here.poll(&scheduler, again);
     here.clock.advance(Duration::from_secs(1));
     assert_eq!(here.polls(&scheduler), [b]);

@@ -16,8 +16,9 @@ use crate::commands::House;
 use crate::config::{Config, Live};
 use crate::core::bounds::PausedBy;
 use crate::core::model::Secret;
+use crate::core::poll::Poll;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
-use crate::store::{Hold, PollRecord, Restart};
+use crate::store::{Hold, Restart};
 
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -28,9 +29,7 @@ fn settings() -> Config {
 fn poll(here: &Site, id: i64) {
     let now = here.clock.now();
     here.store.begin_poll(id, now).unwrap();
-    here.store
-        .end_poll(id, now, &PollRecord::default(), false)
-        .unwrap();
+    here.store.end_poll(id, &Poll::begun(now)).unwrap();
 }
 
 /// Looks so often, and returns after how many looks something was sure to be overdue.

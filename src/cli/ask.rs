@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::house::Opened;
 use crate::clock::Clock;
-use crate::commands::{House, PollAnswer};
+use crate::commands::House;
+use crate::core::poll::Poll;
 use crate::store::{Depth, StoreError};
 
 /// How often the database is asked for an answer.
@@ -30,7 +31,7 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// When the agent ends meanwhile or this command is asked to stop. Requests without an answer are withdrawn.
-    pub(super) fn poll(&self, resources: &[i64], depth: Depth) -> Result<Vec<PollAnswer>, Failure> {
+    pub(super) fn poll(&self, resources: &[i64], depth: Depth) -> Result<Vec<Poll>, Failure> {
         let House { store, clock, .. } = self.opened.house();
         let mut requests = Vec::new();
         for resource in resources {
@@ -39,22 +40,19 @@ impl Agent<'_> {
         let answers = requests
             .iter()
             .map(|(request, resource)| self.answer(*request, *resource));
-        let answers: Result<Vec<PollAnswer>, Failure> = answers.collect();
+        let answers: Result<Vec<Poll>, Failure> = answers.collect();
         for (request, _) in requests {
             store.withdraw_request(request)?;
         }
         answers
     }
 
-    fn answer(&self, request: i64, resource: i64) -> Result<PollAnswer, Failure> {
+    fn answer(&self, request: i64, resource: i64) -> Result<Poll, Failure> {
         let House { store, clock, .. } = self.opened.house();
         let mut looks = 0;
         loop {
             if let Some(answer) = store.answer_to(request)? {
-                return serde_json::from_str(&answer).map_err(|error| {
-                    let hint = "the agent may be of another version: restart it".to_owned();
-                    Failure::failed(format!("could not read the agent's answer: {error}"), Some(hint))
-                });
+                return Ok(answer);
             }
             // A request goes with its resource, and would be waited for in vain.
             store

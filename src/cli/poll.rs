@@ -6,16 +6,15 @@ use super::args::{Args, PollArgs};
 use super::ask::Agent;
 use super::failure::Failure;
 use super::house::Opened;
-use super::polled::{Polled, told};
+use super::polled::reply;
 use super::progress::Progress;
 use super::reply::Reply;
 use super::signals;
 use crate::agent;
-use crate::commands::PollAnswer;
 use crate::core::model::OutboxState;
+use crate::core::poll::Poll;
 use crate::deliver::Tally;
-use crate::poll::PollError;
-use crate::store::{Depth, Look, PollRecord, StoreError};
+use crate::store::{Depth, Look, StoreError};
 
 /// `poll`: one instance, all its resources or one.
 pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
@@ -35,55 +34,47 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
         // A running agent looks at the pause before each request.
         opened.store.lift_pause(instance.id, opened.house().clock.now())?;
     }
-    let polls: Vec<Polled> = match opened.take_lock() {
+    let polls = match opened.take_lock() {
         Ok(_lock) => resources
             .iter()
-            .filter(|_| !stop.load(Ordering::Relaxed))
-            .map(|(id, name)| Polled::of(&instance.name, name, poll_here(&opened, &stop, *id, name, depth)))
+            .take_while(|_| !stop.load(Ordering::Relaxed))
+            .map(|(id, _)| poll_here(&opened, &stop, *id, depth))
             .collect(),
         Err(StoreError::Locked { .. }) => {
             let ids: Vec<i64> = resources.iter().map(|(id, _)| *id).collect();
-            let answers = Agent {
+            let agent = Agent {
                 opened: &opened,
                 stop: &stop,
-            }
-            .poll(&ids, depth)?;
-            let answers = answers.into_iter().zip(&resources);
-            answers
-                .map(|(answer, (_, name))| Polled::of(&instance.name, name, answer))
-                .collect()
+            };
+            agent.poll(&ids, depth)?
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(told(args, &polls, None))
+    let polls = polls
+        .into_iter()
+        .zip(resources)
+        .map(|(poll, (_, resource))| Poll {
+            instance: instance.name.clone(),
+            resource,
+            ..poll
+        });
+    Ok(reply(args, polls.collect(), None))
 }
 
-/// Polls in this process. What it had come to when it failed is told, too.
-fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, name: &str, depth: Depth) -> PollAnswer {
+/// Polls in this process. What it had come to when it failed is shown, too.
+fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, depth: Depth) -> Poll {
     let house = opened.house();
     let progress = Progress::new(house.clock);
-    let mut so_far = PollRecord::default();
-    let polled = agent::poll(&house, stop, resource_id, depth, &mut |record| {
-        so_far = record.clone();
-        progress.show(name, record);
+    let mut so_far = Poll::default();
+    let polled = agent::poll(&house, stop, resource_id, depth, &mut |poll| {
+        so_far = poll.clone();
+        progress.show(poll);
     });
-    answered(polled, so_far)
-}
-
-/// What is told of a poll in this process; `so_far` is what it had come to when it failed.
-fn answered(polled: Result<PollRecord, PollError>, so_far: PollRecord) -> PollAnswer {
-    match polled {
-        Ok(record) => PollAnswer {
-            record: Some(record),
-            error: None,
-            hint: None,
-        },
-        Err(error) => PollAnswer {
-            record: Some(so_far),
-            error: Some(error.to_string()),
-            hint: error.hint(),
-        },
-    }
+    polled.unwrap_or_else(|error| Poll {
+        error: Some(error.to_string()),
+        hint: error.hint(),
+        ..so_far
+    })
 }
 
 /// `once`: every enabled resource, and then what is due for delivery.
@@ -94,12 +85,8 @@ pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
         Ok(_lock) => {
             let house = opened.house();
             let progress = Progress::new(house.clock);
-            let report = agent::once(&house, &stop, &|name, record| progress.show(name, record))?;
-            let polls = report.polls.into_iter().map(|poll| {
-                let answer = answered(poll.outcome, PollRecord::default());
-                Polled::of(&poll.instance, &poll.resource, answer)
-            });
-            Ok(told(args, &polls.collect::<Vec<_>>(), Some(report.delivery)))
+            let report = agent::once(&house, &stop, &|poll| progress.show(poll))?;
+            Ok(reply(args, report.polls, Some(report.delivery)))
         }
         Err(StoreError::Locked { .. }) => once_by_agent(
             args,
@@ -121,7 +108,11 @@ fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
     let mut polls = Vec::new();
     for (id, answer) in resources.into_iter().zip(answers) {
         let (instance, resource) = store.resource_names(id)?;
-        polls.push(Polled::of(&instance, &resource, answer));
+        polls.push(Poll {
+            instance,
+            resource,
+            ..answer
+        });
     }
     agent.wait_for_deliveries()?;
     let delivered = counted(agent.opened, OutboxState::Delivered)?;
@@ -129,7 +120,7 @@ fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
         delivered: delivered.saturating_sub(delivered_before),
         failed: counted(agent.opened, OutboxState::Pending)?,
     };
-    Ok(told(args, &polls, Some(delivery)))
+    Ok(reply(args, polls, Some(delivery)))
 }
 
 fn counted(opened: &Opened, state: OutboxState) -> Result<u64, StoreError> {

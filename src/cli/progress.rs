@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::table::counted;
 use crate::clock::Clock;
+use crate::core::poll::Poll;
 use crate::core::shown::shown;
-use crate::store::PollRecord;
 
 /// How long a line stands at least before it is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -42,8 +42,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Shows how far the poll of the resource `name` is.
-    pub(super) fn show(&self, name: &str, record: &PollRecord) {
+    /// Shows how far `poll` is.
+    pub(super) fn show(&self, poll: &Poll) {
         let mut next = self.next.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let now = self.clock.now();
         if next.is_none_or(|next| now < next) {
@@ -51,10 +51,15 @@ impl<'a> Progress<'a> {
         }
         *next = now.saturating_add(REDRAW).ok();
         let seconds = now.duration_since(self.started).as_secs_f64().max(0.001);
-        let PollRecord { pages, items, .. } = record;
+        let Poll {
+            resource,
+            pages,
+            items,
+            ..
+        } = poll;
         let line = format!(
             "{}: {}, {}, {:.0} items/s",
-            shown(name),
+            shown(resource),
             counted(*pages, "page"),
             counted(*items, "item"),
             *items as f64 / seconds

@@ -29,7 +29,7 @@ use edit::Codes;
 pub use edit::Edit;
 pub use error::{CommandError, Fault};
 pub use outbox::{OutboxError, Retried, Which};
-pub use polls::{Asked, PollAnswer};
+pub use polls::Asked;
 pub use preview::{Run, runs_after};
 pub use sign_in::{SignIn, Subject, UnboundApp};
 

@@ -2,12 +2,12 @@
 //! answers, and for how long, is the caller's.
 
 use jiff::SignedDuration;
-use serde::Deserialize;
 
 use super::{CommandError, House};
 use crate::core::model::Instance;
+use crate::core::poll::Poll;
 use crate::core::shown::shown;
-use crate::store::{Depth, PollRecord};
+use crate::store::Depth;
 
 /// An answer that nobody has fetched for this long is nobody's any more.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
@@ -17,15 +17,6 @@ const KEPT: SignedDuration = SignedDuration::from_hours(1);
 pub struct Asked {
     pub request: i64,
     pub resource: String,
-}
-
-/// What the agent writes as the answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct PollAnswer {
-    /// What the poll came to, when it came to its end.
-    pub record: Option<PollRecord>,
-    pub error: Option<String>,
-    pub hint: Option<String>,
 }
 
 impl House<'_> {
@@ -87,16 +78,11 @@ impl House<'_> {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn poll_answer(&self, asked: &Asked) -> Result<Option<PollAnswer>, CommandError> {
-        let Some(text) = self.store.answer_to(asked.request)? else {
-            return Ok(None);
-        };
-        self.store.withdraw_request(asked.request)?;
-        let unreadable = || PollAnswer {
-            record: None,
-            error: Some("the agent's answer could not be read".to_owned()),
-            hint: None,
-        };
-        Ok(Some(serde_json::from_str(&text).unwrap_or_else(|_| unreadable())))
+    pub fn poll_answer(&self, asked: &Asked) -> Result<Option<Poll>, CommandError> {
+        let answer = self.store.answer_to(asked.request)?;
+        if answer.is_some() {
+            self.store.withdraw_request(asked.request)?;
+        }
+        Ok(answer)
     }
 }

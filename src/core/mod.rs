@@ -22,6 +22,7 @@ pub mod model;
 pub mod nearest;
 pub mod payload;
 pub mod plan;
+pub mod poll;
 mod problem;
 pub mod properties;
 pub mod redacted;

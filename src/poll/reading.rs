@@ -15,10 +15,11 @@ use crate::core::model::{
     BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings,
 };
 use crate::core::payload::{self, Origin};
+use crate::core::poll::Poll;
 use crate::graph::link;
 use crate::graph::page;
 use crate::killpoint;
-use crate::store::{Depth, Hold, PageStep, PollRecord, Resource, Restart};
+use crate::store::{Depth, Hold, PageStep, Resource, Restart};
 use crate::zones::Zones;
 
 /// One poll under way.
@@ -28,7 +29,7 @@ pub(super) struct Run<'a> {
     pub(super) settings: Settings,
     /// What the resource reads.
     pub(super) feed: Feed,
-    pub(super) record: &'a mut PollRecord,
+    pub(super) record: &'a mut Poll,
     pub(super) cycle: Cycle,
     pub(super) restarts: u32,
     pub(super) started_at: Timestamp,
@@ -43,7 +44,7 @@ pub(super) struct Run<'a> {
     /// The feed has no cursor that begins at now.
     pub(super) unanchored: bool,
     /// Told after each commit, with what the poll has come to so far.
-    pub(super) progress: &'a mut dyn FnMut(&PollRecord),
+    pub(super) progress: &'a mut dyn FnMut(&Poll),
     /// The zones of dates.
     pub(super) zones: Zones,
 }
@@ -54,8 +55,8 @@ impl<'a> Run<'a> {
         instance: Instance,
         settings: Settings,
         feed: Feed,
-        record: &'a mut PollRecord,
-        progress: &'a mut dyn FnMut(&PollRecord),
+        record: &'a mut Poll,
+        progress: &'a mut dyn FnMut(&Poll),
     ) -> Run<'a> {
         Run {
             poller,

@@ -4,15 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::deliveries::{Attempt, Recorded};
-use super::resources::PollRecord;
 use crate::core::histogram::{Histogram, Reading};
+use crate::core::poll::{Ending, Poll};
 use crate::core::retry::{Class, Fate};
 
 /// What attempts come to, as the counters name it. The last: nothing could be sent.
 pub const CLASSES: [&str; 5] = ["accepted", "refused", "gone", "failed", "withheld"];
-
-/// What polls come to, as their history names it.
-pub const OUTCOMES: [&str; 4] = ["done", "failed", "stopped", "paused"];
 
 /// The running counts. One for each open store.
 #[derive(Debug, Default)]
@@ -20,7 +17,7 @@ pub struct Counters {
     attempts: [AtomicU64; CLASSES.len()],
     attempt_times: Histogram,
     deaths: AtomicU64,
-    polls: [AtomicU64; OUTCOMES.len()],
+    polls: [AtomicU64; Ending::ALL.len()],
     poll_times: Histogram,
     events: AtomicU64,
     items: AtomicU64,
@@ -34,8 +31,8 @@ pub struct Counts {
     pub attempt_times: Reading,
     /// Notifications that became dead.
     pub deaths: u64,
-    /// Polls, by `OUTCOMES`.
-    pub polls: [u64; OUTCOMES.len()],
+    /// Polls, by `Ending`.
+    pub polls: [u64; Ending::ALL.len()],
     pub poll_times: Reading,
     /// Events that polls have written.
     pub events: u64,
@@ -81,15 +78,11 @@ impl Counters {
     }
 
     /// Counts a poll that has been committed.
-    pub(super) fn count_poll(&self, record: &PollRecord) {
-        let outcome = OUTCOMES
-            .iter()
-            .position(|outcome| *outcome == record.outcome())
-            .unwrap_or(0);
-        self.polls[outcome].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_poll(&self, poll: &Poll) {
+        self.polls[poll.ending() as usize].fetch_add(1, Ordering::Relaxed);
         self.poll_times
-            .count(u64::try_from(record.duration_ms).unwrap_or(0));
-        self.events.fetch_add(record.events, Ordering::Relaxed);
-        self.items.fetch_add(record.items, Ordering::Relaxed);
+            .count(u64::try_from(poll.duration_ms).unwrap_or(0));
+        self.events.fetch_add(poll.events, Ordering::Relaxed);
+        self.items.fetch_add(poll.items, Ordering::Relaxed);
     }
 }

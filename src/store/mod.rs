@@ -56,7 +56,7 @@ pub use analytics::MinuteCount;
 pub use backup::{BEFORE_UPGRADE, Contents, key_beside, write_whole};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
-pub use counters::{CLASSES, Counters, Counts, OUTCOMES};
+pub use counters::{CLASSES, Counters, Counts};
 pub use deliveries::{Attempt, Recorded, Turned};
 pub use due::{Due, Most, Reputation, Run, Waiting};
 pub use error::StoreError;
@@ -70,7 +70,7 @@ pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
 pub use lock::{AGENT_LOCK, AgentLock, DATABASE_LOCK, DirectoryLock};
 pub use outbox::PageStep;
 pub use outside::{Source, Target};
-pub use past::{PastEvent, PastPoll};
+pub use past::PastEvent;
 pub use plan::{Planned, Rows};
 pub use redeliver::{Head, Selection, Tallied};
 pub use replay::Replayed;
@@ -78,7 +78,7 @@ pub use report::{
     AttemptRow, EndpointRow, EventRow, Notification, NotificationRow, OutboxCount, ResourceRow, Standing,
 };
 pub use requests::{Depth, Request};
-pub use resources::{PollRecord, Resource};
+pub use resources::Resource;
 pub use restore::{Candidate, Replaced};
 pub use secrets::{KEY_FILE, Key};
 pub use sweep::Doomed;

@@ -1,20 +1,8 @@
 //! What lately happened to one instance: its polls and its events, newest first.
 
+use super::rows::{Queries, row};
 use super::{Store, StoreError};
-
-/// One poll that has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastPoll {
-    pub started_at: String,
-    pub resource: String,
-    pub outcome: String,
-    pub duration_ms: i64,
-    pub pages: i64,
-    pub items: i64,
-    pub events: i64,
-    pub error: Option<String>,
-    pub note: Option<String>,
-}
+use crate::core::poll::Poll;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,28 +25,34 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn past_polls(&self, instance_id: i64, most: u32) -> Result<Vec<PastPoll>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT p.started_at, r.name, p.outcome, p.duration_ms, p.pages, p.items, p.events, p.error, p.note
-                   FROM poll p JOIN resource r ON r.id = p.resource_id
-                  WHERE r.instance_id = ?1 ORDER BY p.id DESC LIMIT ?2",
-            )?;
-            let polls = statement.query_map((instance_id, most), |row| {
-                Ok(PastPoll {
-                    started_at: row.get(0)?,
-                    resource: row.get(1)?,
-                    outcome: row.get(2)?,
-                    duration_ms: row.get(3)?,
-                    pages: row.get(4)?,
-                    items: row.get(5)?,
-                    events: row.get(6)?,
-                    error: row.get(7)?,
-                    note: row.get(8)?,
+    pub fn past_polls(&self, instance_id: i64, most: u32) -> Result<Vec<Poll>, StoreError> {
+        self.all(
+            "SELECT p.*, r.name AS resource, i.name AS instance,
+                    p.outcome = 'stopped' AS stopped, p.outcome = 'paused' AS paused
+               FROM poll p JOIN resource r ON r.id = p.resource_id JOIN instance i ON i.id = r.instance_id
+              WHERE i.id = ?1 ORDER BY p.id DESC LIMIT ?2",
+            (instance_id, most),
+            |row| {
+                row!(row => Poll {
+                    instance,
+                    resource,
+                    pages,
+                    items,
+                    events,
+                    unchanged,
+                    filtered,
+                    faults,
+                    duration_ms,
+                    note,
+                    stopped,
+                    paused,
+                    error,
+                    hint: None,
+                    started_at,
+                    postponed: false,
                 })
-            })?;
-            Ok(polls.collect::<Result<_, _>>()?)
-        })
+            },
+        )
     }
 
     /// The newest events of an instance.

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::instances::json;
 use super::rows::{Queries, only, row};
 use super::{Store, StoreError};
 use crate::core::model::time_text;
+use crate::core::poll::Poll;
 
 /// How much of a feed a poll on request reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +83,14 @@ impl Store {
         )
     }
 
-    /// Answers a request with the JSON text `answer`.
+    /// Answers a request with what its poll came to.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn answer_request(&self, id: i64, answer: &str) -> Result<(), StoreError> {
+    pub fn answer_request(&self, id: i64, answer: &Poll) -> Result<(), StoreError> {
         self.change(
             "UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1",
-            (id, answer),
+            (id, json(answer)),
         )?;
         Ok(())
     }
@@ -97,9 +99,15 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn answer_to(&self, id: i64) -> Result<Option<String>, StoreError> {
+    pub fn answer_to(&self, id: i64) -> Result<Option<Poll>, StoreError> {
         let answer = self.first("SELECT answer FROM request WHERE id = ?1", [id], only)?;
-        Ok(answer.flatten())
+        let unreadable = |_| Poll {
+            error: Some("the agent's answer could not be read".to_owned()),
+            hint: Some("the agent may be of another version: restart it".to_owned()),
+            ..Poll::default()
+        };
+        let read = |text: String| serde_json::from_str(&text).unwrap_or_else(unreadable);
+        Ok(answer.flatten().map(read))
     }
 
     /// Removes the answers to what was asked for before `before`.

@@ -10,6 +10,7 @@ use crate::core::feed::Mode;
 use crate::core::model::{
     BaselineMode, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
 };
+use crate::core::poll::{Ending, Poll};
 
 /// Polls that are kept of each resource.
 const KEPT_POLLS: i64 = 1_000;
@@ -53,43 +54,6 @@ pub struct Resource {
     /// By dates: where the window ends that is being read.
     pub window_to: Option<Timestamp>,
     pub failures: i64,
-}
-
-/// What one poll came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PollRecord {
-    pub duration_ms: i64,
-    pub pages: u64,
-    pub items: u64,
-    pub events: u64,
-    pub unchanged: u64,
-    pub filtered: u64,
-    /// Records that could not be judged.
-    #[serde(default)]
-    pub faults: u64,
-    /// Why it did not come to its end.
-    pub error: Option<String>,
-    /// What should be known of it although it is no failure: a stale token, a gap.
-    #[serde(default)]
-    pub note: Option<String>,
-    /// It was asked to stop between two pages.
-    pub stopped: bool,
-    /// It ended between two pages since the outbox is full; it goes on when there is room.
-    #[serde(default)]
-    pub paused: bool,
-}
-
-impl PollRecord {
-    /// What it came to, as the history names it.
-    pub fn outcome(&self) -> &'static str {
-        match self {
-            PollRecord { error: Some(_), .. } => "failed",
-            PollRecord { stopped: true, .. } => "stopped",
-            PollRecord { paused: true, .. } => "paused",
-            _ => "done",
-        }
-    }
 }
 
 impl Store {
@@ -147,20 +111,14 @@ impl Store {
         })
     }
 
-    /// Keeps what a poll came to, in the history and in the resource's row. One that is `unfinished` is made again as soon
-    /// as it may, besides those of the schedule.
+    /// Keeps what a poll came to, in the history and in the resource's row.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn end_poll(
-        &self,
-        resource_id: i64,
-        started_at: Timestamp,
-        record: &PollRecord,
-        unfinished: bool,
-    ) -> Result<(), StoreError> {
-        let ended_at = started_at
-            .saturating_add(jiff::SignedDuration::from_millis(record.duration_ms))
+    pub fn end_poll(&self, resource_id: i64, poll: &Poll) -> Result<(), StoreError> {
+        let ended_at = poll
+            .started_at
+            .saturating_add(jiff::SignedDuration::from_millis(poll.duration_ms))
             .unwrap_or(Timestamp::MAX);
         self.write(|connection| {
             // A resource that is gone has no history.
@@ -170,17 +128,17 @@ impl Store {
                  SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM resource WHERE id = ?1",
                 (
                     resource_id,
-                    time_text(started_at),
-                    record.duration_ms,
-                    record.outcome(),
-                    record.pages.cast_signed(),
-                    record.items.cast_signed(),
-                    record.events.cast_signed(),
-                    record.unchanged.cast_signed(),
-                    record.filtered.cast_signed(),
-                    &record.error,
-                    &record.note,
-                    record.faults.cast_signed(),
+                    time_text(poll.started_at),
+                    poll.duration_ms,
+                    poll.ending().as_str(),
+                    poll.pages.cast_signed(),
+                    poll.items.cast_signed(),
+                    poll.events.cast_signed(),
+                    poll.unchanged.cast_signed(),
+                    poll.filtered.cast_signed(),
+                    &poll.error,
+                    &poll.note,
+                    poll.faults.cast_signed(),
                 ),
             )?;
             connection.execute(
@@ -190,22 +148,22 @@ impl Store {
             )?;
             connection.execute(
                 "UPDATE resource SET unfinished = ?2 WHERE id = ?1",
-                (resource_id, unfinished),
+                (resource_id, poll.is_unfinished()),
             )?;
-            match record.outcome() {
-                "failed" => connection.execute(
+            match poll.ending() {
+                Ending::Failed => connection.execute(
                     "UPDATE resource SET failures = failures + 1, last_error = ?2 WHERE id = ?1",
-                    (resource_id, &record.error),
+                    (resource_id, &poll.error),
                 )?,
-                "done" => connection.execute(
+                Ending::Done => connection.execute(
                     "UPDATE resource SET failures = 0, last_error = NULL, last_success_at = ?2 WHERE id = ?1",
                     (resource_id, time_text(ended_at)),
                 )?,
-                _ => 0,
+                Ending::Stopped | Ending::Paused => 0,
             };
             Ok(())
         })?;
-        self.counters().count_poll(record);
+        self.counters().count_poll(poll);
         Ok(())
     }
 

@@ -12,10 +12,9 @@ use super::route::{Table, Who, route};
 use crate::core::alert::AlertKind;
 use crate::core::histogram::Reading;
 use crate::core::model::EndpointState;
+use crate::core::poll::Ending;
 use crate::httpd::Reply;
-use crate::store::{
-    CLASSES, Counts, EndpointGauge, OUTCOMES, ResourceGauge, StandingAlert, Store, StoreError,
-};
+use crate::store::{CLASSES, Counts, EndpointGauge, ResourceGauge, StandingAlert, Store, StoreError};
 
 pub(super) const TABLE: Table = Table {
     base: "",
@@ -78,8 +77,8 @@ fn recorded(text: &mut Text, counts: &Counts) {
     );
     let name = "polls_total";
     text.family(name, "counter", "Polls of a resource, by what came of them.");
-    for (outcome, count) in OUTCOMES.iter().zip(counts.polls) {
-        text.sample(name, &[("outcome", outcome)], count);
+    for (ending, count) in Ending::ALL.iter().zip(counts.polls) {
+        text.sample(name, &[("outcome", ending.as_str())], count);
     }
     text.histogram(
         "poll_duration_seconds",

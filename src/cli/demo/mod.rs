@@ -18,11 +18,12 @@ use super::reply::Reply;
 use super::signals;
 use crate::agent;
 use crate::clock;
+use crate::core::poll::Poll;
 use crate::sim::onedrive::Tree;
 use crate::sim::receiver::Answer;
 use crate::sim::replay::replay;
 use crate::sim::script::Script;
-use crate::store::{Depth, PollRecord, StoreError};
+use crate::store::{Depth, StoreError};
 use stage::Stage;
 use teller::{Summary, Teller};
 
@@ -179,7 +180,7 @@ impl Play<'_> {
     }
 
     /// Has the agent poll the drive. A failed poll is kept for the end.
-    fn poll(&self) -> Result<PollRecord, Failure> {
+    fn poll(&self) -> Result<Poll, Failure> {
         let never = AtomicBool::new(false);
         let agent = Agent {
             opened: &self.stage.opened,
@@ -187,13 +188,13 @@ impl Play<'_> {
         };
         let answers = agent.poll(&[self.stage.resource], Depth::Changes)?;
         let mut polls = self.polls.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut record = PollRecord::default();
-        for answer in answers {
+        let mut last = Poll::default();
+        for poll in answers {
             polls.count += 1;
-            polls.error = polls.error.take().or(answer.error);
-            record = answer.record.unwrap_or_default();
+            polls.error = polls.error.take().or_else(|| poll.error.clone());
+            last = poll;
         }
-        Ok(record)
+        Ok(last)
     }
 
     /// Waits for what is pending. Returns how many notifications still are when the time is over, and why.

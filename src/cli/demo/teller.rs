@@ -10,9 +10,10 @@ use super::super::failure::Failure;
 use super::super::table::counted;
 use crate::clock::{Clock, SystemClock};
 use crate::core::model::time_text;
+use crate::core::poll::Poll;
 use crate::core::shown::shown;
 use crate::sim::receiver::{Answer, Counts, Delivery, Received};
-use crate::store::{EventRow, PollRecord};
+use crate::store::EventRow;
 
 /// Says lines on standard output, each with its time of day in UTC.
 #[derive(Debug)]
@@ -51,8 +52,8 @@ impl Teller {
     }
 
     /// The baseline is read.
-    pub(super) fn learnt(&self, record: &PollRecord) {
-        let (items, pages) = (counted(record.items, "item"), counted(record.pages, "page"));
+    pub(super) fn learnt(&self, poll: &Poll) {
+        let (items, pages) = (counted(poll.items, "item"), counted(poll.pages, "page"));
         self.say(
             "agent",
             &format!("learnt {items} in {pages}, silently: what changes from now on is an event"),

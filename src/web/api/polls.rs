@@ -9,7 +9,8 @@ use super::super::reply::{self, Refusal};
 use super::super::route::{Table, Who, route};
 use super::BASE;
 use super::instances::meant;
-use crate::commands::{Asked, PollAnswer};
+use crate::commands::Asked;
+use crate::core::poll::Poll;
 use crate::httpd::Reply;
 use crate::store::Depth;
 
@@ -39,49 +40,47 @@ fn poll(call: &Call<'_>) -> Result<Reply, Refusal> {
         .now()
         .saturating_add(PATIENCE)
         .unwrap_or(jiff::Timestamp::MAX);
-    let mut polls: Vec<(Asked, Option<PollAnswer>)> = asked.into_iter().map(|asked| (asked, None)).collect();
+    let mut polls: Vec<(Asked, Option<Poll>)> = asked.into_iter().map(|asked| (asked, None)).collect();
     loop {
         for (asked, answer) in polls.iter_mut().filter(|(_, answer)| answer.is_none()) {
             *answer = call.house.poll_answer(asked)?;
         }
         let all = polls.iter().all(|(_, answer)| answer.is_some());
         if all || call.web.stopping() || call.house.clock.now() >= deadline {
-            let told: Vec<Value> = polls
+            let entries: Vec<Value> = polls
                 .iter()
-                .map(|(asked, answer)| told(asked, answer.as_ref()))
+                .map(|(asked, answer)| entry(asked, answer.as_ref()))
                 .collect();
             let failed = polls
                 .iter()
                 .any(|(_, answer)| answer.as_ref().is_some_and(|answer| answer.error.is_some()));
             if failed {
-                let each = told.iter().filter_map(|poll| poll["error"].as_str());
+                let each = entries.iter().filter_map(|poll| poll["error"].as_str());
                 return Err(Refusal::new(502, each.collect::<Vec<_>>().join("\n")));
             }
             let status = if all { 200 } else { 202 };
             return Ok(reply::json(
                 status,
-                &json!({"instanceId": instance.id, "polls": told}),
+                &json!({"instanceId": instance.id, "polls": entries}),
             ));
         }
         call.house.clock.sleep(LOOK);
     }
 }
 
-fn told(asked: &Asked, answer: Option<&PollAnswer>) -> Value {
-    match answer {
-        None => json!({"resource": asked.resource, "status": "under way"}),
-        Some(PollAnswer {
-            error: Some(error), ..
-        }) => {
+/// One poll as JSON; one that is under way has no answer.
+fn entry(asked: &Asked, answer: Option<&Poll>) -> Value {
+    let Some(poll) = answer else {
+        return json!({"resource": asked.resource, "status": "under way"});
+    };
+    match &poll.error {
+        Some(error) => {
             json!({"resource": asked.resource, "error": format!("resource `{}`: {error}", asked.resource)})
         }
-        Some(PollAnswer { record, .. }) => {
-            let record = record.clone().unwrap_or_default();
-            json!({
-                "resource": asked.resource, "status": "done", "pages": record.pages, "items": record.items,
-                "events": record.events, "unchanged": record.unchanged, "filtered": record.filtered,
-                "durationMs": record.duration_ms, "note": record.note,
-            })
-        }
+        None => json!({
+            "resource": asked.resource, "status": "done", "pages": poll.pages, "items": poll.items,
+            "events": poll.events, "unchanged": poll.unchanged, "filtered": poll.filtered,
+            "durationMs": poll.duration_ms, "note": poll.note,
+        }),
     }
 }

@@ -13,10 +13,11 @@ use super::layout::{self, go, link, note, number, page, state, table, text, time
 use super::plans::Plans;
 use super::visitor::Visitor;
 use crate::commands::{Deletion, Edit, Subject};
-use crate::core::model::Instance;
+use crate::core::model::{Instance, time_text};
+use crate::core::poll::Poll;
 use crate::core::shown::shown;
 use crate::httpd::Reply;
-use crate::store::{Depth, PastPoll};
+use crate::store::Depth;
 
 /// Polls and events shown.
 const MOST: u32 = 40;
@@ -222,19 +223,19 @@ fn settings(shown: Value) -> Value {
     settings.into()
 }
 
-fn polls(polls: &[PastPoll]) -> Html {
+fn polls(polls: &[Poll]) -> Html {
     if polls.is_empty() {
         return Html::new().raw("<h2>Polls</h2><p class=\"dim\">Not polled yet.</p>");
     }
     let rows = polls.iter().take(12).map(|poll| {
         vec![
-            time(Some(&poll.started_at)),
+            time(Some(&time_text(poll.started_at))),
             text(&poll.resource),
-            state(&poll.outcome),
+            state(poll.ending().as_str()),
             number(poll.duration_ms),
-            number(poll.pages),
-            number(poll.items),
-            number(poll.events),
+            number(poll.pages.cast_signed()),
+            number(poll.items.cast_signed()),
+            number(poll.events.cast_signed()),
             text(poll.error.as_deref().or(poll.note.as_deref()).unwrap_or("")),
         ]
     });
@@ -248,22 +249,22 @@ fn polls(polls: &[PastPoll]) -> Html {
 }
 
 /// Items and events of the polls, oldest first, as bars on one scale.
-fn chart(polls: &[PastPoll]) -> Html {
+fn chart(polls: &[Poll]) -> Html {
     let most = polls
         .iter()
         .map(|poll| poll.items.max(poll.events))
         .max()
         .unwrap_or(0)
         .max(1);
-    let height = |count: i64| if count == 0 { 0 } else { (count * 60 / most).max(1) };
+    let height = |count: u64| if count == 0 { 0 } else { (count * 60 / most).max(1) };
     let width = 16 * polls.len();
     let words = format!(
         "Items and events of the last {} polls, {} and {} in all; the tallest bar is {most}.",
         polls.len(),
-        polls.iter().map(|poll| poll.items).sum::<i64>(),
-        polls.iter().map(|poll| poll.events).sum::<i64>(),
+        polls.iter().map(|poll| poll.items).sum::<u64>(),
+        polls.iter().map(|poll| poll.events).sum::<u64>(),
     );
-    let bar = |class: &'static str, x: usize, count: i64| {
+    let bar = |class: &'static str, x: usize, count: u64| {
         let tall = height(count);
         Html::new()
             .raw("<rect")

@@ -9,11 +9,12 @@ use deltapost::callback::Sender;
 use deltapost::clock::{Clock, FakeClock, SystemClock};
 use deltapost::commands::{CommandError, House, Outcome};
 use deltapost::config::Config;
+use deltapost::core::poll::Poll;
 use deltapost::graph::client::{Client, GraphConfig, TIMEOUTS};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Drive, Endpoint, OneDrive};
 use deltapost::sim::receiver::{Received, Receiver};
-use deltapost::store::{Depth, Key, Look, PollRecord, Rows, Sharing, Store};
+use deltapost::store::{Depth, Key, Look, Rows, Sharing, Store};
 use deltapost::wire::Timeouts;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -142,11 +143,11 @@ impl Bench {
         self.house().update_instance(name, &[assignment])
     }
 
-    pub(crate) fn poll(&self, resource: i64) -> Result<PollRecord, PollError> {
+    pub(crate) fn poll(&self, resource: i64) -> Result<Poll, PollError> {
         self.poll_at(resource, Depth::Changes)
     }
 
-    pub(crate) fn poll_at(&self, resource: i64, depth: Depth) -> Result<PollRecord, PollError> {
+    pub(crate) fn poll_at(&self, resource: i64, depth: Depth) -> Result<Poll, PollError> {
         agent::poll(&self.house(), &GO_ON, resource, depth, &mut |_| {})
     }
 

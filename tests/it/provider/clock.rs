@@ -44,7 +44,7 @@ impl Drop for Stopped<'_> {
 
 /// Polls and delivers as `once` does; how many notifications were delivered, and how many were not.
 fn once(bench: &Bench) -> (u64, u64) {
-    let report = agent::once(&bench.house(), &GO_ON, &|_, _| {}).unwrap();
+    let report = agent::once(&bench.house(), &GO_ON, &|_| {}).unwrap();
     (report.delivery.delivered, report.delivery.failed)
 }
 

@@ -95,8 +95,8 @@ fn nothing_is_requested_during_a_retry_after() {
             store: &restarted,
             ..bench.house()
         };
-        let report = agent::once(&house, &GO_ON, &|_, _| {}).unwrap();
-        let failed = report.polls.iter().filter(|poll| poll.outcome.is_err());
+        let report = agent::once(&house, &GO_ON, &|_| {}).unwrap();
+        let failed = report.polls.iter().filter(|poll| poll.error.is_some());
         assert!(failed.clone().all(|poll| poll.instance == "Mine"));
         assert_eq!(failed.count(), 2);
         let renewed = u64::from(endpoint == Endpoint::Token);
@@ -244,8 +244,8 @@ fn a_pause_holds_for_all_instances_of_the_app_in_the_tenant() {
         store: &restarted,
         ..bench.house()
     };
-    let report = agent::once(&house, &GO_ON, &|_, _| {}).unwrap();
-    let went_on = report.polls.iter().filter(|poll| poll.outcome.is_ok());
+    let report = agent::once(&house, &GO_ON, &|_| {}).unwrap();
+    let went_on = report.polls.iter().filter(|poll| poll.error.is_none());
     assert_eq!(
         went_on.map(|poll| &*poll.instance).collect::<Vec<_>>(),
         ["Elsewhere"]

@@ -2,6 +2,7 @@
 
 use deltapost::core::bounds::PausedBy;
 use deltapost::core::model::{Event, Notification};
+use deltapost::core::poll::Poll;
 use deltapost::store::{Rows, Store};
 use jiff::Timestamp;
 
@@ -126,11 +127,11 @@ fn a_paused_instance_is_not_due_and_what_its_pause_cut_off_is_due_at_its_end() {
     // A poll that came to its end is not due again for the pause's sake; one that was cut off is.
     for (outcome, expect) in [("done", vec![]), ("paused", vec![1])] {
         store.begin_poll(1, now()).unwrap();
-        let record = deltapost::store::PollRecord {
+        let poll = Poll {
             paused: outcome == "paused",
-            ..Default::default()
+            ..Poll::begun(now())
         };
-        store.end_poll(1, now(), &record, record.paused).unwrap();
+        store.end_poll(1, &poll).unwrap();
         store.pause(1, PausedBy::MaxEvents, now()).unwrap();
         store.resume(1).unwrap();
         assert_eq!(due(&store), expect, "{outcome}");
