@@ -131,7 +131,7 @@ impl Sender {
             }
             request.send(body)
         });
-        wire::told("POST", &shown_url(url.expose()), &sent, since(started, clock));
+        wire::log_request("POST", &shown_url(url.expose()), &sent, since(started, clock));
         let secrets = || -> Vec<String> {
             let of_headers = hidden.iter().flat_map(|secret| parts_of(secret));
             parts_of_url(url).into_iter().chain(of_headers).collect()

@@ -17,7 +17,7 @@ use crate::callback::{Answer, Sender};
 use crate::clock::{self, Clock};
 use crate::config::{Delivery, OnFailure, Ordering};
 use crate::core::model::{Format, Instance, Notification, Secret};
-use crate::core::retry::{Class, Fate, Outcome, Policy};
+use crate::core::retry::{Class, Fate, Policy, Trial};
 use crate::core::{elements, sign};
 use crate::killpoint;
 use crate::store::{Attempt, Due, Recorded, Run, Store, StoreError, Turned};
@@ -212,7 +212,7 @@ impl Deliverer<'_> {
             ended_at: self.clock.now(),
             status: answer.status(),
             error: (class != Class::Accepted).then(|| answer.to_string()),
-            outcome: Some(Outcome {
+            outcome: Some(Trial {
                 class,
                 retry_after: answer.retry_after(),
                 began_at,

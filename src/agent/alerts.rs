@@ -16,7 +16,7 @@ use crate::clock;
 use crate::commands::House;
 use crate::config::Live;
 use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts, OverdueResource};
-use crate::core::bounds::Limits;
+use crate::core::bounds::OutboxLimits;
 use crate::core::model::Secret;
 use crate::core::retry::{self, Class, Policy};
 use crate::core::shown::shown;
@@ -132,7 +132,7 @@ impl<'a> Alerter<'a> {
             failing,
             held,
         } = store.sick()?;
-        let limits = Limits {
+        let limits = OutboxLimits {
             max_events: outbox.max_events,
             max_bytes: outbox.max_bytes,
         };

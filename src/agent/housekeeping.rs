@@ -11,7 +11,7 @@ use super::news::News;
 use crate::clock::{self, Clock};
 use crate::commands::House;
 use crate::config::Live;
-use crate::core::bounds::{self, Limits, PausedBy, Verdict};
+use crate::core::bounds::{self, OutboxLimits, PausedBy, Verdict};
 use crate::core::waits;
 use crate::store::{Removal, StoreError};
 
@@ -208,7 +208,7 @@ impl<'a> Housekeeper<'a> {
 
     /// Puts the WAL away, and if that is not enough removes what is delivered, oldest first, until the database is
     /// below 90 % of its bound. Returns its size then; `None` when the time is over before.
-    fn make_room(&mut self, limits: &Limits) -> Result<Option<u64>, StoreError> {
+    fn make_room(&mut self, limits: &OutboxLimits) -> Result<Option<u64>, StoreError> {
         let (store, began) = (self.house.store, self.house.clock.now());
         let mut emptied = store.checkpoint()?;
         let mut used = store.used_bytes()?;
@@ -312,9 +312,9 @@ impl<'a> Housekeeper<'a> {
         !self.stopping() && (SignedDuration::ZERO..SPAN).contains(&age)
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> OutboxLimits {
         let outbox = &self.live.current().outbox;
-        Limits {
+        OutboxLimits {
             max_events: outbox.max_events,
             max_bytes: outbox.max_bytes,
         }

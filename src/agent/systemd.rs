@@ -11,7 +11,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock;
-use crate::store::{Standing, Store};
+use crate::store::{Overview, Store};
 
 /// How many looks go by before the status is asked for again: about ten seconds.
 const STATUS_LOOKS: u32 = 20;
@@ -93,7 +93,7 @@ impl Pulse {
 }
 
 /// How the agent stands, on one line.
-fn words(standing: &Standing) -> String {
+fn words(standing: &Overview) -> String {
     let parts = [
         (standing.instances, "instance", "instances"),
         (
@@ -126,9 +126,9 @@ mod tests {
 
     #[test]
     fn the_status_tells_what_is_wrong_and_leaves_out_what_is_not() {
-        let mut standing = Standing {
+        let mut standing = Overview {
             instances: 1,
-            ..Standing::default()
+            ..Overview::default()
         };
         assert_eq!(words(&standing), "1 instance");
         standing.undelivered = 12;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::calendar::{Calendar, Changed};
-use crate::core::plan::{Cadence, Rules};
+use crate::core::plan::{Cadence, Polling};
 use crate::core::schedule::{History, spread};
 use crate::store::Planned;
 
@@ -86,7 +86,7 @@ impl Timetable {
     /// Those of `read`; the resources that it did not come to stay as they were.
     pub(super) fn take_in<E>(
         &mut self,
-        rules: &Rules,
+        rules: &Polling,
         now: Timestamp,
         read: impl FnOnce(&mut dyn FnMut(Planned)) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -107,7 +107,7 @@ impl Timetable {
     }
 
     /// Takes in one resource under `rules`. A time that was found for the same cadence and the same history stays.
-    pub(super) fn put(&mut self, row: &Planned, rules: &Rules, now: Timestamp) {
+    pub(super) fn put(&mut self, row: &Planned, rules: &Polling, now: Timestamp) {
         let plan = rules.plan(&row.subject);
         let cadence = self.shared(plan.cadence);
         let offset = spread(&row.id.to_string(), rules.jitter);
@@ -217,7 +217,7 @@ impl Timetable {
     }
 
     /// Takes back a resource that was handed out, with what the database says of it now.
-    pub(super) fn give_back(&mut self, row: &Planned, rules: &Rules, now: Timestamp) {
+    pub(super) fn give_back(&mut self, row: &Planned, rules: &Polling, now: Timestamp) {
         // When it is due next is found as if it had not been scheduled until now.
         self.set_state(row.id, State::NotScheduled);
         self.put(row, rules, now);

@@ -50,7 +50,7 @@ fn act() -> impl Strategy<Value = Act> {
 /// What the database would say, and the timetable that is told of it.
 struct World {
     rows: Vec<Option<Planned>>,
-    rules: Vec<Rules>,
+    rules: Vec<Polling>,
     now: Timestamp,
     table: Timetable,
     in_hand: BTreeSet<i64>,
@@ -91,7 +91,7 @@ impl World {
             timezone: Some("Europe/Berlin".to_owned()),
             enabled,
         };
-        let rules = |polls| Rules {
+        let rules = |polls| Polling {
             polls,
             cron: Schedule::parse("*/15 * * * *").unwrap(),
             timezone: "UTC".to_owned(),

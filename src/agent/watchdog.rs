@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::calendar::Calendar;
 use crate::core::alert::OverdueResource;
-use crate::core::plan::{Cadence, Rules};
+use crate::core::plan::{Cadence, Polling};
 use crate::core::schedule::spread;
 use crate::store::{Planned, Rows, Store, StoreError};
 
@@ -53,7 +53,7 @@ impl Watchdog {
     pub(super) fn look(
         &mut self,
         store: &Store,
-        rules: &Rules,
+        rules: &Polling,
         now: Timestamp,
     ) -> Result<Vec<OverdueResource>, StoreError> {
         self.calendar.refresh();
@@ -72,7 +72,7 @@ impl Watchdog {
     fn watch(
         &mut self,
         row: &Planned,
-        rules: &Rules,
+        rules: &Polling,
         now: Timestamp,
         overdue: &mut Vec<OverdueResource>,
     ) -> Option<Watched> {

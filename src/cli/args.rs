@@ -180,7 +180,7 @@ pub(super) enum Command {
     Man {
         /// The page: the commands, the configuration file, or the database.
         #[arg(default_value = "deltapost")]
-        page: Page,
+        page: Manual,
     },
 }
 
@@ -331,7 +331,7 @@ pub(super) struct ScheduleArgs {
 
 /// The manual pages.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Page {
+pub(super) enum Manual {
     Deltapost,
     #[value(name = "deltapost.toml")]
     Configuration,

@@ -43,12 +43,12 @@ pub(super) fn backup(args: &Args, wanted: &BackupArgs) -> Result<Reply, Failure>
             "it opens only with its key, which is not in it: keep a copy of that elsewhere, or use --with-key"
         }
     };
-    let mut lines = vec![("copied", told(&wanted.file, contents))];
+    let mut lines = vec![("copied", described(&wanted.file, contents))];
     lines.extend(key.map(|key| ("copied", key.display().to_string())));
     Ok(Reply::text(pairs(lines)).noting(vec![note.to_owned()]))
 }
 
-fn told(file: &Path, contents: Contents) -> String {
+fn described(file: &Path, contents: Contents) -> String {
     format!(
         "{} ({}, {} pending, {} bytes)",
         file.display(),
@@ -107,7 +107,7 @@ pub(super) fn restore(args: &Args, file: &Path) -> Result<Reply, Failure> {
 
 fn words(file: &Path, contents: Contents, replaced: Replaced) -> String {
     let kept = |path: PathBuf| ("kept", path.display().to_string());
-    let mut lines = vec![("restored", told(file, contents))];
+    let mut lines = vec![("restored", described(file, contents))];
     lines.extend(replaced.database.map(kept));
     lines.extend(replaced.key.map(kept));
     pairs(lines)

@@ -8,7 +8,7 @@ use super::house::Opened;
 use super::input::{Input, assignment};
 use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
-use crate::commands::{Deletion, House, Outcome};
+use crate::commands::{Deletion, House, Written};
 use crate::core::feed::Mode;
 use crate::core::model::{GrantState, Instance, time_text};
 use crate::core::plan::Cadence;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
 fn write(
     args: &Args,
     document: &str,
-    change: impl FnOnce(&House<'_>, &str) -> Result<(Outcome, &'static str), Failure>,
+    change: impl FnOnce(&House<'_>, &str) -> Result<(Written, &'static str), Failure>,
 ) -> Result<Reply, Failure> {
     let opened = Opened::open(args, Look::Brief)?;
     let house = opened.house();
@@ -65,7 +65,7 @@ fn write(
     Ok(Reply::text(words + &next).noting(outcome.notes))
 }
 
-fn apply(house: &House<'_>, document: &str) -> Result<(Outcome, &'static str), Failure> {
+fn apply(house: &House<'_>, document: &str) -> Result<(Written, &'static str), Failure> {
     let started = time_text(house.clock.now());
     let outcome = house.apply_instance(document)?;
     let is_new = time_text(outcome.instance.created_at) >= started;

@@ -30,7 +30,7 @@ pub(super) fn start(args: &Args) {
         _ => LevelFilter::Warn,
     };
     let lines = LINES.get_or_init(|| Lines {
-        told: told(level),
+        told: logger_at(level),
         repeats: Mutex::new(Repeats::new()),
     });
     log::set_logger(lines).expect("logging is started once");
@@ -47,7 +47,7 @@ pub(super) fn end() {
 static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// What of the lines of `level` goes to standard error, and how it looks there.
-fn told(level: LevelFilter) -> env_logger::Logger {
+fn logger_at(level: LevelFilter) -> env_logger::Logger {
     let journal = is_journal();
     env_logger::Builder::new()
         .filter_module(OURS, level)

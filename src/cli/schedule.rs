@@ -12,7 +12,7 @@ use super::house::Opened;
 use super::reply::Reply;
 use super::table::table;
 use crate::clock::{Clock, SystemClock};
-use crate::commands::{Run, runs_after};
+use crate::commands::{PlannedRun, runs_after};
 use crate::core::model::time_text;
 use crate::core::plan::{Cadence, Plan};
 use crate::core::schedule::{History, Schedule, Trigger, spread};
@@ -36,7 +36,7 @@ struct Told {
     cron: Option<String>,
     timezone: Option<String>,
     interval_minutes: Option<u64>,
-    runs: Vec<Run>,
+    runs: Vec<PlannedRun>,
 }
 
 /// Whose it is.
@@ -128,12 +128,19 @@ fn configured(
             Cadence::Cron { .. } => spread(&row.id.to_string(), rules.jitter).as_secs_f64(),
             _ => 0.0,
         };
-        told(row, &plan, delay, from, count, now)
+        forecast(row, &plan, delay, from, count, now)
     });
     Ok((told.collect(), notes.collect()))
 }
 
-fn told(row: &Planned, plan: &Plan, delay_seconds: f64, from: From, count: usize, now: Timestamp) -> Told {
+fn forecast(
+    row: &Planned,
+    plan: &Plan,
+    delay_seconds: f64,
+    from: From,
+    count: usize,
+    now: Timestamp,
+) -> Told {
     let not_polled = match plan.disabled_by {
         _ if !row.polled => {
             Some("its instance is disabled, has its events off, or is being deleted".to_owned())
@@ -186,7 +193,13 @@ fn told(row: &Planned, plan: &Plan, delay_seconds: f64, from: From, count: usize
 }
 
 /// The polls of an interval, if each begins when it is due.
-fn laps(row: &Planned, interval: std::time::Duration, from: From, count: usize, now: Timestamp) -> Vec<Run> {
+fn laps(
+    row: &Planned,
+    interval: std::time::Duration,
+    from: From,
+    count: usize,
+    now: Timestamp,
+) -> Vec<PlannedRun> {
     let history = History {
         last_start: row.last_poll_at,
         unfinished: row.unfinished,
@@ -207,7 +220,7 @@ fn laps(row: &Planned, interval: std::time::Duration, from: From, count: usize, 
             .unwrap_or(first)
     });
     let times = std::iter::successors(first, |at| at.checked_add(step).ok());
-    let told = |at: Timestamp| Run::new(at, &TimeZone::UTC, None);
+    let told = |at: Timestamp| PlannedRun::new(at, &TimeZone::UTC, None);
     times.filter(|at| *at > from).take(count).map(told).collect()
 }
 

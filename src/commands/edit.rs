@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{CommandError, House, Outcome, notes, other_app, other_element, with_zones};
+use super::{CommandError, House, Written, notes, other_app, other_element, with_zones};
 use crate::core::elements::keys::REFRESH_TOKEN;
 use crate::core::elements::{self, Document};
 use crate::core::model::{GrantState, Instance, ResourceSettings, Secret, Settings};
@@ -81,7 +81,7 @@ impl House<'_> {
     ///
     /// # Errors
     /// All problems of the document together; a refused code, which leaves everything as it was.
-    pub fn edit_instance(&self, id: i64, document: &str, edit: Edit) -> Result<Outcome, CommandError> {
+    pub fn edit_instance(&self, id: i64, document: &str, edit: Edit) -> Result<Written, CommandError> {
         let document = elements::parse(document).map_err(CommandError::Invalid)?;
         self.edit(self.present_instance(id)?, &document, edit, Codes::Always)
     }
@@ -93,7 +93,7 @@ impl House<'_> {
         document: &Document,
         edit: Edit,
         codes: Codes,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Written, CommandError> {
         // A code is good for one sign-in: what it brought is kept for the next try.
         let mut granted = None;
         for _ in 1..TRIES {
@@ -124,7 +124,7 @@ impl House<'_> {
         edit: Edit,
         codes: Codes,
         granted: &mut Option<Grant>,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Written, CommandError> {
         let after = self.edited(before, document, edit)?;
         let settings = with_zones(after.settings.clone(), &after.configuration)?;
         let mut problems = elements::check_code(document, &settings);
@@ -149,7 +149,7 @@ impl House<'_> {
             notes.push("the next poll tries to sign in with the changed app".to_owned());
         }
         if *before == after && code.is_none() && !token_changed {
-            return Ok(Outcome {
+            return Ok(Written {
                 instance: after,
                 changed: false,
                 notes,
@@ -190,7 +190,7 @@ impl House<'_> {
         } else {
             write()?
         });
-        Ok(Outcome {
+        Ok(Written {
             instance: self.store.instance(before.id)?,
             changed: true,
             notes,

@@ -30,12 +30,12 @@ pub use edit::Edit;
 pub use error::{CommandError, Fault};
 pub use outbox::{OutboxError, Retried, Which};
 pub use polls::Asked;
-pub use preview::{Run, runs_after};
+pub use preview::{PlannedRun, runs_after};
 pub use sign_in::{SignIn, Subject, UnboundApp};
 
 /// What became of an instance, and what its operator should know about it.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Written {
     pub instance: Instance,
     /// False where it is as it was.
     pub changed: bool,
@@ -91,7 +91,7 @@ impl House<'_> {
     ///
     /// # Errors
     /// All problems of the document together; a refused sign-in, which leaves nothing behind.
-    pub fn create_instance(&self, document: &str) -> Result<Outcome, CommandError> {
+    pub fn create_instance(&self, document: &str) -> Result<Written, CommandError> {
         let (document, new) = elements::parse_new(document, self.client.base(), unknown_zones)
             .map_err(CommandError::Invalid)?;
         self.create(&document, &new)
@@ -102,7 +102,7 @@ impl House<'_> {
     ///
     /// # Errors
     /// As `create_instance`.
-    pub fn apply_instance(&self, document: &str) -> Result<Outcome, CommandError> {
+    pub fn apply_instance(&self, document: &str) -> Result<Written, CommandError> {
         let document = elements::parse(document).map_err(CommandError::Invalid)?;
         let existing = document
             .name
@@ -123,7 +123,7 @@ impl House<'_> {
         &self,
         id_or_name: &str,
         assignments: &[(String, String)],
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Written, CommandError> {
         let instance = self.store.find_instance(id_or_name)?;
         let document = elements::set(assignments).map_err(CommandError::Invalid)?;
         self.edit(instance, &document, Edit::Merge, Codes::WhereWanted)
@@ -195,12 +195,12 @@ impl House<'_> {
         elements::render(instance)
     }
 
-    fn create_from(&self, document: &Document) -> Result<Outcome, CommandError> {
+    fn create_from(&self, document: &Document) -> Result<Written, CommandError> {
         let checked = elements::check_new(document, self.client.base());
         self.create(document, &with_zones(checked, &document.configuration)?)
     }
 
-    fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Outcome, CommandError> {
+    fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Written, CommandError> {
         if let Ok(taken) = self.store.find_instance(&new.name) {
             return Err(StoreError::NameTaken(taken.name).into());
         }
@@ -230,7 +230,7 @@ impl House<'_> {
         if instance.grant_state == GrantState::LoginRequired {
             notes.push(format!("nobody has signed in yet: `deltapost login {id}`"));
         }
-        Ok(Outcome {
+        Ok(Written {
             instance,
             changed: true,
             notes,

@@ -10,7 +10,7 @@ use crate::zones::Zones;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Run {
+pub struct PlannedRun {
     pub utc: String,
     /// On the clocks of the schedule's zone, with their offset (RFC 3339).
     pub local: String,
@@ -21,11 +21,11 @@ pub struct Run {
     pub words: String,
 }
 
-impl Run {
+impl PlannedRun {
     /// A run at `at`, on the clocks of `zone`.
-    pub fn new(at: Timestamp, zone: &TimeZone, note: Option<String>) -> Run {
+    pub fn new(at: Timestamp, zone: &TimeZone, note: Option<String>) -> PlannedRun {
         let local = ZonedDateTime::new(at, zone.clone());
-        Run {
+        PlannedRun {
             utc: time_text(at),
             local: local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             note,
@@ -35,9 +35,9 @@ impl Run {
 }
 
 /// The first `count` runs of `schedule` after `from`, with what daylight saving does to them.
-pub fn runs_after(schedule: &Schedule, zone: &TimeZone, from: Timestamp, count: usize) -> Vec<Run> {
-    let told = |fire: Fire| Run::new(fire.at, zone, fire.shift.map(|shift| shift.to_string()));
-    schedule.runs(zone, from).take(count).map(told).collect()
+pub fn runs_after(schedule: &Schedule, zone: &TimeZone, from: Timestamp, count: usize) -> Vec<PlannedRun> {
+    let planned = |fire: Fire| PlannedRun::new(fire.at, zone, fire.shift.map(|shift| shift.to_string()));
+    schedule.runs(zone, from).take(count).map(planned).collect()
 }
 
 impl House<'_> {
@@ -45,15 +45,15 @@ impl House<'_> {
     ///
     /// # Errors
     /// What is wrong with either, with what to do about it.
-    pub fn runs(&self, cron: &str, timezone: &str, count: usize) -> Result<Vec<Run>, String> {
-        let told = |error: String, hint: Option<String>| match hint {
+    pub fn runs(&self, cron: &str, timezone: &str, count: usize) -> Result<Vec<PlannedRun>, String> {
+        let problem_of = |error: String, hint: Option<String>| match hint {
             Some(hint) => format!("{error}; {hint}"),
             None => error,
         };
-        let schedule = Schedule::parse(cron).map_err(|error| told(error.to_string(), error.hint()))?;
+        let schedule = Schedule::parse(cron).map_err(|error| problem_of(error.to_string(), error.hint()))?;
         let timezone = if timezone.is_empty() { "UTC" } else { timezone };
         let found = Zones::of_system().find(timezone);
-        let zone = found.map_err(|error| told(error.to_string(), error.hint()))?;
+        let zone = found.map_err(|error| problem_of(error.to_string(), error.hint()))?;
         Ok(runs_after(&schedule, &zone, self.clock.now(), count))
     }
 

@@ -7,7 +7,7 @@ use ring::digest;
 use serde_json::{Value, json};
 
 use super::edit::Codes;
-use super::{CommandError, Edit, House, Outcome};
+use super::{CommandError, Edit, House, Written};
 use crate::clock;
 use crate::core::elements::{self, Problem};
 use crate::core::model::{GrantKind, Secret, Settings};
@@ -97,7 +97,7 @@ impl House<'_> {
     ///
     /// # Errors
     /// What the provider refuses, and whatever creating an instance may meet.
-    pub fn finish_sign_in(&self, sign_in: &SignIn, code: &str) -> Result<Outcome, CommandError> {
+    pub fn finish_sign_in(&self, sign_in: &SignIn, code: &str) -> Result<Written, CommandError> {
         let (code, verifier) = (Some(Secret::new(code)), Some(sign_in.verifier.clone()));
         match &sign_in.subject {
             Subject::Existing(id) => {

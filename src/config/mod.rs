@@ -21,7 +21,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::core::address;
-use crate::core::plan::{Rule, Rules, Whose};
+use crate::core::plan::{Polling, Rule, Whose};
 use crate::core::schedule;
 pub use live::Live;
 pub use problem::{ConfigError, ConfigProblem, Fault};
@@ -42,7 +42,7 @@ pub struct Config {
     pub group: Option<String>,
     pub listen: Listen,
     /// `[schedule]` and `[[poll]]`: when resources are polled.
-    pub polling: Rules,
+    pub polling: Polling,
     pub schedule: Schedule,
     pub delivery: Delivery,
     pub outbox: Outbox,
@@ -167,7 +167,7 @@ impl Default for Config {
                 address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8649))),
                 expose: false,
             },
-            polling: Rules {
+            polling: Polling {
                 polls: Vec::new(),
                 cron: schedule::Schedule::parse("*/15 * * * *").expect("it is in the language"),
                 timezone: "UTC".to_owned(),

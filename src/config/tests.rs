@@ -107,7 +107,7 @@ fn every_key_reaches_its_field() {
         listen: Config::default().listen,
         data_dir: PathBuf::from("/srv/post"),
         group: Some("ops".to_owned()),
-        polling: Rules {
+        polling: Polling {
             polls: vec![
                 Rule {
                     line: 9,

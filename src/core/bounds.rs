@@ -15,7 +15,7 @@ spelled! {
 
 /// `[outbox]`, as far as it decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct OutboxLimits {
     /// Pending and dead events of one instance.
     pub max_events: u64,
     /// Database and WAL.
@@ -40,7 +40,7 @@ pub enum Verdict {
     Resume(i64),
 }
 
-impl Limits {
+impl OutboxLimits {
     /// Whether a database of `used_bytes` is at its bound.
     pub fn is_full(&self, used_bytes: u64) -> bool {
         used_bytes >= self.max_bytes
@@ -60,7 +60,12 @@ impl Limits {
 
 /// Judges every instance's backlog and the database's size, `used_bytes` without its free pages. `paused_at` is that
 /// size when the last instance was paused for it: while it grows no further, nobody else is.
-pub fn judge(backlogs: &[Backlog], used_bytes: u64, paused_at: Option<u64>, limits: &Limits) -> Vec<Verdict> {
+pub fn judge(
+    backlogs: &[Backlog],
+    used_bytes: u64,
+    paused_at: Option<u64>,
+    limits: &OutboxLimits,
+) -> Vec<Verdict> {
     let relieved = limits.is_roomy(used_bytes) || backlog_bytes(backlogs) < limits.max_bytes / 20;
     let mut verdicts: Vec<Verdict> = backlogs
         .iter()
@@ -101,7 +106,7 @@ fn is_below_nine_tenths(value: u64, bound: u64) -> bool {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: OutboxLimits = OutboxLimits {
         max_events: 100,
         max_bytes: 6_400,
     };
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_largest_bounds_do_not_overflow() {
-        let limits = Limits {
+        let limits = OutboxLimits {
             max_events: u64::MAX,
             max_bytes: u64::MAX,
         };

@@ -70,7 +70,7 @@ fn detect(known: &[&str], lines: &[&str], rules: &Rules<'_>) -> Detected {
     )
 }
 
-fn told(found: &Detected) -> Vec<String> {
+fn in_words(found: &Detected) -> Vec<String> {
     let mut lines: Vec<String> = found
         .changes
         .iter()
@@ -100,7 +100,7 @@ fn told(found: &Detected) -> Vec<String> {
 fn check(known: &[&str], lines: &[&str], expect: &[&str]) {
     let filter = Filter::default();
     assert_eq!(
-        told(&detect(known, lines, &rules(BaselineMode::Snapshot, &filter))),
+        in_words(&detect(known, lines, &rules(BaselineMode::Snapshot, &filter))),
         expect
     );
 }
@@ -230,7 +230,7 @@ fn a_resource_that_started_at_now_tells_new_from_old_and_hears_deletions_of_unkn
         &rules,
     );
     assert_eq!(
-        told(&found),
+        in_words(&found),
         ["CREATED file null", "UPDATED file null", "staged c"]
     );
     assert!(
@@ -248,7 +248,7 @@ fn a_silent_baseline_learns_and_tells_nothing() {
         ..rules(BaselineMode::Snapshot, &filter)
     };
     let found = detect(&[], TREE, &rules);
-    assert_eq!((told(&found), found.upserts.len()), (vec![], 3));
+    assert_eq!((in_words(&found), found.upserts.len()), (vec![], 3));
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn an_enumeration_marks_what_it_shows_even_where_nothing_moved() {
         ..rules(BaselineMode::Snapshot, &filter)
     };
     let found = detect(TREE, TREE, &rules);
-    assert_eq!((told(&found), found.upserts.len()), (vec![], 3));
+    assert_eq!((in_words(&found), found.upserts.len()), (vec![], 3));
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn what_the_filter_keeps_back_is_counted_and_remembered() {
         ],
         &rules(BaselineMode::Snapshot, &filter),
     );
-    assert_eq!(told(&found), ["CREATED file /Finance/b.txt"]);
+    assert_eq!(in_words(&found), ["CREATED file /Finance/b.txt"]);
     assert_eq!((found.filtered, found.upserts.len()), (3, 4));
 }
 
@@ -310,17 +310,17 @@ fn what_leaves_a_filtered_path_is_told_once() {
     };
     let rules = rules(BaselineMode::Snapshot, &filter);
     let found = detect(TREE, &["file a a.txt R size=1 etag=2"], &rules);
-    assert_eq!(told(&found), ["UPDATED file /a.txt parent"]);
+    assert_eq!(in_words(&found), ["UPDATED file /a.txt parent"]);
     // Its folder may move before it on the same page.
     let found = detect(
         TREE,
         &["folder F Money R", "file a a.txt F size=2 etag=2"],
         &rules,
     );
-    assert_eq!(told(&found), ["UPDATED file /Money/a.txt content"]);
+    assert_eq!(in_words(&found), ["UPDATED file /Money/a.txt content"]);
     let outside = &["root R root -", "file a a.txt R size=1 etag=2"];
     let found = detect(outside, &["file a b.txt R size=1 etag=3"], &rules);
-    assert_eq!((told(&found), found.filtered), (Vec::new(), 1));
+    assert_eq!((in_words(&found), found.filtered), (Vec::new(), 1));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::schedule::Schedule;
 
 /// What the configuration file says about when resources are polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct Polling {
     /// `[[poll]]`, in the order of the file.
     pub polls: Vec<Rule>,
     /// `[schedule] cron`.
@@ -154,7 +154,7 @@ impl Rule {
     }
 }
 
-impl Rules {
+impl Polling {
     /// What makes `subject` be polled. Each of cron, zone and `enabled` comes from the first that says it: the `[[poll]]`
     /// entries that are about it in their order, the resource, its instance, `[schedule]`.
     pub fn plan(&self, subject: &Subject) -> Plan {

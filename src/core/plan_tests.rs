@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cadence, Keys, Plan, Rule, Rules, Source, Subject, Whose};
+use super::{Cadence, Keys, Plan, Polling, Rule, Source, Subject, Whose};
 use crate::core::model::Interval;
 use crate::core::schedule::Schedule;
 
@@ -17,8 +17,8 @@ fn rule(line: usize, instance: &str) -> Rule {
     }
 }
 
-fn rules(polls: Vec<Rule>) -> Rules {
-    Rules {
+fn rules(polls: Vec<Rule>) -> Polling {
+    Polling {
         polls,
         cron: Schedule::parse("*/15 * * * *").unwrap(),
         timezone: "UTC".to_owned(),

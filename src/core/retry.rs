@@ -47,7 +47,7 @@ impl Class {
 
 /// One attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Trial {
     pub class: Class,
     /// The answer's `Retry-After`, as a wait from its end.
     pub retry_after: Option<Duration>,
@@ -119,7 +119,7 @@ pub enum Fate {
 
 /// Judges an attempt that has just ended. `draw`, from 0 up to 1, spreads each wait w evenly over w/2 to w.
 pub fn decide(
-    outcome: &Outcome,
+    outcome: &Trial,
     trials: Trials,
     endpoint: Endpoint,
     policy: &Policy<'_>,

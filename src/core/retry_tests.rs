@@ -27,7 +27,7 @@ fn policy() -> Policy<'static> {
 
 /// An attempt that began a second before now, with the longest draw.
 fn judge(status: Option<u16>, trials: Trials, endpoint: Endpoint, policy: &Policy<'_>) -> (Fate, Endpoint) {
-    let outcome = Outcome {
+    let outcome = Trial {
         class: Class::of(status),
         retry_after: None,
         began_at: at(-1),
@@ -225,7 +225,7 @@ fn with_queue_the_first_failure_disables_and_without_a_probe_only_a_person_resum
 fn retry_after_is_a_floor_capped_at_a_day() {
     #[track_caller]
     fn check(retry_after: Duration, expect: Duration) {
-        let outcome = Outcome {
+        let outcome = Trial {
             class: Class::Failed,
             retry_after: Some(retry_after),
             began_at: at(-1),
@@ -259,7 +259,7 @@ fn an_early_try_that_fails_leaves_the_endpoints_wait_as_it_is_unless_the_receive
             next_probe_at: Some(at(600)),
             ..endpoint(BackingOff, 2, 1)
         };
-        let outcome = Outcome {
+        let outcome = Trial {
             class: Class::of(status),
             retry_after: retry_after.map(Duration::from_secs),
             began_at: at(-1),
@@ -296,7 +296,7 @@ proptest! {
         draw in 0.0f64..1.0,
     ) {
         let retry_after = retry_after.map(Duration::from_secs);
-        let outcome = Outcome { class: Class::of(status), retry_after, began_at: at(-1) };
+        let outcome = Trial { class: Class::of(status), retry_after, began_at: at(-1) };
         let trials = Trials { refusals, failures, last_failed_at: last };
         let before = Endpoint {
             state, failures: endpoint_failures, deaths, last_accepted_at: accepted, last_failed_at: failed,

@@ -243,7 +243,7 @@ impl Client {
             .timeout_global(Some(LONGEST_REQUEST))
             .build()
             .send_form(form.iter().copied());
-        wire::told("POST", url.as_str(), &answer, since(started, clock));
+        wire::log_request("POST", url.as_str(), &answer, since(started, clock));
         let mut response = answer.map_err(|error| AuthError::Unreachable(NoAnswer::from(&error)))?;
         let provider_time = self.provider_time(response.headers(), clock);
         let status = response.status().as_u16();

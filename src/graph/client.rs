@@ -314,7 +314,7 @@ impl Client {
             }
             request.call()
         });
-        wire::told("GET", link.expose(), &answer, since(started, clock));
+        wire::log_request("GET", link.expose(), &answer, since(started, clock));
         let mut response = answer.map_err(|error| GraphError::Unreachable(NoAnswer::from(&error)))?;
         let provider_time = self.provider_time(response.headers(), clock);
         if response.status() != 200 {

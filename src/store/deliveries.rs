@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
 use super::{Store, StoreError, known};
 use crate::core::model::{EndpointState, time_from_text, time_text};
-use crate::core::retry::{self, Endpoint, Fate, Outcome, Policy, Trials};
+use crate::core::retry::{self, Endpoint, Fate, Policy, Trial, Trials};
 
 /// Attempts that are kept of each notification.
 const KEPT_ATTEMPTS: u32 = 20;
@@ -26,7 +26,7 @@ pub struct Attempt {
     /// What the endpoint said or why it could not be reached.
     pub error: Option<String>,
     /// What the answer says; `None` where nothing could be sent, for a reason of the instance's own.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Trial>,
     /// The die for the wait that may follow.
     pub draw: f64,
 }

@@ -75,7 +75,7 @@ pub use plan::{Planned, Rows};
 pub use redeliver::{Head, Selection, Tallied};
 pub use replay::Replayed;
 pub use report::{
-    AttemptRow, EndpointRow, EventRow, Notification, NotificationRow, OutboxCount, ResourceRow, Standing,
+    AttemptRow, EndpointRow, EventRow, Notification, NotificationRow, OutboxCount, Overview, ResourceRow,
 };
 pub use requests::{Depth, Request};
 pub use resources::Resource;

@@ -103,7 +103,7 @@ pub struct ResourceRow {
 
 /// How the whole agent stands, in four numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Overview {
     pub instances: i64,
     /// Events in notifications that are pending or dead.
     pub undelivered: i64,
@@ -121,13 +121,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn standing(&self) -> Result<Standing, StoreError> {
+    pub fn standing(&self) -> Result<Overview, StoreError> {
         self.read(|connection| {
             let counts = "SELECT count(*), ifnull(sum(backlog_events), 0), ifnull(sum(grant_state = 'login_required'), 0),
                                  (SELECT count(*) FROM endpoint WHERE state <> 'active')
                             FROM instance";
             let standing = connection.query_row(counts, [], |row| {
-                Ok(Standing {
+                Ok(Overview {
                     instances: row.get(0)?,
                     undelivered: row.get(1)?,
                     logins: row.get(2)?,

@@ -47,11 +47,11 @@ impl Line {
         self.held.clear();
         self.transport
             .transmit_output(amount, timeout)
-            .map_err(|error| self.told(error, Timeout::SendRequest))
+            .map_err(|error| self.explained(error, Timeout::SendRequest))
     }
 
     /// `error` with what is known here: that the connection was stale, or what the time ran out in.
-    fn told(&self, error: Error, stage: Timeout) -> Error {
+    fn explained(&self, error: Error, stage: Timeout) -> Error {
         if is_closed(&error) && self.reused && !self.heard {
             return Died::Stale.into();
         }
@@ -116,7 +116,7 @@ impl Transport for Line {
             }
             Ok(false) if self.reused && !self.heard => Err(Died::Stale.into()),
             Ok(false) => Ok(false),
-            Err(error) => Err(self.told(error, stage)),
+            Err(error) => Err(self.explained(error, stage)),
         }
     }
 

@@ -6,9 +6,9 @@ mod dial;
 mod failure;
 mod gate;
 mod line;
+mod log_request;
 #[cfg(test)]
 pub(crate) mod peer;
-mod told;
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use gate::Gate;
 
 pub use failure::{Failure, NoAnswer, Stage};
 pub(crate) use gate::Lookup;
-pub(crate) use told::told;
+pub(crate) use log_request::log_request;
 
 /// The largest head of an answer that is read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;

@@ -9,7 +9,7 @@ mod roff;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::args::{Args, Page};
+use super::args::{Args, Manual};
 use super::reply::Reply;
 use crate::config;
 use roff::Roff;
@@ -25,20 +25,20 @@ pub(super) fn completions(shell: Shell) -> Reply {
 }
 
 /// The manual page, as man(1) reads it.
-pub(super) fn page(page: Page) -> Reply {
+pub(super) fn page(page: Manual) -> Reply {
     let (name, section, about) = match page {
-        Page::Deltapost => (
+        Manual::Deltapost => (
             "deltapost",
             1,
             "polls OneDrive for changes and delivers them to HTTP callbacks",
         ),
-        Page::Configuration => ("deltapost.toml", 5, "configuration of deltapost(1)"),
-        Page::Schema => ("deltapost-schema", 5, "the database of deltapost(1)"),
+        Manual::Configuration => ("deltapost.toml", 5, "configuration of deltapost(1)"),
+        Manual::Schema => ("deltapost-schema", 5, "the database of deltapost(1)"),
     };
     let mut roff = Roff::page(name, section, about);
     match page {
-        Page::Deltapost => commands::write(&mut roff, Args::command()),
-        Page::Configuration => {
+        Manual::Deltapost => commands::write(&mut roff, Args::command()),
+        Manual::Configuration => {
             configuration::write(&mut roff, config::TEMPLATE);
             roff.section("FILES");
             roff.item(
@@ -46,7 +46,7 @@ pub(super) fn page(page: Page) -> Reply {
                 "unless `--config` or `DELTAPOST_CONFIG` name another",
             );
         }
-        Page::Schema => markdown::write(&mut roff, SCHEMA),
+        Manual::Schema => markdown::write(&mut roff, SCHEMA),
     }
     roff.section("SEE ALSO");
     let pages = [

@@ -37,7 +37,7 @@ const OWN: &[&str] = &[
 
 /// What a resource's `url` means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct GraphUrl {
     /// The path below the Graph base: an alias resolved, an absolute URL made relative. It begins with `/`. A feed's is
     /// percent-encoded; a collection's is as it was written, since its dates are still to be filled in.
     pub(super) url: String,
@@ -51,7 +51,7 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// What is wrong with it. The message repeats neither a query nor a token.
-pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -> Result<Place, String> {
+pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -> Result<GraphUrl, String> {
     refuse_placeholder(url)?;
     if url.chars().count() > LONGEST {
         return Err(format!("longer than {LONGEST} characters"));
@@ -73,7 +73,7 @@ pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -
             "{} is a delta feed, and its changes are not found by dates; leave `mode` out",
             quoted(path)
         )),
-        _ => Ok(Place {
+        _ => Ok(GraphUrl {
             url,
             mode: Mode::Delta,
         }),
@@ -101,7 +101,7 @@ pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -
             listed(ALIASES.iter().copied()),
         ));
     }
-    Ok(Place {
+    Ok(GraphUrl {
         url: below.to_owned(),
         mode: Mode::Window,
     })

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::core::feed::{self, Feed, Mode, Window};
 use crate::core::model::{BaselineMode, ElementKey, GrantKind, ResourceSettings};
 
-use super::graph_path::{self, Place};
+use super::graph_path::{self, GraphUrl};
 use super::keys::{self, RESOURCES};
 use super::values;
 use crate::core::problem::{Report, listed, quoted};
@@ -222,7 +222,7 @@ pub(super) fn read(
 }
 
 /// What the resource at `place` reads.
-fn feed_of(key: &str, place: &Place, settings: &Value, report: &mut Report) -> Option<Feed> {
+fn feed_of(key: &str, place: &GraphUrl, settings: &Value, report: &mut Report) -> Option<Feed> {
     match place.mode {
         Mode::Window => {
             let window = window::read(key, &place.url, settings, report)?;

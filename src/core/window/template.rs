@@ -20,14 +20,14 @@ pub struct Template(Vec<Piece>);
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
     Text(String),
-    Date(Place, DateFormat),
+    Date(Clocks, DateFormat),
     /// The time since the epoch, in units of so many nanoseconds.
     Epoch(i128),
 }
 
 /// Whose clocks a date is written by.
 #[derive(Clone, Debug, PartialEq)]
-enum Place {
+enum Clocks {
     /// The service's.
     Service,
     Utc,
@@ -68,7 +68,7 @@ impl Template {
     /// The IANA names that `expand` looks up.
     pub fn zones(&self) -> Vec<String> {
         let named = self.0.iter().filter_map(|piece| match piece {
-            Piece::Date(Place::Zone(_, ZoneId::Named(name)), _) => Some(name.clone()),
+            Piece::Date(Clocks::Zone(_, ZoneId::Named(name)), _) => Some(name.clone()),
             _ => None,
         });
         named.collect()
@@ -91,9 +91,9 @@ impl Template {
                 Piece::Text(text) => url.push_str(text),
                 Piece::Date(place, format) => {
                     let zone = match place {
-                        Place::Service => zone.clone(),
-                        Place::Utc => TimeZone::UTC,
-                        Place::Zone(id, zone) => zone
+                        Clocks::Service => zone.clone(),
+                        Clocks::Utc => TimeZone::UTC,
+                        Clocks::Zone(id, zone) => zone
                             .zone(find)
                             .ok_or_else(|| format!("there is no time zone `{}`", shown(id)))?,
                     };
@@ -125,15 +125,15 @@ fn placeholder(inside: &str) -> Result<Piece, String> {
     };
     let format = |pattern: Option<&str>| DateFormat::new(pattern.unwrap_or(DEFAULT_FORMAT));
     match name {
-        "date" => Ok(Piece::Date(Place::Service, format(argument)?)),
-        "gmtDate" => Ok(Piece::Date(Place::Utc, format(argument)?)),
+        "date" => Ok(Piece::Date(Clocks::Service, format(argument)?)),
+        "gmtDate" => Ok(Piece::Date(Clocks::Utc, format(argument)?)),
         "dateTimeZone" => {
             let (id, pattern) = zone_and_format(argument.unwrap_or_default());
             if id.is_empty() {
                 return Err("expected `${dateTimeZone:ZONE:FORMAT}`".to_owned());
             }
             Ok(Piece::Date(
-                Place::Zone(id.to_owned(), ZoneId::of(id)),
+                Clocks::Zone(id.to_owned(), ZoneId::of(id)),
                 format(pattern)?,
             ))
         }

@@ -8,7 +8,7 @@ use super::super::reply::{self, Refusal};
 use super::super::route::{Table, Who, route};
 use super::BASE;
 use super::elements::element;
-use crate::commands::{Edit, Outcome};
+use crate::commands::{Edit, Written};
 use crate::core::elements as documents;
 use crate::core::model::{ElementKey, Instance};
 use crate::core::shown::shown;
@@ -112,12 +112,12 @@ fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 fn create(call: &Call<'_>) -> Result<Reply, Refusal> {
-    told(call, &call.house.create_instance(call.text()?)?)
+    reply_of(call, &call.house.create_instance(call.text()?)?)
 }
 
 fn create_of_element(call: &Call<'_>) -> Result<Reply, Refusal> {
     let document = with_element(call.text()?, element(call)?)?;
-    told(call, &call.house.create_instance(&document)?)
+    reply_of(call, &call.house.create_instance(&document)?)
 }
 
 /// `document` with the path's element, which it may leave out but not contradict. What is no object is left for whoever
@@ -156,7 +156,7 @@ fn replace(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 fn edit(call: &Call<'_>, edit: Edit) -> Result<Reply, Refusal> {
-    told(
+    reply_of(
         call,
         &call.house.edit_instance(meant(call)?.id, call.text()?, edit)?,
     )
@@ -181,7 +181,7 @@ fn enabled(call: &Call<'_>, enabled: bool) -> Result<Reply, Refusal> {
 }
 
 /// The instance as it is by now. What its author should know stands in headers: what the body holds can be sent back.
-pub(super) fn told(call: &Call<'_>, outcome: &Outcome) -> Result<Reply, Refusal> {
+pub(super) fn reply_of(call: &Call<'_>, outcome: &Written) -> Result<Reply, Refusal> {
     let reply = reply::json(200, &call.house.shown_with_token(&outcome.instance)?);
     Ok(outcome
         .notes

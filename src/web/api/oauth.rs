@@ -54,7 +54,7 @@ impl Wanted {
 /// The URL for a client that takes the code itself.
 fn url(call: &Call<'_>) -> Result<Reply, Refusal> {
     let given = |name: &str| call.query(name).filter(|text| !text.is_empty());
-    told(call, Wanted::of(given))
+    url_of(call, Wanted::of(given))
 }
 
 /// The same from a body; or, with `instance` (a document without a code) or `instanceId`, the beginning of a sign-in that
@@ -71,7 +71,7 @@ fn begin(call: &Call<'_>) -> Result<Reply, Refusal> {
         (None, None) => {
             let given =
                 |name: &str| Some(body.get(name)?.as_str()?.to_owned()).filter(|text| !text.is_empty());
-            return told(call, Wanted::of(given));
+            return url_of(call, Wanted::of(given));
         }
     };
     let element = element(call)?;
@@ -87,7 +87,7 @@ fn begin(call: &Call<'_>) -> Result<Reply, Refusal> {
     Ok(reply::json(200, &json!({"oauthUrl": url, "element": element.as_str()})).with("Set-Cookie", cookie))
 }
 
-fn told(call: &Call<'_>, wanted: Wanted) -> Result<Reply, Refusal> {
+fn url_of(call: &Call<'_>, wanted: Wanted) -> Result<Reply, Refusal> {
     let element = element(call)?;
     let (Some(api_key), Some(callback_url)) = (&wanted.api_key, &wanted.callback_url) else {
         let missing = [("apiKey", &wanted.api_key), ("callbackUrl", &wanted.callback_url)];

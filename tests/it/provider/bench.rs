@@ -7,7 +7,7 @@ use std::time::Duration;
 use deltapost::agent;
 use deltapost::callback::Sender;
 use deltapost::clock::{Clock, FakeClock, SystemClock};
-use deltapost::commands::{CommandError, House, Outcome};
+use deltapost::commands::{CommandError, House, Written};
 use deltapost::config::Config;
 use deltapost::core::poll::Poll;
 use deltapost::graph::client::{Client, GraphConfig, TIMEOUTS};
@@ -138,7 +138,7 @@ impl Bench {
         self.house().create_instance(&document).unwrap().instance.id
     }
 
-    pub(crate) fn update(&self, name: &str, key: &str, value: &str) -> Result<Outcome, CommandError> {
+    pub(crate) fn update(&self, name: &str, key: &str, value: &str) -> Result<Written, CommandError> {
         let assignment = (key.to_owned(), value.to_owned());
         self.house().update_instance(name, &[assignment])
     }

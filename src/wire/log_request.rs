@@ -9,7 +9,12 @@ use super::NoAnswer;
 use crate::core::shown::shown;
 
 /// Logs a request that is over: its method, host and path, the status or why there was none, and how long it took.
-pub(crate) fn told<B>(method: &str, url: &str, answer: &Result<Response<B>, ureq::Error>, elapsed: Duration) {
+pub(crate) fn log_request<B>(
+    method: &str,
+    url: &str,
+    answer: &Result<Response<B>, ureq::Error>,
+    elapsed: Duration,
+) {
     if !log::log_enabled!(log::Level::Debug) {
         return;
     }
