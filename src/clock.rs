@@ -1,6 +1,6 @@
 //! The only reading of the time, the only sleeping, and the only dice. Everything that decides takes their results.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,10 +8,17 @@ use nix::time::{ClockId, clock_gettime};
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
+use crate::core::waits::SLACK;
+
 /// Tells the time and passes it. Two implementations: the machine's, and the one that tests turn by hand.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// How long the machine has run, sleep included. Nobody can set it; it is what lengths of time are measured by.
+    fn uptime(&self) -> Duration {
+        reading(ClockId::CLOCK_BOOTTIME)
+    }
 
     /// Returns after `wait` has passed on this clock.
     fn sleep(&self, wait: Duration);
@@ -38,34 +45,74 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until it is told otherwise; sleeping on it moves it.
 #[derive(Debug)]
-pub struct FakeClock(Mutex<Timestamp>);
+pub struct FakeClock(Mutex<(Timestamp, Duration)>);
 
 impl FakeClock {
     /// A clock that shows `start`.
     pub fn at(start: Timestamp) -> FakeClock {
-        FakeClock(Mutex::new(start))
+        FakeClock(Mutex::new((start, Duration::ZERO)))
     }
 
-    /// Sets the clock, also back.
+    /// Sets the clock, also back. No time passes by that.
     pub fn set(&self, time: Timestamp) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = time;
+        self.lock().0 = time;
     }
 
-    /// Moves the clock by `step`, forward.
+    /// Has `step` pass.
     pub fn advance(&self, step: Duration) {
-        let mut now = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (now, uptime) = &mut *self.lock();
         *now = now.saturating_add(step).unwrap_or(Timestamp::MAX);
+        *uptime += step;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Timestamp, Duration)> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.lock().0
+    }
+
+    fn uptime(&self) -> Duration {
+        self.lock().1
     }
 
     fn sleep(&self, wait: Duration) {
         self.advance(wait);
     }
+}
+
+/// Notices when a clock is set ahead: then it moves by more than the machine's uptime does. A machine that sleeps is no such
+/// case, since its uptime includes the sleep.
+#[derive(Debug)]
+pub struct Leaps {
+    /// The clock as it was set when it was last looked at: what it showed when the machine started.
+    started: Timestamp,
+}
+
+impl Leaps {
+    pub fn new(clock: &dyn Clock) -> Leaps {
+        Leaps {
+            started: started(clock),
+        }
+    }
+
+    /// What `clock` would show had it not been set ahead since the last look; `None` where it was not.
+    pub fn look(&mut self, clock: &dyn Clock) -> Option<Timestamp> {
+        let started = started(clock);
+        let by = started.duration_since(self.started);
+        if by.abs() > SLACK {
+            self.started = started;
+        }
+        (by > SLACK).then(|| clock.now().saturating_sub(by).unwrap_or(Timestamp::MIN))
+    }
+}
+
+fn started(clock: &dyn Clock) -> Timestamp {
+    let (now, uptime) = (clock.now(), clock.uptime());
+    now.saturating_sub(uptime).unwrap_or(Timestamp::MIN)
 }
 
 /// The time since `started`; none where the clock was put back.
@@ -79,9 +126,13 @@ pub fn since(started: Timestamp, clock: &dyn Clock) -> Duration {
 /// # Panics
 /// When the operating system has no such clock; Linux has.
 pub fn monotonic_usec() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has a monotonic clock");
-    let whole = u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000;
-    whole + u64::try_from(now.tv_nsec()).unwrap_or(0) / 1_000
+    u64::try_from(reading(ClockId::CLOCK_MONOTONIC).as_micros()).unwrap_or(u64::MAX)
+}
+
+fn reading(clock: ClockId) -> Duration {
+    clock_gettime(clock)
+        .expect("Linux has clocks that nobody can set")
+        .into()
 }
 
 /// `N` bytes from the operating system's generator.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::command;
 use super::news::News;
 use super::watchdog::Watchdog;
-use crate::clock;
+use crate::clock::{self, Leaps};
 use crate::commands::House;
 use crate::config::Live;
 use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts, OverdueResource};
@@ -41,6 +41,7 @@ pub(super) struct Alerter<'a> {
     overdue: Vec<OverdueResource>,
     rounds: u32,
     host: Option<String>,
+    leaps: Leaps,
     /// What is not told yet, and what stands.
     book: Vec<AlertEntry>,
     next_id: i64,
@@ -70,6 +71,7 @@ impl<'a> Alerter<'a> {
             overdue: Vec::new(),
             rounds: 0,
             host: host(),
+            leaps: Leaps::new(house.clock),
             book,
             next_id,
             unsaved: BTreeSet::new(),
@@ -222,9 +224,10 @@ impl<'a> Alerter<'a> {
 
     /// Tells what is due, each subject's changes in their order.
     fn tell_due(&mut self) {
+        let leapt_from = self.leaps.look(self.house.clock);
         for at in 0..self.book.len() {
             let now = self.house.clock.now();
-            self.resume(at, now);
+            self.resume(at, leapt_from, now);
             let (before, entry) = (&self.book[..at], &self.book[at]);
             let is_same = |other: &AlertEntry| {
                 (other.alert.kind, &other.alert.key) == (entry.alert.kind, &entry.alert.key)
@@ -242,11 +245,16 @@ impl<'a> Alerter<'a> {
         }
     }
 
-    /// Has a wait that a clock ahead has begun begin now.
-    fn resume(&mut self, at: usize, now: Timestamp) {
+    /// Has a wait that a clock ahead has begun begin now, and what is left of one that the clock has leapt over from
+    /// `leapt_from`.
+    fn resume(&mut self, at: usize, leapt_from: Option<Timestamp>, now: Timestamp) {
         let entry = &mut self.book[at];
-        if let Some(until) = entry.next_attempt_at
-            && let Some(until) = waits::resumed(entry.waits_since, until, now)
+        let Some(until) = entry.next_attempt_at else {
+            return;
+        };
+        let put_off = |from| waits::put_off(entry.waits_since, until, from, now);
+        if let Some(until) =
+            waits::resumed(entry.waits_since, until, now).or_else(|| leapt_from.and_then(put_off))
         {
             (entry.waits_since, entry.next_attempt_at) = (now, Some(until));
             self.unsaved.insert(entry.alert.id);

@@ -18,6 +18,7 @@ mod scheduler_tests;
 mod systemd;
 mod timetable;
 mod watchdog;
+mod watched_clock;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -36,6 +37,7 @@ use self::reload::Reloader;
 use self::scheduler::Scheduler;
 use self::systemd::Pulse;
 use self::timetable::Timetable;
+use self::watched_clock::WatchedClock;
 use crate::clock;
 use crate::commands::House;
 use crate::config::Live;
@@ -97,6 +99,11 @@ pub fn run(
     file: Option<ConfigFile>,
     stop: &AtomicBool,
 ) -> Result<(), StoreError> {
+    let clock = WatchedClock::new(house.clock, house.store);
+    let house = &House {
+        clock: &clock,
+        ..*house
+    };
     house.store.note_missing_key()?;
     house.store.note_settings_error(None, house.clock.now())?;
     house.store.resume_waits(house.clock.now(), true)?;

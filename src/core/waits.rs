@@ -1,4 +1,4 @@
-//! Waits that a clock began which was ahead, and how long they last once it is right. Pure.
+//! How long a wait lasts whose clock is set while it runs, back or ahead. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,6 +10,13 @@ pub const SLACK: SignedDuration = SignedDuration::from_secs(1);
 pub fn resumed(since: Timestamp, until: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let meant = until.duration_since(since).max(SignedDuration::ZERO);
     is_ahead(since, now).then(|| now.saturating_add(meant).unwrap_or(Timestamp::MAX))
+}
+
+/// When a wait from `since` to `until` ends that is running when the clock is set ahead from `from` to `now`: what is left of
+/// it begins at `now`. `None` where it had not begun or was over.
+pub fn put_off(since: Timestamp, until: Timestamp, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let left = until.duration_since(from);
+    (since <= from && left > SignedDuration::ZERO).then(|| now.saturating_add(left).unwrap_or(Timestamp::MAX))
 }
 
 /// Whether `time`, at which something has happened, is still to come.
@@ -58,6 +65,17 @@ mod tests {
             resumed(at(60), Timestamp::MAX, at(0)).map(|until| until > at(60)),
             Some(true)
         );
+    }
+
+    #[test]
+    fn a_wait_that_the_clock_leaps_over_lasts_for_what_was_left_of_it() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let put_off = |since, until| put_off(at(since), at(until), at(0), at(1_000));
+        assert_eq!(put_off(-1, 4), Some(at(1_004)));
+        assert_eq!(put_off(0, 86_400), Some(at(87_400)));
+        // It was over, or has begun since; so has one that was put off already.
+        assert_eq!(put_off(-9, 0), None);
+        assert_eq!(put_off(1_000, 1_004), None);
     }
 
     #[test]

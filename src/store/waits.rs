@@ -1,5 +1,6 @@
-//! Stored times after the clock was ahead and has been set right. Each wait has its begin beside its end: one that begins in
-//! the future was written by a wrong clock, and begins now. What has happened in the future has happened by now.
+//! Stored times when the clock is set. Each wait has its begin beside its end: one that begins in the future was written by a
+//! wrong clock, and begins now. What has happened in the future has happened by now. When the clock is set ahead, what is left
+//! of a wait begins at the new time.
 //! A begin that is forgotten makes a wait end with the wrong clock: `tests/it/schema.rs` looks for it.
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use rusqlite::types::Value;
 
 use super::{Store, StoreError};
 use crate::core::model::{time_from_text, time_text};
-use crate::core::waits::{SLACK, resumed};
+use crate::core::waits::{SLACK, put_off, resumed};
 
 /// Notifications that one transaction looks at or changes.
 const ROWS: usize = 1_000;
@@ -57,14 +58,43 @@ impl Store {
         if changed {
             self.write(|connection| mend(connection, now, &ahead))?;
         }
+        let until = |since, until| resumed(since, until, now);
         for instance in self.read(|connection| suspects(connection, now, &ahead, thoroughly))? {
-            changed |= self.resume_outbox(instance, now)?;
+            changed |= self.move_outbox(instance, now, now, &until)?;
         }
         Ok(changed)
     }
 
-    /// The same of all that is pending of one instance.
-    fn resume_outbox(&self, instance_id: i64, now: Timestamp) -> Result<bool, StoreError> {
+    /// Has what is left at `from` of each wait begin at `now`, to which the clock was set ahead then. A command's request is as
+    /// young at `now` as if it had just been made.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written; what was done before stays.
+    pub fn put_waits_off(&self, from: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let until = |since, until| put_off(since, until, from, now);
+        self.write(|connection| {
+            move_waits(connection, now, &until)?;
+            connection.execute(
+                "UPDATE request SET created_at = ?2 WHERE created_at <= ?1",
+                (time_text(from), time_text(now)),
+            )?;
+            Ok(())
+        })?;
+        let all = self.read(|connection| suspects(connection, from, "", true))?;
+        for instance in all {
+            self.move_outbox(instance, from, now, &until)?;
+        }
+        Ok(())
+    }
+
+    /// Has the pending notifications of one instance whose waits end after `running_at` wait until what `until` says.
+    fn move_outbox(
+        &self,
+        instance_id: i64,
+        running_at: Timestamp,
+        now: Timestamp,
+        until: &Until<'_>,
+    ) -> Result<bool, StoreError> {
         // What is due is not asked for its begin, which lies behind the body.
         let select =
             "SELECT id, iif(next_attempt_at > ?1, coalesce(waits_since, created_at), ''), next_attempt_at
@@ -77,10 +107,11 @@ impl Store {
         loop {
             let rows = self.read(|connection| {
                 let mut statement = connection.prepare_cached(select)?;
-                let rows = statement.query_map((time_text(now), instance_id, after, ROWS as i64), wait)?;
+                let rows =
+                    statement.query_map((time_text(running_at), instance_id, after, ROWS as i64), wait)?;
                 Ok(rows.collect::<Result<Vec<Wait>, _>>()?)
             })?;
-            let moved = moved(&rows, now);
+            let moved = moved(&rows, until);
             if !moved.is_empty() {
                 changed = true;
                 self.write(|connection| put(connection, update, &moved, now))?;
@@ -96,16 +127,20 @@ impl Store {
 /// A row's key, and the begin and the end of its wait.
 type Wait = (Value, String, String);
 
+/// The end of a wait, by its begin and its end, when it has to be moved.
+type Until<'a> = dyn Fn(Timestamp, Timestamp) -> Option<Timestamp> + 'a;
+
 fn wait(row: &rusqlite::Row<'_>) -> rusqlite::Result<Wait> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-/// The keys of those that begin in the future, with their ends when they begin now.
-fn moved(rows: &[Wait], now: Timestamp) -> Vec<(&Value, Timestamp)> {
-    let until = |since: &str, until: &str| resumed(time_from_text(since)?, time_from_text(until)?, now);
-    rows.iter()
-        .filter_map(|(key, begin, end)| Some((key, until(begin, end)?)))
-        .collect()
+/// The keys of those that have to be moved, with their new ends.
+fn moved<'r>(rows: &'r [Wait], until: &Until<'_>) -> Vec<(&'r Value, Timestamp)> {
+    let moved = |(key, begin, end): &'r Wait| {
+        let until = until(time_from_text(begin)?, time_from_text(end)?)?;
+        Some((key, until))
+    };
+    rows.iter().filter_map(moved).collect()
 }
 
 fn put(
@@ -146,16 +181,7 @@ fn exists(connection: &Connection, select: &str, ahead: &str) -> Result<bool, St
 }
 
 fn mend(connection: &Connection, now: Timestamp, ahead: &str) -> Result<(), StoreError> {
-    for (table, key, since, until) in WAITS {
-        let select =
-            format!("SELECT {key}, {since}, {until} FROM {table} WHERE {since} > ?1 AND {until} IS NOT NULL");
-        let mut statement = connection.prepare_cached(&select)?;
-        let rows = statement
-            .query_map([ahead], wait)?
-            .collect::<Result<Vec<Wait>, _>>()?;
-        let update = format!("UPDATE {table} SET {since} = ?2, {until} = ?3 WHERE {key} = ?1");
-        put(connection, &update, &moved(&rows, now), now)?;
-    }
+    move_waits(connection, now, &|since, until| resumed(since, until, now))?;
     for (table, is_ahead, change) in PAST {
         match change {
             "" => connection.execute(&format!("DELETE FROM {table} WHERE {is_ahead}"), [ahead])?,
@@ -167,6 +193,20 @@ fn mend(connection: &Connection, now: Timestamp, ahead: &str) -> Result<(), Stor
     }
     // A timetable is made by these times.
     connection.execute("UPDATE meta SET plan_version = plan_version + 1", [])?;
+    Ok(())
+}
+
+/// Has the waits of endpoints and apps end at what `until` says.
+fn move_waits(connection: &Connection, now: Timestamp, until: &Until<'_>) -> Result<(), StoreError> {
+    for (table, key, begin, end) in WAITS {
+        let select = format!(
+            "SELECT {key}, {begin}, {end} FROM {table} WHERE {begin} IS NOT NULL AND {end} IS NOT NULL"
+        );
+        let mut statement = connection.prepare_cached(&select)?;
+        let rows = statement.query_map([], wait)?.collect::<Result<Vec<Wait>, _>>()?;
+        let update = format!("UPDATE {table} SET {begin} = ?2, {end} = ?3 WHERE {key} = ?1");
+        put(connection, &update, &moved(&rows, until), now)?;
+    }
     Ok(())
 }
 

@@ -150,6 +150,74 @@ fn a_running_agent_goes_on_by_itself_when_its_clock_is_set_right() {
 }
 
 #[test]
+fn a_clock_that_is_set_ahead_ends_no_wait_of_a_running_agent() {
+    leaps_over_no_wait(503, "SELECT max(next_probe_at) FROM endpoint");
+    leaps_over_no_wait(400, "SELECT max(next_attempt_at) FROM outbox");
+}
+
+/// `wait` is when what the receiver has answered with `status` is tried again.
+fn leaps_over_no_wait(status: u16, wait: &str) {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({"event.poller.refresh_interval": 1}));
+    let mut config = bench.house().config.clone();
+    config.delivery.retry = vec![Duration::from_secs(3_600)];
+    config.alerts.url = Some(bench.receiver.url());
+    let clock = Ahead(Mutex::new(SignedDuration::ZERO));
+    let house = House {
+        config: &config,
+        clock: &clock,
+        ..bench.house()
+    };
+    let (live, stop) = (Live::new(&config), AtomicBool::new(false));
+    let ask = || {
+        let instance = house.store.find_instance("Docs").unwrap();
+        house
+            .ask_for_polls(&instance, None, deltapost::store::Depth::Changes)
+            .unwrap();
+    };
+    let minutes_left = |query: &str| {
+        let until: Timestamp = bench.cell(query).parse().unwrap();
+        until.duration_since(clock.now()).as_mins()
+    };
+    std::thread::scope(|scope| {
+        let _ends = Stopped(&stop);
+        scope.spawn(|| agent::run(&house, &live, None, &stop).unwrap());
+        eventually("it is known", || {
+            bench.cell("SELECT count(*) FROM resource WHERE phase = 'following'") == "1"
+        });
+        bench.receiver.answer_always(Answer::Status(status));
+        add_file(&bench, "refused.txt");
+        ask();
+        eventually("the receiver has failed", || {
+            bench.cell("SELECT count(*) FROM outbox WHERE last_failed_at IS NOT NULL") == "1"
+        });
+        bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(3_600));
+        ask();
+        eventually("the provider has refused", || {
+            bench.cell("SELECT count(*) FROM throttle WHERE throttles > 0") == "1"
+        });
+        bench.write_sql("UPDATE resource SET held = 'drive'");
+        eventually("the alert was refused, too", || {
+            bench.cell("SELECT count(*) FROM alert WHERE attempts > 0") == "1"
+        });
+        let (pages, _) = bench.requests();
+
+        *clock.0.lock().unwrap() = TEN_YEARS;
+        eventually("each wait is as long as was meant", || {
+            [
+                wait,
+                "SELECT until FROM throttle",
+                "SELECT next_attempt_at FROM alert",
+            ]
+            .into_iter()
+            .all(|wait| (29..=60).contains(&minutes_left(wait)))
+        });
+        assert_eq!(bench.receiver.deliveries().len(), 2);
+        assert_eq!(bench.requests().0, pages);
+    });
+}
+
+#[test]
 fn history_is_kept_for_its_time_although_the_clock_jumps_ahead() {
     let bench = Bench::new(Account::business());
     bench.create("Docs", json!({}));
