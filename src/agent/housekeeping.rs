@@ -36,6 +36,10 @@ const LONGEST_REST: Duration = Duration::from_secs(2);
 /// How long a command may wait for its answer before its request is forgotten.
 const REQUEST_AGE: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long a provider's pause is remembered when it is over, with how often the provider has refused in a row: as long as the
+/// longest pause.
+const PAUSE_AGE: SignedDuration = SignedDuration::from_hours(24);
+
 /// Keeps the house. One for each agent.
 #[derive(Debug)]
 pub(super) struct Housekeeper<'a> {
@@ -268,6 +272,7 @@ impl<'a> Housekeeper<'a> {
         self.purged_at = Some(began);
         let before = waits::kept_since(began, keep, &jumps);
         store.purge_requests(ago(REQUEST_AGE))?;
+        store.purge_pauses(ago(PAUSE_AGE))?;
         let mut purged = 0;
         while self.may_go_on(began) {
             let removed = self.giving_way(|| store.purge_delivered(before))?;

@@ -7,6 +7,9 @@ use rusqlite::OptionalExtension;
 use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
 
+/// Pauses that one transaction removes.
+const PURGED: i64 = 1_000;
+
 /// What the provider has asked of an app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttling {
@@ -114,6 +117,28 @@ impl Store {
             connection.execute(
                 "UPDATE throttle SET throttles = 0 WHERE app = (SELECT app FROM instance WHERE id = ?1)",
                 [instance_id],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Removes pauses that were over before `before`, a bounded number of them.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn purge_pauses(&self, before: Timestamp) -> Result<(), StoreError> {
+        let before = time_text(before);
+        let any = self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM throttle WHERE until < ?1")?;
+            Ok(statement.exists([&before])?)
+        })?;
+        if !any {
+            return Ok(());
+        }
+        self.write(|connection| {
+            connection.execute(
+                "DELETE FROM throttle WHERE app IN (SELECT app FROM throttle WHERE until < ?1 LIMIT ?2)",
+                (&before, PURGED),
             )?;
             Ok(())
         })

@@ -335,3 +335,19 @@ fn a_person_can_lift_a_pause_beside_the_agent() {
     site.poll("Docs", &[]).code(0);
     assert_eq!(agent.stop(), Some(0));
 }
+
+#[test]
+fn a_pause_is_forgotten_a_day_after_its_end() {
+    let bench = two_accounts();
+    bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
+    assert!(bench.poll(1).is_err());
+    let known = || {
+        agent::once(&bench.house(), &GO_ON, &|_, _| {}).unwrap();
+        bench.cell("SELECT count(*) FROM throttle")
+    };
+    assert_eq!(known(), "1");
+    bench.pass(120 + 24 * 60 * 60);
+    assert_eq!(known(), "1");
+    bench.pass(1);
+    assert_eq!(known(), "0");
+}
