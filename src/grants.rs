@@ -20,8 +20,8 @@ use crate::store::{Grant, Store, StoreError};
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
 
 /// How long the right to renew a grant lasts: longer than a request, the lookup of a name included.
-const RIGHT: SignedDuration = SignedDuration::from_mins(2);
-const _: () = assert!(LONGEST_REQUEST.as_secs() * 2 <= RIGHT.as_secs() as u64);
+const RIGHT: Duration = Duration::from_secs(2 * 60);
+const _: () = assert!(LONGEST_REQUEST.as_secs() * 2 <= RIGHT.as_secs());
 
 /// How often it is looked whether another process has finished.
 const LOOK: Duration = Duration::from_millis(50);
@@ -144,9 +144,9 @@ impl<'a> Grants<'a> {
     ) -> Result<T, E> {
         let renewal = self.renewal_of(instance.id);
         let _alone = renewal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let give_up = self.after(RIGHT);
+        let give_up = self.clock.uptime() + RIGHT;
         while !self.take_right(instance.id)? {
-            if self.clock.now() >= give_up {
+            if self.clock.uptime() >= give_up {
                 return Err(GrantError::Busy(instance.name.clone()).into());
             }
             self.clock.sleep(LOOK);
@@ -269,12 +269,9 @@ impl<'a> Grants<'a> {
     }
 
     fn take_right(&self, instance_id: i64) -> Result<bool, StoreError> {
-        self.store
-            .take_renewal(instance_id, &self.holder, self.clock.now(), self.after(RIGHT))
-    }
-
-    fn after(&self, wait: SignedDuration) -> Timestamp {
-        self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
+        let now = self.clock.now();
+        let until = now.saturating_add(RIGHT).unwrap_or(Timestamp::MAX);
+        self.store.take_renewal(instance_id, &self.holder, now, until)
     }
 
     fn renewal_of(&self, instance_id: i64) -> Arc<Mutex<()>> {

@@ -68,15 +68,10 @@ impl Agent<'_> {
     /// When the agent ends meanwhile or this command is asked to stop.
     pub(super) fn wait_for_deliveries(&self) -> Result<(), Failure> {
         let House { store, clock, .. } = self.opened.house();
-        let deadline = clock
-            .now()
-            .saturating_add(DELIVERY)
-            .unwrap_or(jiff::Timestamp::MAX);
+        let deadline = clock.uptime() + DELIVERY;
         let mut looks = 0;
-        let mut now = clock.now();
-        while now < deadline && store.next_due()?.is_some_and(|due| due <= now) {
+        while clock.uptime() < deadline && store.next_due()?.is_some_and(|due| due <= clock.now()) {
             self.pause(&mut looks, clock)?;
-            now = clock.now();
         }
         Ok(())
     }

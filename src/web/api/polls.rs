@@ -34,19 +34,14 @@ fn poll(call: &Call<'_>) -> Result<Reply, Refusal> {
     let asked = call
         .house
         .ask_for_polls(&instance, call.query("resource").as_deref(), Depth::Changes)?;
-    let deadline = call
-        .house
-        .clock
-        .now()
-        .saturating_add(PATIENCE)
-        .unwrap_or(jiff::Timestamp::MAX);
+    let deadline = call.house.clock.uptime() + PATIENCE;
     let mut polls: Vec<(Asked, Option<Poll>)> = asked.into_iter().map(|asked| (asked, None)).collect();
     loop {
         for (asked, answer) in polls.iter_mut().filter(|(_, answer)| answer.is_none()) {
             *answer = call.house.poll_answer(asked)?;
         }
         let all = polls.iter().all(|(_, answer)| answer.is_some());
-        if all || call.web.stopping() || call.house.clock.now() >= deadline {
+        if all || call.web.stopping() || call.house.clock.uptime() >= deadline {
             let entries: Vec<Value> = polls
                 .iter()
                 .map(|(asked, answer)| entry(asked, answer.as_ref()))

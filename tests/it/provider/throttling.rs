@@ -342,7 +342,7 @@ fn a_pause_is_forgotten_a_day_after_its_end() {
     bench.cloud.fail_next(Endpoint::Delta, Fault::throttle(120));
     assert!(bench.poll(1).is_err());
     let known = || {
-        agent::once(&bench.house(), &GO_ON, &|_, _| {}).unwrap();
+        agent::once(&bench.house(), &GO_ON, &|_| {}).unwrap();
         bench.cell("SELECT count(*) FROM throttle")
     };
     assert_eq!(known(), "1");
