@@ -5,11 +5,13 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, Scope};
 
 use super::Floor;
-use super::panics::panicked;
 use crate::commands::House;
 use crate::config::{Delivery, Live};
-use crate::deliver::{Deliverer, Tally};
+use crate::deliver::{Deliverer, Seat, Tally};
 use crate::store::StoreError;
+
+/// The name of hired threads.
+const HIRED: &str = "deliver";
 
 /// Delivers what is due, with the configured number of workers.
 ///
@@ -30,14 +32,17 @@ pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> 
 }
 
 impl Floor<'_> {
-    /// One delivering thread, with the settings that hold, until it is asked to stop, or is not needed any more.
-    pub(super) fn deliver_until_stopped<'s>(&'s self, scope: &'s Scope<'s, '_>, hired: bool) {
-        let seat = self.turns.seat(hired);
+    /// One delivering thread, with the settings that hold, until the agent is asked to stop.
+    pub(super) fn deliver_until_stopped<'s>(&'s self, scope: &'s Scope<'s, '_>) {
+        self.deliver_in(&self.turns.seat(false), scope);
+    }
+
+    /// Delivers until the agent is asked to stop, or the thread in `seat` is not needed any more.
+    fn deliver_in<'s>(&'s self, seat: &Seat<'_>, scope: &'s Scope<'s, '_>) {
         let help = || {
-            // What a thread had in hand when it panicked is free again: somebody has to look.
-            if panicked(|| self.deliver_until_stopped(scope, true)) {
-                self.turns.ring();
-            }
+            // It keeps its seat when it panics: it may have been the only one that looked for work.
+            let seat = self.turns.seat(true);
+            self.outliving_panics(|| self.deliver_in(&seat, scope));
         };
         let hire = || self.hire_to_deliver(scope, help);
         let mut needed = true;
@@ -45,7 +50,7 @@ impl Floor<'_> {
             let config = self.live.current();
             needed = self
                 .deliverer(&config.delivery)
-                .work(&seat, &|| !self.live.holds(&config), &hire);
+                .work(seat, &|| !self.live.holds(&config), &hire);
         }
     }
 
@@ -74,7 +79,8 @@ impl Floor<'_> {
 
     /// Starts a thread that helps to deliver. Where none can be started, those that there are go on alone.
     fn hire_to_deliver<'s>(&'s self, scope: &'s Scope<'s, '_>, work: impl FnOnce() + Send + 's) {
-        if let Err(error) = thread::Builder::new().spawn_scoped(scope, work) {
+        let thread = thread::Builder::new().name(HIRED.to_owned());
+        if let Err(error) = thread.spawn_scoped(scope, work) {
             drop(self.turns.seat(true));
             log::warn!(
                 "could not start a thread to deliver error={:?}",

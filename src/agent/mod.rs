@@ -121,7 +121,7 @@ pub fn run(
     thread::scope(|scope| {
         scope.spawn(|| floor.employed(|| floor.keep_time(scope, &scheduler, reloader.as_mut())));
         for _ in 0..house.config.delivery.workers {
-            scope.spawn(|| floor.employed(|| floor.deliver_until_stopped(scope, false)));
+            scope.spawn(|| floor.employed(|| floor.deliver_until_stopped(scope)));
         }
         scope.spawn(|| floor.employed(|| floor.keep_grants()));
         scope.spawn(|| floor.employed(|| alerter.work()));
@@ -235,13 +235,20 @@ impl<'a> Floor<'a> {
     }
 
     /// Counts a worker for as long as it works.
-    fn employed(&self, mut work: impl FnMut()) {
+    fn employed(&self, work: impl FnMut()) {
         self.working.fetch_add(1, Ordering::SeqCst);
-        while panicked(&mut work) && !self.stopping() {
-            self.house.clock.sleep(LOOK);
-        }
+        self.outliving_panics(work);
         self.working.fetch_sub(1, Ordering::SeqCst);
         self.turns.ring();
+    }
+
+    /// Takes work up again when it ends by a panic.
+    fn outliving_panics(&self, mut work: impl FnMut()) {
+        while panicked(&mut work) && !self.stopping() {
+            // What it had in hand is free again: somebody has to look.
+            self.turns.ring();
+            self.house.clock.sleep(LOOK);
+        }
     }
 
     /// The scheduler's thread: reads the configuration again, keeps the timetable, and hires who polls what is due.

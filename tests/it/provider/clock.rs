@@ -34,7 +34,7 @@ impl Clock for Ahead {
 }
 
 /// Has the agent stop, also when the test fails.
-struct Stopped<'a>(&'a AtomicBool);
+pub(crate) struct Stopped<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {
