@@ -150,6 +150,10 @@ impl<'a> Alerter<'a> {
                 is_full_of_items: limits.is_full(used) && !limits.is_mostly_backlog(&store.backlogs()?),
                 is_tight: !limits.is_roomy(used),
             },
+            users: match limits.is_full(used) {
+                true => store.other_users(),
+                false => Vec::new(),
+            },
             disk: Disk {
                 path: shown(&self.house.config.data_dir.display().to_string()),
                 space: store.disk_space().ok(),

@@ -67,6 +67,8 @@ pub struct Facts {
     pub held: Vec<HeldResource>,
     pub overdue: Vec<OverdueResource>,
     pub database: DatabaseSize,
+    /// Other processes that have a database open which is at its bound.
+    pub users: Vec<String>,
     pub disk: Disk,
 }
 
@@ -167,6 +169,14 @@ pub fn standing(facts: &Facts, stands: impl Fn(AlertKind, &str) -> bool, now: Ti
     let database = facts.database;
     if database.is_full_of_items || (database.is_tight && stands(AlertKind::OutboxFull, DATABASE)) {
         all.push(full_of_items(now));
+    }
+    if !facts.users.is_empty() {
+        let users = format!(
+            "; a long read keeps it from shrinking, and it is also open in {}",
+            facts.users.join(", ")
+        );
+        let full = all.iter_mut().filter(|one| one.kind == AlertKind::OutboxFull);
+        full.for_each(|one| one.message.push_str(&users));
     }
     all.extend(facts.disk.standing(stands(AlertKind::Disk, DISK), now));
     all

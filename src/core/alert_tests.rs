@@ -101,6 +101,16 @@ fn the_disk_is_an_alert_below_64_mib_or_a_hundredth_and_again_well_only_a_quarte
 }
 
 #[test]
+fn who_else_has_a_full_database_open_is_named() {
+    let facts = Facts {
+        users: vec!["sqlite3 (process 12)".to_owned()],
+        ..database(true, true)
+    };
+    let standing = standing(&facts, |_, _| false, now());
+    assert!(standing[0].message.ends_with("open in sqlite3 (process 12)"));
+}
+
+#[test]
 fn a_database_full_of_items_is_an_alert_until_it_is_below_nine_tenths() {
     let alert = [(AlertKind::OutboxFull, "database")];
     check(&database(true, true), &alert, &alert);
