@@ -13,7 +13,8 @@ use crate::clock::{Clock, since};
 use crate::core::model::{Secret, Settings};
 use crate::core::redacted::redacted;
 use crate::core::shown::shown;
-use crate::graph::client::{Client, Message};
+use crate::graph::client::Client;
+use crate::graph::error::Message;
 use crate::wire::{self, BodyError, NoAnswer};
 
 /// The most of an answer that is read; tokens are a few KiB.

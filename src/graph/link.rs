@@ -7,7 +7,7 @@ use url::Url;
 use crate::core::feed::{self, Feed};
 use crate::core::model::{BaselineMode, Secret};
 use crate::core::shown::shown;
-use crate::graph::client::GraphError;
+use crate::graph::error::GraphError;
 
 /// The first request of a resource: `url`, a path below `base` or an absolute URL there, with `$top` for a page size
 /// (feeds other than a drive's are asked by a header), and `token=latest`, or what its feed has for that, when nothing older than

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod client;
 mod complaint;
 pub mod device;
+pub mod error;
 pub mod link;
 pub mod now;
 pub mod page;

@@ -8,7 +8,8 @@ use super::reading::Run;
 use crate::core::backoff;
 use crate::core::feed::Feed;
 use crate::core::model::{Phase, Secret};
-use crate::graph::client::{Fetched, GraphError, Wishes};
+use crate::graph::client::{Fetched, Wishes};
+use crate::graph::error::GraphError;
 use crate::store::{Resource, Throttling};
 
 impl<'a> Run<'a> {

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::PollError;
 use super::reading::Run;
 use crate::core::model::{BaselineMode, Phase, time_text};
-use crate::graph::client::GraphError;
+use crate::graph::error::GraphError;
 use crate::graph::{link, now};
 use crate::store::Resource;
 

@@ -5,7 +5,7 @@ use super::{PollError, RESTARTS};
 use crate::core::cycle::{Cycle, Quiet};
 use crate::core::feed::{self, Feed};
 use crate::core::model::{BaselineMode, Phase, Secret, time_text};
-use crate::graph::client::GraphError;
+use crate::graph::error::GraphError;
 use crate::graph::page::PageError;
 use crate::store::{Resource, Restart};
 

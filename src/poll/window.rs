@@ -14,7 +14,7 @@ use crate::core::fingerprint;
 use crate::core::model::{BaselineMode, Change, EventType, Phase, Secret, time_text};
 use crate::core::shown::shown;
 use crate::core::window::{self, Judged, Rules, Verdict};
-use crate::graph::client::GraphError;
+use crate::graph::error::GraphError;
 use crate::graph::link;
 use crate::graph::page::{self, PageError, RecordsPiece};
 use crate::killpoint;

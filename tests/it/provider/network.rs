@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use deltapost::grants::GrantError;
 use deltapost::graph::auth::AuthError;
-use deltapost::graph::client::{Client, GraphConfig, GraphError, Stage, Wishes};
+use deltapost::graph::client::{Client, GraphConfig, Stage, Wishes};
+use deltapost::graph::error::GraphError;
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, OneDrive};
 use deltapost::wire::{Failure, Timeouts};
