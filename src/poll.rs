@@ -75,6 +75,9 @@ pub enum PollError {
     /// The feed's pages do not end, and bring nothing. What they brought before is kept.
     #[error("the feed goes on and on: its pages bring nothing new, and always name a next one")]
     Endless,
+    /// There was no place for a large page, and others wait for the thread. It is no failure: the poll is made again.
+    #[error("other large pages take the memory set aside for them")]
+    GaveWay,
     /// The feed sent the poll back to the start again and again.
     #[error("the provider found the token stale {RESTARTS} times in one poll")]
     Restarted,
@@ -123,7 +126,7 @@ impl PollError {
             PollError::Cycle => Some(
                 "the next poll tries again; `deltapost poll NAME --resync` begins at the start".to_owned(),
             ),
-            PollError::Restarted => Some("the next poll tries again".to_owned()),
+            PollError::GaveWay | PollError::Restarted => Some("the next poll tries again".to_owned()),
         }
     }
 }
@@ -220,6 +223,13 @@ impl Poller<'_> {
         let outcome = match run.feed.clone() {
             Feed::Window(window) => run.read_window(resource, depth, &window),
             Feed::Drive | Feed::Objects { .. } => run.read_set(resource, depth),
+        };
+        let outcome = match outcome {
+            Err(PollError::GaveWay) => {
+                run.record.stopped = true;
+                Ok(())
+            }
+            other => other,
         };
         let by_path = !run.settings.filter.paths.is_empty();
         if by_path && run.record.filtered > 0 && !feed::has_paths(&run.feed, &url) {

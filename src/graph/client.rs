@@ -21,9 +21,9 @@ pub use crate::wire::{Failure, NoAnswer, Stage};
 
 /// The largest page that is read. Graph's own, of 200 items, stay below 1 MiB.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
-/// A page that is longer than one of these waits for a place before it is read on, of which there are so many: a poll that
-/// changed little has a page of a few kilobytes, one of 200 items seldom more than a megabyte, and what is larger takes a
-/// large part of the memory that there is.
+/// A page that is longer than one of these needs a place to be read on, of which there are so many: a poll that changed
+/// little has a page of a few kilobytes, one of 200 items seldom more than a megabyte, and what is larger takes a large part
+/// of the memory that there is.
 const LARGE_PAGES: [(u64, usize); 2] = [(256 * 1024, 4), (2 * 1024 * 1024, 1)];
 /// The most of an error's body that is read.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
@@ -178,12 +178,19 @@ impl Client {
         self.base.as_str()
     }
 
+    /// The places that a page beyond `step` needs, once others have left them; `None` when `give_up` says so before.
+    pub fn places(&self, step: usize, mut give_up: impl FnMut() -> bool) -> Option<Vec<Place<'_>>> {
+        let steps = self.large_pages.iter().take(step + 1);
+        steps.map(|places| places.take_unless(&mut give_up)).collect()
+    }
+
     /// What the 200 that `link` is answered with brings: a body of 16 MiB at most, unpacked. At most four that are longer
-    /// than 256 KiB exist at a time, and one that is longer than 2 MiB; others wait until those are dropped.
+    /// than 256 KiB exist at a time, and one that is longer than 2 MiB.
     ///
     /// # Errors
-    /// A link that is not below the base is refused before anything is sent. Everything but a whole 200 is an error;
-    /// none tells the token or the link.
+    /// `NoRoom` for another one; it is not waited for here, since the provider's time would run out meanwhile. A link
+    /// that is not below the base is refused before anything is sent. Everything but a whole 200 is an error; none tells the
+    /// token or the link.
     pub fn fetch(
         &self,
         link: &Secret,
@@ -191,6 +198,21 @@ impl Client {
         wishes: Wishes,
         clock: &dyn Clock,
     ) -> Result<Fetched<'_>, GraphError> {
+        self.fetch_into(&mut Vec::new(), link, token, wishes, clock)
+    }
+
+    /// The same, with the `places` that have been taken for it; they are left where there is no page.
+    ///
+    /// # Errors
+    /// Those of `fetch`.
+    pub fn fetch_into<'a>(
+        &'a self,
+        places: &mut Vec<Place<'a>>,
+        link: &Secret,
+        token: &Secret,
+        wishes: Wishes,
+        clock: &dyn Clock,
+    ) -> Result<Fetched<'a>, GraphError> {
         if !lies_below(self.base(), link.expose()) {
             return Err(GraphError::ForeignLink {
                 origin: shown_origin(link.expose()),
@@ -226,14 +248,21 @@ impl Client {
             return Err(self.refusal(response, link, token, provider_time));
         }
         let steps = LARGE_PAGES.map(|(bytes, _)| bytes);
+        let taken = places.len();
         let read = wire::read_large_body(response.body_mut(), MAX_PAGE_BYTES, &steps, |step| {
-            self.large_pages[step].take()
+            match step < taken {
+                true => Some(None),
+                false => self.large_pages[step].take_free().map(Some),
+            }
         });
-        let (body, places) = read.map_err(|error| match error {
+        let (body, more) = read.map_err(|error| match error {
             BodyError::TooLarge => GraphError::TooLarge,
             BodyError::Cut(no_answer) => GraphError::Unreachable(no_answer),
+            BodyError::NoRoom(step) => GraphError::NoRoom { step },
         })?;
         let pause = used_up(response.headers());
+        let mut places = std::mem::take(places);
+        places.extend(more.into_iter().flatten());
         Ok(Fetched { body, places, pause })
     }
 

@@ -36,6 +36,9 @@ pub enum GraphError {
     Unexpected { status: u16 },
     #[error("could not fetch from Graph: the page is larger than 16 MiB")]
     TooLarge,
+    /// `step` of `LARGE_PAGES` has no place free: take it by `places`, and fetch the page with it.
+    #[error("could not fetch from Graph: other large pages take the memory set aside for them")]
+    NoRoom { step: usize },
     #[error("could not fetch from Graph: {0}")]
     Unreachable(NoAnswer),
     /// The link is not told whole: its query may hold a session token. Nothing was sent.
@@ -93,6 +96,7 @@ impl GraphError {
                  `[network]`"
             }
             GraphError::TooLarge => "ask for fewer items by `pageSize`, or fewer fields by `$select`",
+            GraphError::NoRoom { .. } => "it is asked for again when they are done",
             GraphError::Unreachable(no_answer) => no_answer.reason.hint(),
             GraphError::ForeignLink { .. } => {
                 "the access token goes to the Graph base only: check `graph` under `[microsoft]`"

@@ -1,5 +1,5 @@
 //! The provider's wire: `client` fetches, `page` reads what came, `auth` obtains the tokens to fetch with, `link` knows
-//! where they may go. What a page means, when to poll, and where tokens are kept are not decided here.
+//! where they may go, `error` says why there is no page. What a page means, when to poll, and where tokens are kept are not decided here.
 
 pub mod auth;
 pub mod client;

@@ -1,7 +1,7 @@
 //! When a poll ends between two pages, before its set does: the agent stops, others wait for a thread, or the feed leads
 //! nowhere.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::reading::Run;
@@ -21,12 +21,20 @@ impl Run<'_> {
         if self.stops()? {
             return Ok(true);
         }
-        let Poller { crowded, clock, .. } = self.poller;
+        self.record.stopped = self.gives_way();
+        Ok(self.record.stopped)
+    }
+
+    /// Whether others are to have this thread: the agent is asked to stop, or they wait for one and this poll has had its
+    /// turn.
+    pub(super) fn gives_way(&self) -> bool {
+        let Poller {
+            stop, crowded, clock, ..
+        } = self.poller;
         let is_long = || clock::since(self.started_at, clock) >= TURN;
         // Who sees it first makes room for one; the rest go on.
-        self.record.stopped =
-            crowded.is_some_and(|crowded| is_long() && crowded.swap(false, Ordering::Relaxed));
-        Ok(self.record.stopped)
+        let makes_room = |crowded: &AtomicBool| is_long() && crowded.swap(false, Ordering::Relaxed);
+        stop.load(Ordering::Relaxed) || crowded.is_some_and(makes_room)
     }
 
     /// Whether the poll ends here, between two pages or two pieces of one: the agent is asked to stop, or the outbox has no

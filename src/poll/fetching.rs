@@ -10,13 +10,34 @@ use crate::core::feed::Feed;
 use crate::core::model::{Phase, Secret};
 use crate::graph::client::{Fetched, Wishes};
 use crate::graph::error::GraphError;
+use crate::places::Place;
 use crate::store::{Resource, Throttling};
 
 impl<'a> Run<'a> {
     /// The page behind `link`, once more with a renewed token when the provider refuses the first.
+    /// For a page that is large beside others that are, it gives its connection up and waits for their end.
     pub(super) fn fetch(&self, resource: &Resource, link: &Secret) -> Result<Fetched<'a>, PollError> {
+        let mut places = Vec::new();
+        loop {
+            match self.fetch_into(&mut places, resource, link) {
+                Err(PollError::Graph(GraphError::NoRoom { step })) => {
+                    drop(std::mem::take(&mut places));
+                    let taken = self.poller.client.places(step, || self.gives_way());
+                    places = taken.ok_or(PollError::GaveWay)?;
+                }
+                fetched => return fetched,
+            }
+        }
+    }
+
+    fn fetch_into(
+        &self,
+        places: &mut Vec<Place<'a>>,
+        resource: &Resource,
+        link: &Secret,
+    ) -> Result<Fetched<'a>, PollError> {
         let throttling = self.keep_quiet()?;
-        let fetched = self.request(resource, link);
+        let fetched = self.request(places, resource, link);
         match &fetched {
             Ok(fetched) => {
                 if throttling.throttles > 0 {
@@ -54,7 +75,12 @@ impl<'a> Run<'a> {
         Ok(self.poller.grants.access_token(&self.instance, refused)?)
     }
 
-    fn request(&self, resource: &Resource, link: &Secret) -> Result<Fetched<'a>, PollError> {
+    fn request(
+        &self,
+        places: &mut Vec<Place<'a>>,
+        resource: &Resource,
+        link: &Secret,
+    ) -> Result<Fetched<'a>, PollError> {
         let (client, clock) = (self.poller.client, self.poller.clock);
         let wishes = Wishes {
             exclude_parent: self.feed == Feed::Drive && resource.phase == Phase::Following,
@@ -64,9 +90,9 @@ impl<'a> Run<'a> {
             within: None,
         };
         // A token may take its time, and a pause may begin meanwhile.
-        let fetch = |token: &Secret| {
+        let mut fetch = |token: &Secret| {
             self.keep_quiet()?;
-            Ok(client.fetch(link, token, wishes, clock)?)
+            Ok(client.fetch_into(places, link, token, wishes, clock)?)
         };
         let token = self.token(None)?;
         match fetch(&token) {

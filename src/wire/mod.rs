@@ -232,6 +232,8 @@ pub fn once_more_if_stale<T>(send: impl Fn(bool) -> Result<T, ureq::Error>) -> R
 pub enum BodyError {
     TooLarge,
     Cut(NoAnswer),
+    /// There was no room to read it on beyond the step with this index.
+    NoRoom(usize),
 }
 
 /// The whole body, `limit` bytes at most.
@@ -239,20 +241,20 @@ pub enum BodyError {
 /// # Errors
 /// When it is longer, whether it says so at first or not, or does not come whole.
 pub fn read_body(body: &mut Body, limit: u64) -> Result<Vec<u8>, BodyError> {
-    let (bytes, _) = read_large_body(body, limit, &[], |_| ())?;
+    let (bytes, _) = read_large_body(body, limit, &[], |_| Some(()))?;
     Ok(bytes)
 }
 
-/// The same, but before a body is read on beyond each of `steps`, in bytes and ascending, `room` is waited for, which is given
-/// the step's index; what it gave is returned with the body.
+/// The same, but before a body is read on beyond each of `steps`, in bytes and ascending, `room` is asked for, which is given
+/// the step's index and must not wait: the other side would be taken to be silent. What it gave is returned with the body.
 ///
 /// # Errors
-/// Those of `read_body`.
+/// Those of `read_body`; `NoRoom`.
 pub fn read_large_body<T>(
     body: &mut Body,
     limit: u64,
     steps: &[u64],
-    mut room: impl FnMut(usize) -> T,
+    mut room: impl FnMut(usize) -> Option<T>,
 ) -> Result<(Vec<u8>, Vec<T>), BodyError> {
     if body.content_length().is_some_and(|length| length > limit) {
         return Err(BodyError::TooLarge);
@@ -269,7 +271,7 @@ pub fn read_large_body<T>(
         if (bytes.len() as u64) < *step {
             return Ok((bytes, rooms));
         }
-        rooms.push(room(index));
+        rooms.push(room(index).ok_or(BodyError::NoRoom(index))?);
         if index + 1 == steps.len() {
             bytes.reserve(RETURNED_BYTES);
         }

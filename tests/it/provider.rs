@@ -10,6 +10,7 @@ mod hostile;
 mod latest;
 mod login;
 mod network;
+mod panics;
 mod proxy;
 mod resync;
 mod throttling;

@@ -12,8 +12,8 @@ use deltapost::sim::receiver::Receiver;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::bench::Bench;
-use crate::clock::Stopped;
+use crate::provider::bench::Bench;
+use crate::provider::clock::Stopped;
 use crate::support::eventually;
 use crate::support::hanging::Hanging;
 
