@@ -59,7 +59,7 @@ impl DateFormat {
                 while rest.next_if(|(_, next)| *next == letter).is_some() {
                     count += 1;
                 }
-                parts.push(field(letter, count, position)?);
+                parts.push(field(letter, count, column(pattern, position))?);
             } else {
                 literal(&mut parts, letter.encode_utf8(&mut [0; 4]));
             }
@@ -131,8 +131,13 @@ fn quoted(
             return Ok(text);
         }
     }
-    let column = pattern[..start].chars().count() + 1;
+    let column = column(pattern, start);
     Err(format!("the quote at character {column} has no end"))
+}
+
+/// Which character of `pattern` begins at the byte `position`, from 1 on.
+fn column(pattern: &str, position: usize) -> usize {
+    pattern[..position].chars().count() + 1
 }
 
 fn literal(parts: &mut Vec<Part>, text: &str) {
@@ -142,8 +147,7 @@ fn literal(parts: &mut Vec<Part>, text: &str) {
     }
 }
 
-fn field(letter: char, count: usize, position: usize) -> Result<Part, String> {
-    let column = position + 1;
+fn field(letter: char, count: usize, column: usize) -> Result<Part, String> {
     if !LETTERS.contains(letter) {
         return Err(format!(
             "the letter `{letter}` at character {column} means nothing here; the letters are {LETTERS}, and text stands in \

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::format::{DateFormat, Part};
 use super::names::{ABBREVIATIONS, ERAS, HALVES, MONTHS, WEEKDAYS, named};
+use super::zone_id::numeric_offset;
 
 /// More digits than this are no number of a date. Milliseconds since the epoch have thirteen.
 const MOST_DIGITS: usize = 18;
@@ -278,33 +279,6 @@ fn year(value: i64, length: usize, count: usize, now: Timestamp) -> Option<i16> 
         candidate
     })
     .ok()
-}
-
-/// An offset as `+05`, `+0530` or `+05:30`, `-8`, and what follows it.
-fn numeric_offset(text: &str) -> Option<(Offset, &str)> {
-    let sign = match text.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let (_, length, after) = digits(&text[1..], 4)?;
-    let number = &text[1..=length];
-    let (hours, minutes, rest) = match (length, after.strip_prefix(':')) {
-        (1 | 2, Some(behind)) => {
-            let (minutes, 2, rest) = digits(behind, 2)? else {
-                return None;
-            };
-            (number.parse::<i64>().ok()?, minutes, rest)
-        }
-        (1 | 2, None) => (number.parse().ok()?, 0, after),
-        (4, _) => (number[..2].parse().ok()?, number[2..].parse().ok()?, after),
-        _ => return None,
-    };
-    if hours > 23 || minutes > 59 {
-        return None;
-    }
-    let seconds = i32::try_from(sign * (hours * 3600 + minutes * 60)).ok()?;
-    Some((Offset::from_seconds(seconds).ok()?, rest))
 }
 
 /// The offset that the abbreviation `name` stands for: in `zone` at that time of the year or half a year from it, else in

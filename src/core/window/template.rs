@@ -46,7 +46,7 @@ impl Template {
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.to_owned()));
             }
-            let column = url.len() - after.len() - 1;
+            let column = url[..url.len() - after.len()].chars().count() - 1;
             let end = end_of_placeholder(after)
                 .ok_or_else(|| format!("the placeholder at character {column} has no `}}`"))?;
             let inside = &after[..end];
@@ -232,6 +232,7 @@ mod tests {
             "`${now}`: unknown; known are `date`, `gmtDate`, `dateTimeZone` and `epoch`",
         );
         refused("/a?x=${date:yyyy", "the placeholder at character 6 has no `}`");
+        refused("/ä?x=${date:yyyy", "the placeholder at character 6 has no `}`");
         refused(
             "${epoch:ns}",
             "`${epoch:ns}`: expected `ms`, `s` or `us`, got `ns`",

@@ -168,6 +168,7 @@ fn an_offset_is_read_in_every_spelling() {
         ("Z", "+05:30"),
         ("z", "GMT+5:30"),
         ("XXX", "+0530"),
+        ("Z", "+530"),
     ] {
         let pattern = format!("yyyy-MM-dd'T'HH:mm:ss{letter}");
         reads(
@@ -231,6 +232,7 @@ fn a_date_with_its_offset_is_written_as_the_instant_that_it_is() {
 fn a_pattern_that_is_none_is_refused_with_the_place() {
     refused("yyyy-MM-ddTHH", "the letter `T` at character 11");
     refused("yyyy 'at", "the quote at character 6 has no end");
+    refused("yyyy ä T", "the letter `T` at character 8");
     refused("XXXX", "`X` at character 1 stands 4 times");
     refused("", "at least one");
     refused("'only text'", "at least one");

@@ -33,7 +33,7 @@ const SHORT_IDS: &[(&str, &str)] = &[
 ];
 
 /// The ids that stand for the whole year's offset, in hours.
-const FIXED_IDS: &[(&str, i32)] = &[
+const FIXED_IDS: &[(&str, i8)] = &[
     ("GMT", 0),
     ("UTC", 0),
     ("UT", 0),
@@ -56,9 +56,12 @@ impl ZoneId {
     /// not know for GMT, silently; here it is a name that cannot be found.
     pub fn of(id: &str) -> ZoneId {
         let fixed = FIXED_IDS.iter().find(|(name, _)| *name == id);
-        let fixed = fixed.map(|(_, hours)| hours * 3600);
-        let custom = || id.strip_prefix("GMT").and_then(offset_seconds);
-        if let Some(offset) = fixed.or_else(custom).and_then(|s| Offset::from_seconds(s).ok()) {
+        let fixed = fixed.and_then(|(_, hours)| Offset::from_hours(*hours).ok());
+        let custom = || match id.strip_prefix("GMT").and_then(numeric_offset) {
+            Some((offset, "")) => Some(offset),
+            _ => None,
+        };
+        if let Some(offset) = fixed.or_else(custom) {
             return ZoneId::Fixed(offset);
         }
         let short = SHORT_IDS.iter().find(|(name, _)| *name == id);
@@ -74,26 +77,35 @@ impl ZoneId {
     }
 }
 
-/// The seconds that `+8`, `-08`, `+0530` or `+5:30` stand for; `None` for anything else, and beyond 23:59.
-fn offset_seconds(text: &str) -> Option<i32> {
+/// The offset `+8`, `-08`, `+530`, `+0530` or `+5:30` that `text` begins with, and what follows it; `None` for anything else,
+/// and beyond 23:59.
+pub(super) fn numeric_offset(text: &str) -> Option<(Offset, &str)> {
     let sign = match text.as_bytes().first()? {
         b'+' => 1,
         b'-' => -1,
         _ => return None,
     };
-    let digits = text.get(1..)?;
-    let (hours, minutes) = match digits.split_once(':') {
-        Some((hours, minutes)) if minutes.len() == 2 => (hours, minutes),
-        Some(_) => return None,
-        None if digits.len() > 2 => digits.split_at_checked(digits.len() - 2)?,
-        None => (digits, "0"),
+    let (number, rest) = digits(&text[1..]);
+    let (hours, minutes, rest) = match (number.len(), rest.strip_prefix(':')) {
+        (1 | 2, Some(behind)) => {
+            let (minutes, rest) = digits(behind);
+            (number, Some(minutes).filter(|minutes| minutes.len() == 2)?, rest)
+        }
+        (1 | 2, None) => (number, "0", rest),
+        (length @ (3 | 4), _) => (&number[..length - 2], &number[length - 2..], rest),
+        _ => return None,
     };
-    let number = |text: &str| {
-        let fits = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        fits.then(|| text.parse::<i32>().ok()).flatten()
-    };
-    let (hours, minutes) = (number(hours)?, number(minutes)?);
-    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let offset = Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
+    Some((offset, rest))
+}
+
+/// The digits that `text` begins with, at most four, and what follows them.
+fn digits(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take(4).take_while(u8::is_ascii_digit).count())
 }
 
 #[cfg(test)]
@@ -119,6 +131,7 @@ mod tests {
         fixed("GMT+05:30", 330);
         fixed("GMT+0530", 330);
         fixed("GMT-08", -480);
+        fixed("GMT+530", 330);
         named("PST", "America/Los_Angeles");
         named("Europe/Berlin", "Europe/Berlin");
         named("CET", "CET");
