@@ -81,6 +81,9 @@ pub enum PollError {
     /// The feed sent the poll back to the start again and again.
     #[error("the provider found the token stale {RESTARTS} times in one poll")]
     Restarted,
+    /// The provider's clock went back with each answer, so that a window began again and again.
+    #[error("the provider's clock went back {RESTARTS} times in one poll")]
+    ClockGoesBack,
 }
 
 impl PollError {
@@ -126,7 +129,9 @@ impl PollError {
             PollError::Cycle => Some(
                 "the next poll tries again; `deltapost poll NAME --resync` begins at the start".to_owned(),
             ),
-            PollError::GaveWay | PollError::Restarted => Some("the next poll tries again".to_owned()),
+            PollError::GaveWay | PollError::Restarted | PollError::ClockGoesBack => {
+                Some("the next poll tries again".to_owned())
+            }
         }
     }
 }

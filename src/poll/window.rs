@@ -152,6 +152,10 @@ impl Run<'_> {
             // set.
             let told = self.bounds(resource, window, rules, now);
             if learns && bounds.to.duration_since(told.to) > margin {
+                self.restarts += 1;
+                if self.restarts > RESTARTS {
+                    return Err(PollError::ClockGoesBack);
+                }
                 return Ok(false);
             }
             bounds.to = bounds.to.min(told.to);

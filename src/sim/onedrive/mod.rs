@@ -86,6 +86,7 @@ impl OneDrive {
             called: Mutex::default(),
             packs: AtomicBool::new(false),
             seconds_ahead: AtomicI64::new(0),
+            seconds_lost: AtomicI64::new(0),
         });
         let running = {
             let service = service.clone();
@@ -177,6 +178,11 @@ impl OneDrive {
         self.service
             .seconds_ahead
             .store(ahead.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Sets the service's clock back by `lost` with each answer from now on.
+    pub fn lose_time(&self, lost: SignedDuration) {
+        self.service.seconds_lost.store(lost.as_secs(), Ordering::Relaxed);
     }
 
     /// Every access token issued until now is answered 401 from now on.
@@ -289,6 +295,8 @@ struct Service {
     called: Mutex<Option<String>>,
     packs: AtomicBool,
     seconds_ahead: AtomicI64,
+    /// How far its clock goes back with each answer.
+    seconds_lost: AtomicI64,
 }
 
 impl Service {
@@ -333,7 +341,8 @@ impl Service {
 
     /// The reply with the service's own time, and packed where both sides want it.
     fn dressed(&self, mut reply: Reply, request: &Request<'_>) -> Reply {
-        let ahead = self.seconds_ahead.load(Ordering::Relaxed);
+        let lost = self.seconds_lost.load(Ordering::Relaxed);
+        let ahead = self.seconds_ahead.fetch_sub(lost, Ordering::Relaxed) - lost;
         if ahead != 0 {
             let now = SystemClock.now().saturating_add(SignedDuration::from_secs(ahead));
             let date = now.unwrap_or(jiff::Timestamp::MAX);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::resources::news::{news, told};
 use crate::support::Site;
+use crate::support::eventually;
 
 const DATES: &str = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'";
 
@@ -121,6 +122,36 @@ fn emit_announces_what_exists_as_created() {
         "1",
         "the memory is bounded"
     );
+}
+
+#[test]
+fn a_record_that_is_dated_after_now_is_announced_when_its_time_has_come() {
+    let (site, mail) = site(json!({"filterByCurrentDate": true, "pollDelay": 600}));
+    let mut seen = 0;
+    news(&site, &mut seen);
+    let now = SystemClock.now();
+    let dated = |seconds| json!({"lastModifiedDateTime": at(now + SignedDuration::from_secs(seconds)), "createdDateTime": at(now)});
+    mail.put("soon", dated(3));
+    mail.put("far", dated(3600));
+    mail.put("now", dated(-5));
+    assert_eq!(told(&news(&site, &mut seen)), ["CREATED mail now"]);
+    let mut come = Vec::new();
+    eventually("its time has come", || {
+        come.extend(told(&news(&site, &mut seen)));
+        !come.is_empty()
+    });
+    assert_eq!(come, ["CREATED mail soon"]);
+}
+
+#[test]
+fn a_provider_whose_clock_goes_back_with_each_answer_does_not_hold_a_poll_for_ever() {
+    let (site, _mail) = site(json!({}));
+    site.cloud.lose_time(SignedDuration::from_secs(10));
+    site.poll("Mail", &[])
+        .code(1)
+        .says(&["the provider's clock went back 3 times in one poll"]);
+    site.cloud.lose_time(SignedDuration::ZERO);
+    site.poll("Mail", &[]).code(0);
 }
 
 #[test]
