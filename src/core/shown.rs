@@ -7,11 +7,12 @@ pub const SHOWN_CHARS: usize = 200;
 /// `text` on one line: its first 200 characters, whatever is not printable escaped as Rust does, `…` where it was cut.
 pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(SHOWN_CHARS));
-    let mut chars = text.chars();
-    for c in chars.by_ref().take(SHOWN_CHARS) {
-        push_escaped(&mut out, c);
+    let mut chars = text.chars().peekable();
+    for _ in 0..SHOWN_CHARS {
+        let Some(c) = chars.next() else { break };
+        push_escaped(&mut out, c, chars.peek());
     }
-    if chars.next().is_some() {
+    if chars.peek().is_some() {
         out.push('…');
     }
     out
@@ -21,9 +22,11 @@ pub fn shown(text: &str) -> String {
 /// is not printable is escaped, and a character or an escape that does not fit whole is left out.
 pub fn excerpt(bytes: &[u8], max_bytes: usize) -> String {
     let mut out = String::new();
-    for c in String::from_utf8_lossy(bytes).chars() {
+    let text = String::from_utf8_lossy(bytes);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         let before = out.len();
-        push_escaped(&mut out, c);
+        push_escaped(&mut out, c, chars.peek());
         if out.len() > max_bytes {
             out.truncate(before);
             break;
@@ -72,11 +75,22 @@ fn looks_like_a_token(segment: &str) -> bool {
     (is_mixed && !named) || number >= 12 || parts().any(|part| part.len() >= 24)
 }
 
-/// Quotes are left alone, since they read badly escaped and no terminal obeys them.
-fn push_escaped(out: &mut String, c: char) {
+/// Whether `c` is a joiner where people write one, between two characters beyond ASCII: emoji of several parts and Persian names
+/// need it. Elsewhere it only hides, as in `invoice.exe` with one in it.
+pub fn joins(before: Option<char>, c: char, after: Option<char>) -> bool {
+    let joined = |beside: Option<char>| beside.is_some_and(|c| !c.is_ascii());
+    matches!(c, '\u{200c}' | '\u{200d}') && joined(before) && joined(after)
+}
+
+/// Quotes are left alone, since they read badly escaped and no terminal obeys them. An accent or vowel sign that belongs to the
+/// character before it is shown with that.
+fn push_escaped(out: &mut String, c: char, after: Option<&char>) {
+    let before = out.chars().next_back();
     match c {
         '"' | '\'' => out.push(c),
-        c => out.extend(c.escape_debug()),
+        c if joins(before, c, after.copied()) => out.push(c),
+        c if before.is_none() => out.extend(c.escape_debug()),
+        c => out.extend(String::from_iter(['x', c]).escape_debug().skip(1)),
     }
 }
 
@@ -96,6 +110,22 @@ mod tests {
         check("\u{1b}[31mred\u{7}", "\\u{1b}[31mred\\u{7}");
         check("right\u{202e}left", "right\\u{202e}left");
         check("C:\\n", "C:\\\\n");
+    }
+
+    #[test]
+    fn what_belongs_to_a_letter_or_an_emoji_is_shown_with_it() {
+        for name in [
+            "gro\u{308}ßer",
+            "می\u{200c}خواهم",
+            "👩\u{200d}💻",
+            "❤\u{fe0f}\u{200d}🔥",
+            "हिन्दी",
+        ] {
+            check(name, name);
+        }
+        check("in\u{200d}voice\u{200c}", "in\\u{200d}voice\\u{200c}");
+        check("\u{308}a", "\\u{308}a");
+        check("ä\u{202e}\u{200d}ä", "ä\\u{202e}\\u{200d}ä");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Markup that cannot forget to escape: what is markup stands in the source, and whatever else goes in as text. Characters
-//! that would turn the text around or hide in it are made visible.
+//! that would turn the text around or hide in it are made visible; joiners are so where they join nothing (`core::shown`).
 
 use std::fmt::Write as _;
+
+use crate::core::shown::joins;
 
 /// A piece of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +62,8 @@ impl Html {
 }
 
 fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -68,6 +71,7 @@ fn escape(text: &str, out: &mut String) {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
+            c if joins(out.chars().next_back(), c, chars.peek().copied()) => out.push(c),
             c if is_hidden(c) => write!(out, "\\u{{{:x}}}", u32::from(c)).expect("a string takes all"),
             c => out.push(c),
         }
@@ -101,6 +105,11 @@ mod tests {
         );
         let page = Html::new().text("a\u{202e}gpj.exe\u{0}\nb");
         assert_eq!(page.into_string(), "a\\u{202e}gpj.exe\\u{0}\nb");
+        let page = Html::new().text("می\u{200c}خواهم 👩\u{200d}💻 in\u{200d}voice");
+        assert_eq!(
+            page.into_string(),
+            "می\u{200c}خواهم 👩\u{200d}💻 in\\u{200d}voice"
+        );
     }
 
     proptest! {
@@ -108,7 +117,8 @@ mod tests {
         fn no_text_becomes_markup(text in any::<String>()) {
             let page = Html::new().text(&text).into_string();
             prop_assert!(!page.contains(['<', '>', '"', '\'']));
-            prop_assert!(!page.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t'));
+            let is_allowed = |c| matches!(c, '\n' | '\t' | '\u{200c}' | '\u{200d}');
+            prop_assert!(!page.chars().any(|c| is_hidden(c) && !is_allowed(c)));
         }
     }
 }
