@@ -1,10 +1,13 @@
 //! Signals as flags. The first SIGINT or SIGTERM asks for an orderly end; a second one ends the process at once.
 
+use std::process;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use super::failure::Failure;
 
@@ -34,6 +37,25 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
         flag::register_conditional_shutdown(signal, CUT_OFF, Arc::clone(&stop)).map_err(refused)?;
         flag::register(signal, Arc::clone(&stop)).map_err(refused)?;
     }
+    Ok(stop)
+}
+
+/// A flag that SIGINT and SIGTERM set; at a second one `clear_away` is done before the process ends.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn stop_flag_over(clear_away: impl FnOnce() + Send + 'static) -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(refused)?;
+    let set = Arc::clone(&stop);
+    thread::spawn(move || {
+        let mut heard = signals.forever();
+        heard.next();
+        set.store(true, Ordering::Relaxed);
+        heard.next();
+        clear_away();
+        process::exit(CUT_OFF);
+    });
     Ok(stop)
 }
 

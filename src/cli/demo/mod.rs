@@ -23,8 +23,9 @@ use crate::sim::onedrive::Tree;
 use crate::sim::receiver::Answer;
 use crate::sim::replay::replay;
 use crate::sim::script::Script;
-use crate::store::{Depth, StoreError};
+use crate::store::{PollRecord, Depth, StoreError};
 use stage::Stage;
+use stage::{Scratch};
 use teller::{Summary, Teller};
 
 /// How often something happens on the drive.
@@ -38,10 +39,12 @@ const LAST_DELIVERIES: SignedDuration = SignedDuration::from_secs(5);
 
 /// Runs the demonstration, and tells what it came to. It fails when anything was lost, doubled or not signed well.
 pub(super) fn demo(args: &Args, wanted: &DemoArgs) -> Result<Reply, Failure> {
-    let stop = signals::stop_flag()?;
+    let scratch = Scratch::new()?;
+    let place = scratch.0.clone();
+    let stop = signals::stop_flag_over(move || stage::remove(&place))?;
     let teller = Arc::new(Teller::new(!args.json, Arc::clone(&stop)));
     let mut script = Script::new(u64::from_le_bytes(clock::random_bytes()));
-    let stage = Stage::set(wanted.callback.as_deref(), &mut script, &teller)?;
+    let stage = Stage::set(scratch, wanted.callback.as_deref(), &mut script, &teller)?;
     let play = Play {
         stage: &stage,
         teller: &teller,

@@ -32,6 +32,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a receiver may take to answer: less than the agent waits at its end.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often it is tried to remove a directory in which files are still made.
+const REMOVALS: u32 = 10;
+
 /// More notifications than are delivered between two looks.
 const LOOK: u32 = 1_000;
 
@@ -53,19 +56,13 @@ impl Stage {
     /// Sets it up: a drive furnished by `script`, an instance that is signed in, and nothing polled yet.
     ///
     /// # Errors
-    /// When there is no place or no port for it, or `callback` is no URL to deliver to.
+    /// When there is no port for it, or `callback` is no URL to deliver to.
     pub(super) fn set(
+        scratch: Scratch,
         callback: Option<&str>,
         script: &mut Script,
         teller: &Arc<Teller>,
     ) -> Result<Stage, Failure> {
-        let scratch = Scratch::new().map_err(|error| {
-            let hint = "name a directory that can be written in TMPDIR".to_owned();
-            Failure::failed(
-                format!("could not create a temporary directory: {error}"),
-                Some(hint),
-            )
-        })?;
         let cloud = OneDrive::start(Account {
             page_size: PAGE,
             ..Account::business()
@@ -188,22 +185,48 @@ fn document(cloud: &OneDrive, callback: &str, key: &str) -> String {
 
 /// A directory of our own that goes with this.
 #[derive(Debug)]
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new() -> io::Result<Scratch> {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When there is no place for it.
+    pub(super) fn new() -> Result<Scratch, Failure> {
         let token = clock::new_token();
         let path = env::temp_dir().join(format!("deltapost-demo-{}", &token[..16]));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
         // In its real place: what is a link now could be another one later.
-        Ok(Scratch(path.canonicalize()?))
+        made.and_then(|()| path.canonicalize())
+            .map(Scratch)
+            .map_err(|error| {
+                let hint = "name a directory that can be written in TMPDIR".to_owned();
+                Failure::failed(
+                    format!("could not create a temporary directory: {error}"),
+                    Some(hint),
+                )
+            })
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            log::error!("could not remove path={:?} error={:?}", self.0, error.to_string());
+        remove(&self.0);
+    }
+}
+
+/// Removes `directory`, also while the agent still makes files in it.
+pub(super) fn remove(directory: &Path) {
+    for left in (0..REMOVALS).rev() {
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && left > 0 => {}
+            Err(error) => {
+                return log::error!(
+                    "could not remove path={directory:?} error={:?}",
+                    error.to_string()
+                );
+            }
+            Ok(()) => return,
         }
     }
 }

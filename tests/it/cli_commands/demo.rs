@@ -1,6 +1,7 @@
 //! `demo`: the whole agent on loopback, and nothing of it left.
 
 use std::fs;
+use std::net::TcpListener;
 
 use deltapost::sim::receiver::Receiver;
 use serde_json::json;
@@ -69,6 +70,23 @@ fn an_interrupt_ends_it_early_and_leaves_nothing() {
     demo.wait_for_line("delivered id=");
     demo.signal("INT");
     assert_eq!(demo.wait().code(), Some(0));
+    nothing_is_left(&home);
+}
+
+#[test]
+fn a_second_interrupt_ends_it_at_once_and_leaves_nothing() {
+    // Whoever accepts and does not answer has it wait for the last deliveries.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let callback = format!("http://{}/", silent.local_addr().unwrap());
+    let home = Home::with("");
+    let mut demo = demo(&home, ["--seconds", "3600", "-v", "--callback", &callback]).start();
+    let _held = silent.accept().unwrap();
+    demo.signal("INT");
+    // Two signals that are sent at once are one.
+    while demo.runs() {
+        demo.signal("INT");
+    }
+    assert_eq!(demo.wait().code(), Some(1));
     nothing_is_left(&home);
 }
 
