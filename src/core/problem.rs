@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::core::shown::shown_within;
+
 /// A document with more problems than this is not reported further: nobody reads on, and the report stays bounded.
 const MOST: usize = 100;
 
@@ -71,6 +73,17 @@ impl Report {
         self.problems.len() > MOST
     }
 
+    /// `value`, or `Null` where it is empty, unless there was a problem beyond the first `before`.
+    pub(super) fn sound(&self, before: usize, value: Value) -> Option<Value> {
+        let is_empty = match &value {
+            Value::Array(items) => items.is_empty(),
+            Value::Object(members) => members.is_empty(),
+            _ => false,
+        };
+        let value = if is_empty { Value::Null } else { value };
+        (self.problems.len() == before).then_some(value)
+    }
+
     /// `value`, unless there was a problem.
     pub(super) fn result<T>(self, value: T) -> Result<T, Vec<Problem>> {
         if self.problems.is_empty() {
@@ -104,18 +117,7 @@ pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 /// At most `QUOTED` characters of `text`, with what a terminal or a page would act on escaped.
 pub(super) fn escaped(text: &str) -> String {
-    let mut shown = String::new();
-    for (count, letter) in text.chars().enumerate() {
-        if count == QUOTED {
-            shown.push('…');
-            break;
-        }
-        match letter {
-            '\'' | '"' => shown.push(letter),
-            _ => shown.extend(letter.escape_debug()),
-        }
-    }
-    shown
+    shown_within(text, QUOTED)
 }
 
 #[cfg(test)]

@@ -6,9 +6,14 @@ pub const SHOWN_CHARS: usize = 200;
 
 /// `text` on one line: its first 200 characters, whatever is not printable escaped as Rust does, `…` where it was cut.
 pub fn shown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(SHOWN_CHARS));
+    shown_within(text, SHOWN_CHARS)
+}
+
+/// The same, with its first `most` characters.
+pub fn shown_within(text: &str, most: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(most));
     let mut chars = text.chars().peekable();
-    for _ in 0..SHOWN_CHARS {
+    for _ in 0..most {
         let Some(c) = chars.next() else { break };
         push_escaped(&mut out, c, chars.peek());
     }

@@ -23,9 +23,9 @@ use crate::sim::onedrive::Tree;
 use crate::sim::receiver::Answer;
 use crate::sim::replay::replay;
 use crate::sim::script::Script;
-use crate::store::{PollRecord, Depth, StoreError};
+use crate::store::{Depth, StoreError};
+use stage::Scratch;
 use stage::Stage;
-use stage::{Scratch};
 use teller::{Summary, Teller};
 
 /// How often something happens on the drive.

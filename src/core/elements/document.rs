@@ -10,7 +10,7 @@ use crate::core::model::{Configuration, ElementKey, MASK, Secret};
 
 use super::keys::{self, CODE};
 use super::secrets::mask;
-use super::{json, legacy, markup, values};
+use super::{json, kinds, legacy, markup, values};
 use crate::core::problem::{Problem, Report, described, escaped, listed, quoted};
 
 /// The longest name of an instance and the longest tag, in characters.
@@ -295,7 +295,7 @@ impl Reader {
             self.urls = Some(value.clone()).filter(|value| !values::is_absent(value));
             return;
         }
-        match values::canonical(key, kind, value, &mut self.report) {
+        match kinds::canonical(key, kind, value, &mut self.report) {
             Some(Value::Null) => self.document.removed.push(key.to_owned()),
             Some(value) => {
                 self.document.configuration.insert(key.to_owned(), value);

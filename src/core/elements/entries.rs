@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::core::model::{Configuration, Instance};
 
-use super::keys::{self, KEYS, Kind};
+use super::keys::{KEYS, Kind};
 use super::secrets::mask;
 
 /// Keys of one instance, at most: its entries' numbers begin at its own times this.
@@ -17,9 +17,9 @@ pub fn entries(instance: &Instance) -> Vec<Value> {
     let known = KEYS
         .iter()
         .zip(1..)
-        .filter(|((_, kind), _)| !matches!(kind, Kind::NotYet(_)));
+        .filter(|((.., kind), _)| !matches!(kind, Kind::NotYet(_)));
     known
-        .map(|((key, _), number)| entry(instance.id, number, key, &shown))
+        .map(|((key, name, _), number)| entry(instance.id, number, (key, name), &shown))
         .collect()
 }
 
@@ -28,11 +28,11 @@ pub fn entry_of(instance: &Instance, id: i64) -> Option<Value> {
     entries(instance).into_iter().find(|entry| entry["id"] == id)
 }
 
-fn entry(instance: i64, number: i64, key: &str, shown: &Configuration) -> Value {
+fn entry(instance: i64, number: i64, (key, name): (&str, &str), shown: &Configuration) -> Value {
     json!({
         "id": instance * MOST_KEYS + number,
         "key": key,
-        "name": keys::title(key),
+        "name": name,
         "propertyValue": shown.get(key).map(text),
     })
 }

@@ -1,6 +1,10 @@
 //! The `url` of a resource: which Graph path it means, and that it leads nowhere else. The bearer token is sent to
 //! whatever comes out of here, so everything doubtful is refused.
 
+mod hubs;
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use url::Url;
@@ -8,9 +12,9 @@ use url::Url;
 use crate::core::feed::{self, Mode};
 use crate::core::window::Template;
 
-use super::hubs::{self, ALIASES};
 use super::values::{authority, refuse_placeholder};
 use crate::core::problem::{listed, quoted};
+use hubs::ALIASES;
 
 /// The delta feed of the signed-in user's drive.
 pub(super) const DRIVE_FEED: &str = "/me/drive/root/delta";
@@ -281,7 +285,3 @@ fn encoded(text: &str) -> String {
     }
     url
 }
-
-#[cfg(test)]
-#[path = "graph_path_tests.rs"]
-mod tests;

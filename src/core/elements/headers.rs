@@ -54,14 +54,7 @@ pub(super) fn canonical(value: &Value, report: &mut Report) -> Option<Value> {
             Err(message) => report.problem(HEADERS, format!("header {}: {message}", quoted(name))),
         }
     }
-    let sound = report.problems.len() == before;
-    sound.then(|| {
-        if headers.is_empty() {
-            Value::Null
-        } else {
-            Value::Object(headers)
-        }
-    })
+    report.sound(before, Value::Object(headers))
 }
 
 /// Checks name and value by RFC 9110, 5.1 and 5.5, ASCII only. The message never repeats the value.

@@ -27,6 +27,8 @@ pub const RESOURCES: &str = "event.poller.configuration";
 pub const SCHEDULE: &str = "event.poller.schedule";
 pub const TIMEZONE: &str = "event.poller.timezone";
 pub const URLS: &str = "event.poller.urls";
+const BASIC_USERNAME: &str = "event.notification.basic.username";
+const BASIC_PASSWORD: &str = "event.notification.basic.password";
 
 /// The authorization code beside the configuration; with `instance update --set` it is given by this name.
 pub const CODE: &str = "providerData.code";
@@ -75,42 +77,60 @@ pub(super) enum Kind {
     NotYet(&'static str),
 }
 
-/// Every key that means something, with what its value may be. A new one goes to the end: its place is its number in an
-/// instance's list of entries.
-pub(super) const KEYS: &[(&str, Kind)] = &[
-    (API_KEY, Kind::Secret),
-    (API_SECRET, Kind::Secret),
-    (REDIRECT_URL, Kind::RedirectUrl),
-    (REFRESH_TOKEN, Kind::Secret),
-    (SCOPE, Kind::Scope),
-    (TENANT, Kind::Tenant),
-    (GRANT, Kind::Choice(&["authorization_code", "client_credentials"])),
-    (EVENTS_ENABLED, Kind::Boolean),
-    (CALLBACK_URL, Kind::CallbackUrl),
-    (SIGNATURE_KEY, Kind::SignatureKey),
-    (SIGNATURE_KEY_PREVIOUS, Kind::SignatureKey),
-    (HEADERS, Kind::Headers),
+/// Every key that means something, with what people call it and what its value may be. A new one goes to the end: its place
+/// is its number in an instance's list of entries.
+pub(super) const KEYS: &[(&str, &str, Kind)] = &[
+    (API_KEY, "API Key", Kind::Secret),
+    (API_SECRET, "API Secret", Kind::Secret),
+    (REDIRECT_URL, "Callback URL", Kind::RedirectUrl),
+    (REFRESH_TOKEN, "Refresh Token", Kind::Secret),
+    (SCOPE, "Scope", Kind::Scope),
+    (TENANT, "Tenant", Kind::Tenant),
+    (
+        GRANT,
+        "Grant",
+        Kind::Choice(&["authorization_code", "client_credentials"]),
+    ),
+    (EVENTS_ENABLED, "Enable Events", Kind::Boolean),
+    (CALLBACK_URL, "Event Notification Callback URL", Kind::CallbackUrl),
+    (
+        SIGNATURE_KEY,
+        "Callback Notification Signature Key",
+        Kind::SignatureKey,
+    ),
+    (
+        SIGNATURE_KEY_PREVIOUS,
+        "Previous Callback Notification Signature Key",
+        Kind::SignatureKey,
+    ),
+    (HEADERS, "Callback Notification Headers", Kind::Headers),
     (
         FORMAT,
+        "Callback Notification Format",
         Kind::Choice(&["elements", "cloudevents", "cloudevents-batch"]),
     ),
-    (FILTER_TYPES, Kind::EventTypes),
-    (FILTER_OBJECTS, Kind::ObjectTypes),
-    (FILTER_PATHS, Kind::Globs),
+    (FILTER_TYPES, "Event Types", Kind::EventTypes),
+    (FILTER_OBJECTS, "Object Types", Kind::ObjectTypes),
+    (FILTER_PATHS, "Paths", Kind::Globs),
     (
         VENDOR_TYPE,
+        "Vendor Event Type",
         Kind::Only(
             "polling",
             "webhooks would need an address that Microsoft can reach from outside; this agent polls: use `polling`",
         ),
     ),
-    (REFRESH_INTERVAL, Kind::Minutes),
-    (RESOURCES, Kind::Resources),
-    (SCHEDULE, Kind::Schedule),
-    (TIMEZONE, Kind::Timezone),
-    (URLS, Kind::Urls),
-    ("event.notification.basic.username", Kind::NotYet(BASIC)),
-    ("event.notification.basic.password", Kind::NotYet(BASIC)),
+    (
+        REFRESH_INTERVAL,
+        "Event Poller Refresh Interval (mins)",
+        Kind::Minutes,
+    ),
+    (RESOURCES, "Configure Polling", Kind::Resources),
+    (SCHEDULE, "Event Poller Schedule", Kind::Schedule),
+    (TIMEZONE, "Event Poller Time Zone", Kind::Timezone),
+    (URLS, URLS, Kind::Urls),
+    (BASIC_USERNAME, BASIC_USERNAME, Kind::NotYet(BASIC)),
+    (BASIC_PASSWORD, BASIC_PASSWORD, Kind::NotYet(BASIC)),
 ];
 
 const BASIC: &str = "give an `Authorization` header in `event.notification.headers`";
@@ -181,7 +201,9 @@ pub(super) const READ_ONLY_FIELDS: &[&str] = &[
 
 /// What the value of `key` may be; `None` for an unknown key.
 pub(super) fn kind(key: &str) -> Option<Kind> {
-    KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
+    KEYS.iter()
+        .find(|(name, ..)| *name == key)
+        .map(|(.., kind)| *kind)
 }
 
 /// Whether `key` is accepted although it means nothing here.
@@ -189,37 +211,9 @@ pub(super) fn is_ignored(key: &str) -> bool {
     IGNORED.contains(&key) || IGNORED_FAMILIES.iter().any(|family| key.starts_with(family))
 }
 
-/// What people call `key`; itself where nothing better is known.
-pub(super) fn title(key: &str) -> &str {
-    match key {
-        API_KEY => "API Key",
-        API_SECRET => "API Secret",
-        REDIRECT_URL => "Callback URL",
-        REFRESH_TOKEN => "Refresh Token",
-        SCOPE => "Scope",
-        TENANT => "Tenant",
-        GRANT => "Grant",
-        EVENTS_ENABLED => "Enable Events",
-        CALLBACK_URL => "Event Notification Callback URL",
-        SIGNATURE_KEY => "Callback Notification Signature Key",
-        SIGNATURE_KEY_PREVIOUS => "Previous Callback Notification Signature Key",
-        HEADERS => "Callback Notification Headers",
-        FORMAT => "Callback Notification Format",
-        FILTER_TYPES => "Event Types",
-        FILTER_OBJECTS => "Object Types",
-        FILTER_PATHS => "Paths",
-        VENDOR_TYPE => "Vendor Event Type",
-        REFRESH_INTERVAL => "Event Poller Refresh Interval (mins)",
-        RESOURCES => "Configure Polling",
-        SCHEDULE => "Event Poller Schedule",
-        TIMEZONE => "Event Poller Time Zone",
-        _ => key,
-    }
-}
-
 /// The names of the keys of a configuration.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|(name, _)| *name)
+    KEYS.iter().map(|(name, ..)| *name)
 }
 
 /// The message for a key that is none of `known`, with the one that was probably meant, or all where they are few.
@@ -241,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_key_stands_in_the_table_once_and_is_not_ignored_too() {
-        for (position, (name, _)) in KEYS.iter().enumerate() {
+        for (position, (name, ..)) in KEYS.iter().enumerate() {
             assert!(!is_ignored(name), "{name} is ignored too");
             assert!(
                 names().skip(position + 1).all(|other| other != *name),
@@ -252,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_the_table_calls_secret_is_a_secret_key() {
-        for (name, kind) in KEYS {
+        for (name, _, kind) in KEYS {
             let secret = matches!(kind, Kind::Secret | Kind::SignatureKey | Kind::Headers);
             assert_eq!(SECRET_KEYS.contains(name), secret, "{name}");
         }

@@ -42,14 +42,7 @@ pub(super) fn canonical(value: &Value, report: &mut Report) -> Option<Value> {
             resources.insert(name.clone(), Value::Object(settings));
         }
     }
-    let sound = report.problems.len() == before;
-    sound.then(|| {
-        if resources.is_empty() {
-            Value::Null
-        } else {
-            Value::Object(resources)
-        }
-    })
+    report.sound(before, Value::Object(resources))
 }
 
 fn check_name(name: &str) -> Result<(), String> {

@@ -7,20 +7,7 @@ use serde_json::{Map, Value};
 use crate::core::model::{Configuration, MASK, Secret};
 use crate::core::shown::shown_url;
 
-use super::keys::{
-    API_KEY, API_SECRET, CALLBACK_URL, HEADERS, REFRESH_TOKEN, SIGNATURE_KEY, SIGNATURE_KEY_PREVIOUS,
-};
-
-/// The keys of which `split` takes the value, or a part of it, away.
-const SPLIT_KEYS: &[&str] = &[
-    API_KEY,
-    API_SECRET,
-    REFRESH_TOKEN,
-    SIGNATURE_KEY,
-    SIGNATURE_KEY_PREVIOUS,
-    HEADERS,
-    CALLBACK_URL,
-];
+use super::keys::{CALLBACK_URL, HEADERS, SECRET_KEYS};
 
 /// `configuration` as it may be shown and stored unsealed: a secret is `********`, a header keeps its name, and the
 /// callback URL is shown by `shown_url`, with `?********` for what is not. Read back as a document, it changes nothing.
@@ -35,7 +22,7 @@ pub fn mask(configuration: &Configuration) -> Configuration {
 pub fn split(configuration: &Configuration) -> (Configuration, BTreeMap<String, Secret>) {
     let mut shown = configuration.clone();
     let mut secrets = BTreeMap::new();
-    for key in SPLIT_KEYS {
+    for key in SECRET_KEYS.iter().chain([&CALLBACK_URL]) {
         let Some(value) = shown.get_mut(*key) else {
             continue;
         };

@@ -15,9 +15,10 @@ use super::keys::{
     FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCHEDULE, SCOPE,
     SIGNATURE_KEY, SIGNATURE_KEY_PREVIOUS, TENANT, TIMEZONE,
 };
+use super::kinds::LONGEST_INTERVAL_MINUTES;
 use super::secrets::{is_masked, withheld};
-use super::values::{FACETS, LONGEST_INTERVAL_MINUTES};
-use super::{keys, resources, values};
+use super::values::FACETS;
+use super::{keys, kinds, resources};
 use crate::core::problem::{Problem, Report, listed, quoted};
 
 /// Authorities that are no tenant: an application without a user cannot sign in there.
@@ -310,7 +311,7 @@ impl Values {
         let mut canonical = Configuration::new();
         for (key, value) in configuration {
             let Some(kind) = keys::kind(key) else { continue };
-            match values::canonical(key, kind, value, report) {
+            match kinds::canonical(key, kind, value, report) {
                 None | Some(Value::Null) => {}
                 Some(value) => {
                     canonical.insert(key.clone(), value);

@@ -1,20 +1,18 @@
-//! One value of a configuration: from what was written (`"true"`, `15`, a list as text) to its canonical JSON form.
-//! Reading a canonical value gives it back unchanged. What several keys mean together stands in `settings`.
+//! Single values: from what was written (`"true"`, `15`, a list as text) to the canonical JSON form. Reading a canonical value
+//! gives it back unchanged. Which of them a key takes stands in `kinds`.
+
+use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::core::model::{EventType, MASK};
+use crate::core::model::EventType;
 use crate::core::schedule::{self, Schedule};
 
-use super::keys::{self, Kind};
-use super::{headers, json, resources};
-use crate::core::problem::{Report, described, escaped, listed, quoted};
-
-/// Above this many minutes (31 days) an interval means: no polling by interval.
-pub(super) const LONGEST_INTERVAL_MINUTES: u64 = 44_640;
+use super::{json, keys};
+use crate::core::problem::{described, escaped, listed, quoted};
 
 /// The longest URL and the longest secret that is accepted, in characters.
 const LONGEST_URL: usize = 2048;
@@ -23,75 +21,9 @@ const LONGEST_SECRET: usize = 16_384;
 /// The facets that become an event's `objectType`.
 pub(super) const FACETS: &[&str] = &["remoteItem", "package", "folder", "file"];
 
-/// The canonical form of `value` for `key`; `Value::Null` where it means "absent". `None` after a problem.
-pub(super) fn canonical(key: &str, kind: Kind, value: &Value, report: &mut Report) -> Option<Value> {
-    if is_absent(value) {
-        return Some(Value::Null);
-    }
-    if value == MASK {
-        return Some(value.clone());
-    }
-    let read = match kind {
-        // A document's is converted before it comes here.
-        Kind::Urls => text(value).map(Value::from),
-        Kind::Resources => return resources::canonical(value, report),
-        Kind::Headers => return headers::canonical(value, report),
-        Kind::EventTypes => return list(key, value, event_type, report),
-        Kind::ObjectTypes => return list(key, value, object_type, report),
-        Kind::Globs => return list(key, value, glob, report),
-        Kind::Secret => secret(value),
-        Kind::SignatureKey => signature_key(value),
-        Kind::Scope => text(value).and_then(scope),
-        Kind::Tenant => text(value).and_then(tenant),
-        Kind::Boolean => boolean(value),
-        Kind::Minutes => minutes(value),
-        Kind::Schedule => text(value).and_then(schedule),
-        Kind::Timezone => text(value).and_then(timezone),
-        Kind::Choice(known) => choice(value, known),
-        Kind::Only(known, reason) => only(value, known, reason),
-        Kind::RedirectUrl => text(value).and_then(redirect_url),
-        Kind::CallbackUrl => text(value).and_then(callback_url),
-        Kind::NotYet(instead) => Err(format!("not supported by this version; {instead}")),
-    };
-    note(key, kind, &read, report);
-    read.map_err(|message| report.problem(key, message)).ok()
-}
-
 /// Whether `value` says that its key is absent.
 pub(super) fn is_absent(value: &Value) -> bool {
     value.is_null() || value == ""
-}
-
-/// Tells what the author should know about a value that is valid.
-fn note(key: &str, kind: Kind, read: &Result<Value, String>, report: &mut Report) {
-    let Ok(value) = read else { return };
-    match kind {
-        Kind::Minutes
-            if value
-                .as_u64()
-                .is_some_and(|minutes| minutes > LONGEST_INTERVAL_MINUTES) =>
-        {
-            report.note(format!(
-                "`{key}` is above {LONGEST_INTERVAL_MINUTES} minutes: the instance is polled on request only"
-            ));
-        }
-        Kind::Secret | Kind::SignatureKey => {
-            if let Some(placeholder) = value.as_str().and_then(capital_placeholder) {
-                report.note(format!("`{key}` still holds the placeholder `{placeholder}`"));
-            }
-        }
-        _ => {}
-    }
-}
-
-/// `text` when it is a documentation's placeholder beyond doubt, so that showing it gives nothing away.
-fn capital_placeholder(text: &str) -> Option<&str> {
-    let name = text.strip_prefix('<')?.strip_suffix('>')?;
-    let plain = (1..=60).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte == b' ');
-    plain.then_some(text)
 }
 
 /// An error when `text` still is a placeholder such as `<INSERT_YOUR_APPS_CALLBACK_URL>`.
@@ -120,7 +52,7 @@ pub(super) fn text(value: &Value) -> Result<&str, String> {
     Ok(text)
 }
 
-fn secret(value: &Value) -> Result<Value, String> {
+pub(super) fn secret(value: &Value) -> Result<Value, String> {
     let secret = unshown_text(value)?;
     if secret.trim() != secret {
         return Err("begins or ends with a space".to_owned());
@@ -128,7 +60,7 @@ fn secret(value: &Value) -> Result<Value, String> {
     Ok(Value::from(secret))
 }
 
-fn signature_key(value: &Value) -> Result<Value, String> {
+pub(super) fn signature_key(value: &Value) -> Result<Value, String> {
     let key = unshown_text(value)?;
     if let Some(encoded) = key.strip_prefix("whsec_") {
         let decoded = STANDARD.decode(encoded).unwrap_or_default();
@@ -157,7 +89,7 @@ fn unshown_text(value: &Value) -> Result<String, String> {
 }
 
 /// The `scope` of RFC 6749, 3.3.
-fn scope(text: &str) -> Result<Value, String> {
+pub(super) fn scope(text: &str) -> Result<Value, String> {
     let allowed = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
     if text.len() > LONGEST_URL || !text.bytes().all(allowed) {
         return Err(format!(
@@ -169,7 +101,7 @@ fn scope(text: &str) -> Result<Value, String> {
 }
 
 /// The tenant becomes a segment of the authority's path, so it is held to what tenants look like.
-fn tenant(text: &str) -> Result<Value, String> {
+pub(super) fn tenant(text: &str) -> Result<Value, String> {
     let plain = text
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
@@ -212,15 +144,21 @@ pub(super) fn timezone(text: &str) -> Result<Value, String> {
     Ok(Value::from(text))
 }
 
-fn minutes(value: &Value) -> Result<Value, String> {
+/// A whole number of `what` within `range`.
+pub(super) fn number(value: &Value, what: &str, range: RangeInclusive<u64>) -> Result<Value, String> {
+    let (least, most) = range.clone().into_inner();
     match whole_number(value) {
-        Some(minutes) if minutes >= 1 => Ok(Value::from(minutes)),
-        _ => Err(format!("expected minutes from 1, got {}", described(value))),
+        Some(number) if range.contains(&number) => Ok(Value::from(number)),
+        _ if most == u64::MAX => Err(format!("expected {what} from {least}, got {}", described(value))),
+        _ => Err(format!(
+            "expected {what} from {least} to {most}, got {}",
+            described(value)
+        )),
     }
 }
 
 /// A number without sign and fraction, or text of its digits.
-pub(super) fn whole_number(value: &Value) -> Option<u64> {
+fn whole_number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
         Value::String(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
@@ -239,21 +177,14 @@ pub(super) fn choice(value: &Value, known: &[&str]) -> Result<Value, String> {
     }
 }
 
-fn only(value: &Value, known: &str, reason: &str) -> Result<Value, String> {
-    if value == known {
-        return Ok(value.clone());
-    }
-    Err(format!("{} is refused: {reason}", described(value)))
-}
-
 /// A redirect URI of any scheme: the registered app decides which, and it is sent as it stands.
-fn redirect_url(text: &str) -> Result<Value, String> {
+pub(super) fn redirect_url(text: &str) -> Result<Value, String> {
     url(text)?;
     Ok(Value::from(text))
 }
 
 /// An endpoint. No message repeats it: it may hold credentials.
-fn callback_url(text: &str) -> Result<Value, String> {
+pub(super) fn callback_url(text: &str) -> Result<Value, String> {
     let url = url(text)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!(
@@ -301,39 +232,7 @@ pub(super) fn authority(url: &str) -> &str {
     rest.split(['/', '?']).next().unwrap_or(rest)
 }
 
-/// A JSON list of texts, such a list as text, or texts separated by commas; an empty one means "absent".
-fn list(
-    key: &str,
-    value: &Value,
-    item: fn(&str) -> Result<String, String>,
-    report: &mut Report,
-) -> Option<Value> {
-    let texts = match texts(value) {
-        Ok(texts) => texts,
-        Err(message) => {
-            report.problem(key, message);
-            return None;
-        }
-    };
-    let mut items: Vec<Value> = Vec::new();
-    let before = report.problems.len();
-    for text in texts {
-        match item(&text).map(Value::from) {
-            Ok(item) if items.contains(&item) => {}
-            Ok(item) => items.push(item),
-            Err(message) => report.problem(key, message),
-        }
-    }
-    let sound = report.problems.len() == before;
-    sound.then(|| {
-        if items.is_empty() {
-            Value::Null
-        } else {
-            Value::Array(items)
-        }
-    })
-}
-
+/// A JSON list of texts, such a list as text, or texts separated by commas.
 pub(super) fn texts(value: &Value) -> Result<Vec<String>, String> {
     let expected = || format!("expected a list of texts, got {}", described(value));
     match value {
@@ -354,7 +253,7 @@ pub(super) fn texts(value: &Value) -> Result<Vec<String>, String> {
     }
 }
 
-fn event_type(text: &str) -> Result<String, String> {
+pub(super) fn event_type(text: &str) -> Result<String, String> {
     let upper = text.to_ascii_uppercase();
     EventType::from_text(&upper)
         .map(|event_type| event_type.to_string())
@@ -365,7 +264,7 @@ fn event_type(text: &str) -> Result<String, String> {
 }
 
 /// A facet, or the name of a resource: `settings` knows which there are.
-fn object_type(text: &str) -> Result<String, String> {
+pub(super) fn object_type(text: &str) -> Result<String, String> {
     if text.trim().is_empty() || text.contains(char::is_control) {
         return Err(format!(
             "expected an object type such as `file`, got {}",
@@ -377,7 +276,7 @@ fn object_type(text: &str) -> Result<String, String> {
 }
 
 /// Paths begin at the drive's root, so a glob that begins elsewhere would match nothing, silently.
-fn glob(text: &str) -> Result<String, String> {
+pub(super) fn glob(text: &str) -> Result<String, String> {
     if text.contains(char::is_control) || text.chars().count() > LONGEST_URL {
         return Err(format!("not a glob on a path: {}", quoted(text)));
     }

@@ -85,23 +85,11 @@ pub(super) fn setting(kind: Kind, value: &Value) -> Result<Value, String> {
         },
         Kind::Baseline => values::choice(value, &["snapshot", "emit", "latest"]),
         Kind::Mode => values::choice(value, &["delta", "window"]),
-        Kind::PageSize => match values::whole_number(value) {
-            Some(size) if (1..=LARGEST_PAGE).contains(&size) => Ok(Value::from(size)),
-            _ => Err(format!(
-                "expected a number from 1 to {LARGEST_PAGE}, got {}",
-                described(value)
-            )),
-        },
+        Kind::PageSize => values::number(value, "a number", 1..=LARGEST_PAGE),
         Kind::IdField => values::text(value).and_then(path).map(Value::from),
         Kind::FieldTimezone => values::text(value).map(Value::from),
         Kind::Boolean => values::boolean(value),
-        Kind::Seconds => match values::whole_number(value) {
-            Some(number) if number <= LONGEST_SECONDS => Ok(Value::from(number)),
-            _ => Err(format!(
-                "expected seconds from 0 to {LONGEST_SECONDS}, got {}",
-                described(value)
-            )),
-        },
+        Kind::Seconds => values::number(value, "seconds", 0..=LONGEST_SECONDS),
         Kind::Dates => dates(value),
         Kind::Schedule => values::text(value).and_then(values::schedule),
         Kind::Timezone => values::text(value).and_then(values::timezone),

@@ -68,7 +68,7 @@ fn likely() -> impl Strategy<Value = Value> {
 /// The keys with values, out of many tried, that make a document each on its own.
 fn any_configuration() -> impl Strategy<Value = Map<String, Value>> {
     // The legacy key becomes another one.
-    let kept = KEYS.iter().map(|(name, _)| *name).filter(|name| *name != URLS);
+    let kept = KEYS.iter().map(|(name, ..)| *name).filter(|name| *name != URLS);
     let names: Vec<&str> = kept.collect();
     let entries = prop::collection::vec((prop::sample::select(names), likely()), 1..40);
     entries.prop_map(|entries| {
@@ -140,7 +140,7 @@ proptest! {
 
     #[test]
     fn settings_take_any_configuration(values in prop::collection::vec(any_json(), KEYS.len())) {
-        let given: Configuration = KEYS.iter().map(|(name, _)| name.to_string()).zip(values).collect();
+        let given: Configuration = KEYS.iter().map(|(name, ..)| name.to_string()).zip(values).collect();
         drop(settings(ElementKey::OneDriveV2, &given, BASE));
     }
 

@@ -1,7 +1,7 @@
 //! Cloud Elements' own paths, `/hubs/…`, which mean nothing to Graph: the two that stand for a drive's feed, and what to use
 //! in the place of the others.
 
-use super::graph_path::DRIVE_FEED;
+use super::DRIVE_FEED;
 use crate::core::problem::{listed, quoted};
 
 /// The names under which Cloud Elements knows the feed of the signed-in user's drive.
