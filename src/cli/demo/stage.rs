@@ -220,6 +220,7 @@ pub(super) fn remove(directory: &Path) {
     for left in (0..REMOVALS).rev() {
         match fs::remove_dir_all(directory) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && left > 0 => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
                 return log::error!(
                     "could not remove path={directory:?} error={:?}",
