@@ -33,3 +33,6 @@ mod schedule;
 mod schema;
 mod service;
 mod support;
+
+#[cfg(not(debug_assertions))]
+compile_error!("the tests need kill points and the simulator's faults: build them without --release");

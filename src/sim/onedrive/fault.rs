@@ -1,10 +1,15 @@
 //! What a test asks of the service: faults for the requests to come, gates that hold requests back, and the log of
 //! what has arrived. It knows nothing of drives and tokens.
+//!
+//! As with kill points, only debug builds can be told to fail. In a release build no request has a fault, so that the
+//! linker drops all code of faults: the packaged binary's `demo` needs none.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+#[cfg(debug_assertions)]
+use super::OneDrive;
 use super::account::Gone;
 use crate::httpd::{Reply, Request, Then};
 
@@ -198,8 +203,10 @@ pub(super) struct Desk {
 #[derive(Default)]
 struct DeskState {
     /// For each of the next requests: a fault, or none.
+    #[cfg(debug_assertions)]
     queued: BTreeMap<Endpoint, VecDeque<Option<Fault>>>,
     /// For every request beyond those.
+    #[cfg(debug_assertions)]
     standing: BTreeMap<Endpoint, Fault>,
     gates: BTreeMap<Endpoint, u64>,
     counts: BTreeMap<Endpoint, u64>,
@@ -228,8 +235,10 @@ impl Desk {
         while state.gates.contains_key(&endpoint) && !state.stopped {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let queued = state.queued.get_mut(&endpoint).and_then(VecDeque::pop_front);
-        queued.unwrap_or_else(|| state.standing.get(&endpoint).cloned())
+        #[cfg(debug_assertions)]
+        return state.fault(endpoint);
+        #[cfg(not(debug_assertions))]
+        None
     }
 
     pub(super) fn watch(&self, watch: Watch) {
@@ -240,23 +249,6 @@ impl Desk {
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
-    }
-
-    pub(super) fn queue(&self, endpoint: Endpoint, healthy: usize, fault: Fault) {
-        let mut state = self.lock();
-        let queue = state.queued.entry(endpoint).or_default();
-        queue.extend(std::iter::repeat_n(None, healthy));
-        queue.push_back(Some(fault));
-    }
-
-    pub(super) fn stand(&self, endpoint: Endpoint, fault: Fault) {
-        self.lock().standing.insert(endpoint, fault);
-    }
-
-    pub(super) fn heal(&self, endpoint: Endpoint) {
-        let mut state = self.lock();
-        state.queued.remove(&endpoint);
-        state.standing.remove(&endpoint);
     }
 
     pub(super) fn log(&self) -> Vec<Seen> {
@@ -288,7 +280,41 @@ impl Desk {
     }
 }
 
+#[cfg(debug_assertions)]
+impl OneDrive {
+    /// Fails the next request of `endpoint` for which nothing is queued yet.
+    pub fn fail_next(&self, endpoint: Endpoint, fault: Fault) {
+        self.fail_after(endpoint, 0, fault);
+    }
+
+    /// Lets `healthy` more requests through, then fails one.
+    pub fn fail_after(&self, endpoint: Endpoint, healthy: usize, fault: Fault) {
+        let mut state = self.service.desk.lock();
+        let queue = state.queued.entry(endpoint).or_default();
+        queue.extend(std::iter::repeat_n(None, healthy));
+        queue.push_back(Some(fault));
+    }
+
+    /// Fails every request of `endpoint` for which nothing is queued.
+    pub fn fail_always(&self, endpoint: Endpoint, fault: Fault) {
+        self.service.desk.lock().standing.insert(endpoint, fault);
+    }
+
+    /// Forgets all faults of `endpoint` that have not happened yet.
+    pub fn heal(&self, endpoint: Endpoint) {
+        let mut state = self.service.desk.lock();
+        state.queued.remove(&endpoint);
+        state.standing.remove(&endpoint);
+    }
+}
+
 impl DeskState {
+    #[cfg(debug_assertions)]
+    fn fault(&mut self, endpoint: Endpoint) -> Option<Fault> {
+        let queued = self.queued.get_mut(&endpoint).and_then(VecDeque::pop_front);
+        queued.unwrap_or_else(|| self.standing.get(&endpoint).cloned())
+    }
+
     fn note(&mut self, endpoint: Endpoint, request: &Request<'_>) -> Seen {
         let number = self.counts.values().sum();
         *self.counts.entry(endpoint).or_default() += 1;

@@ -205,26 +205,6 @@ impl OneDrive {
         self.service.identity().secrets.clone()
     }
 
-    /// Fails the next request of `endpoint` for which nothing is queued yet.
-    pub fn fail_next(&self, endpoint: Endpoint, fault: Fault) {
-        self.service.desk.queue(endpoint, 0, fault);
-    }
-
-    /// Lets `healthy` more requests through, then fails one.
-    pub fn fail_after(&self, endpoint: Endpoint, healthy: usize, fault: Fault) {
-        self.service.desk.queue(endpoint, healthy, fault);
-    }
-
-    /// Fails every request of `endpoint` for which nothing is queued.
-    pub fn fail_always(&self, endpoint: Endpoint, fault: Fault) {
-        self.service.desk.stand(endpoint, fault);
-    }
-
-    /// Forgets all faults of `endpoint` that have not happened yet.
-    pub fn heal(&self, endpoint: Endpoint) {
-        self.service.desk.heal(endpoint);
-    }
-
     /// Holds back the requests of `endpoint` that come from now on, until the gate is released or dropped.
     pub fn hold(&self, endpoint: Endpoint) -> Gate {
         self.service.desk.hold(endpoint)
