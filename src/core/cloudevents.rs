@@ -1,5 +1,7 @@
 //! Bodies as CloudEvents 1.0 (JSON event format; structured and batched mode of the HTTP binding).
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::model::{Change, EventType, time_text};
 use super::payload::{Body, Origin};
 
@@ -8,7 +10,7 @@ pub(super) fn event(body: &mut Body, change: &Change, origin: &Origin<'_>, id: &
     let source = format!(
         "/deltapost/instances/{}/resources/{}",
         origin.instance_id,
-        encoded(origin.resource)
+        utf8_percent_encode(origin.resource, UNRESERVED)
     );
     let happened = match change.event_type {
         EventType::Created => "created",
@@ -54,14 +56,9 @@ pub(super) fn batch(body: &mut Body, changes: &[Change], origin: &Origin<'_>, id
     body.bytes.push(b']');
 }
 
-/// A resource's name as a segment of a URI (RFC 3986, 2.1).
-fn encoded(name: &str) -> String {
-    let mut segment = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => segment.push(byte.into()),
-            _ => segment.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    segment
-}
+/// What a segment of a URI holds as it is (RFC 3986, 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');

@@ -7,6 +7,7 @@ mod tests;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use crate::core::feed::{self, Mode};
@@ -91,7 +92,7 @@ pub(super) fn resolve(url: &str, mode: Option<Mode>, graph_base: Option<&str>) -
     if path.ends_with("/delta") {
         check_segments(path)?;
         let Some(query) = query else {
-            return feed(encoded(path));
+            return feed(encoded(path).to_string());
         };
         check_query(path, query)?;
         return feed(format!("{}?{}", encoded(path), encoded(query)));
@@ -259,29 +260,24 @@ fn check_query(path: &str, query: &str) -> Result<(), String> {
 
 /// The bytes that `text` stands for; `None` when a `%` is not followed by two hexadecimal digits.
 fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let high = char::from(rest.next()?).to_digit(16)?;
-        let low = char::from(rest.next()?).to_digit(16)?;
-        bytes.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    Some(bytes)
+    let is_escape = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let sound = text.split('%').skip(1).all(is_escape);
+    sound.then(|| percent_decode_str(text).collect())
 }
 
-/// `text` with what a URL may not hold percent-encoded; what is encoded already stays as it is.
-fn encoded(text: &str) -> String {
-    let mut url = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            url.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    url
+/// What a URL may not hold. What is encoded already stays as it is.
+const FOREIGN: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, FOREIGN)
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::format::DateFormat;
 use super::zone_id::ZoneId;
@@ -97,7 +98,7 @@ impl Template {
                             .zone(find)
                             .ok_or_else(|| format!("there is no time zone `{}`", shown(id)))?,
                     };
-                    encode(&format.print(instant, &zone), &mut url);
+                    url.extend(utf8_percent_encode(&format.print(instant, &zone), QUERY));
                 }
                 Piece::Epoch(unit) => {
                     write!(url, "{}", instant.as_nanosecond().div_euclid(*unit))
@@ -161,16 +162,15 @@ fn zone_and_format(argument: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// `text` with all but what a query may hold as it is (RFC 3986) encoded; a `+` would be read as a blank.
-fn encode(text: &str, url: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:/,".contains(&byte) {
-            url.push(byte.into());
-        } else {
-            write!(url, "%{byte:02X}").expect("writing to a string does not fail");
-        }
-    }
-}
+/// What a query holds as it is (RFC 3986, 3.4), as far as dates need it; a `+` would be read as a blank.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'/')
+    .remove(b',');
 
 #[cfg(test)]
 mod tests {
