@@ -12,9 +12,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use super::args::{Args, Command};
 use super::progress;
 use super::repeats::Repeats;
-use super::reply::is_obeyed;
 use crate::clock::{Clock, SystemClock};
 use crate::core::model::time_text;
+use crate::core::shown::is_hidden;
 
 /// Whose lines are told. Other crates' stay out: they may tell URLs with what is secret in them.
 const OURS: &str = env!("CARGO_PKG_NAME");
@@ -111,7 +111,7 @@ impl Lines {
 
 /// Values are escaped where they are logged; this is the last line of defence.
 fn on_one_line(c: char) -> char {
-    if is_obeyed(c) {
+    if is_hidden(c) {
         char::REPLACEMENT_CHARACTER
     } else {
         c

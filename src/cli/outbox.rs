@@ -12,10 +12,10 @@ use super::failure::Failure;
 use super::house::Opened;
 use super::outbox_args::{OutboxArgs, OutboxCommand, State};
 use super::outbox_redeliver::{discard, replay, resume, retry};
-use super::reply::{Reply, is_obeyed};
+use super::reply::Reply;
 use super::table::{or_dash, pairs, table};
 use crate::core::model::{EndpointState, OutboxState, time_from_text};
-use crate::core::shown::shown;
+use crate::core::shown::{is_hidden, shown};
 use crate::store::{AttemptRow, EndpointRow, EventRow, Look, NotificationRow, PausedRow};
 
 /// Runs one command of the group.
@@ -275,7 +275,7 @@ fn disarmed(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            c if is_obeyed(c) && !c.is_ascii_whitespace() => {
+            c if is_hidden(c) && !c.is_ascii_whitespace() => {
                 let mut units = [0; 2];
                 for unit in c.encode_utf16(&mut units) {
                     out.push_str(&format!("\\u{unit:04x}"));

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::logging::priority;
+use crate::core::shown::is_hidden;
 
 /// What a command has to say at its end. It can have both an answer and a failure, as a poll of two resources has.
 #[derive(Debug, Default)]
@@ -94,16 +95,11 @@ pub(super) fn printable(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' => out.push(c),
-            c if is_obeyed(c) => out.extend(c.escape_unicode()),
+            c if is_hidden(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
     out
-}
-
-/// Whether a terminal may do something else about `c` than show it: controls, and marks that turn the writing around.
-pub(super) fn is_obeyed(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeValue;
-use url::{Host, Url};
+use url::Url;
 
-use crate::core::address::Network;
+use crate::core::address::{Network, is_loopback};
 use crate::core::plan::Whose;
 use crate::core::schedule::Schedule;
 use crate::zones::Zones;
@@ -311,14 +311,5 @@ pub(super) fn base_url(value: &DeValue) -> Result<String, Wrong> {
                 .map(|_| "one that is not shown here, since it may hold a secret".to_owned()),
             words: None,
         }),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

@@ -5,6 +5,8 @@
 use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
+use url::{Host, Url};
+
 use super::shown::shown;
 
 /// A network such as `10.0.0.0/8`, in canonical form: no bit is set beyond the prefix, and a network of IPv4-mapped
@@ -162,6 +164,17 @@ fn carried(address: IpAddr) -> Option<Ipv4Addr> {
     let (_, at) = CARRIERS.iter().find(|(network, _)| network.holds(address))?;
     let octets = inner.octets();
     octets[*at..].first_chunk::<4>().map(|four| Ipv4Addr::from(*four))
+}
+
+/// Whether the host of `url` is this machine: `localhost`, or a loopback address. What a name below `localhost` leads to
+/// is said by the resolver.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,13 @@ pub fn shown_within(text: &str, most: usize) -> String {
     out
 }
 
+/// Whether a terminal or a page may do something else about `c` than show it: controls, marks that turn the direction of
+/// writing around (Unicode, "Bidi_Control"), and characters that take no room.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// The beginning of `bytes` as text of at most `max_bytes` bytes: bytes that are not UTF-8 become `U+FFFD`, whatever
 /// is not printable is escaped, and a character or an escape that does not fit whole is left out.
 pub fn excerpt(bytes: &[u8], max_bytes: usize) -> String {

@@ -10,6 +10,7 @@ use ureq::{Agent, Body};
 use url::Url;
 
 use crate::clock::{Clock, since};
+use crate::core::address::is_loopback;
 use crate::core::model::Secret;
 use crate::graph::complaint::Complaint;
 use crate::graph::error::GraphError;
@@ -120,7 +121,7 @@ impl Client {
         let base = secure(config.base, "graph")?;
         let authority = secure(config.authority, "authority")?;
         let route = match config.proxy {
-            _ if wire::is_loopback(&base) => Route::Direct,
+            _ if is_loopback(&base) => Route::Direct,
             Some(proxy) => Route::Through(proxy),
             None => Route::Environment,
         };
@@ -343,7 +344,7 @@ fn used_up(headers: &HeaderMap) -> Option<Duration> {
 
 fn secure(url: &str, name: &'static str) -> Result<Url, ConfigError> {
     let url = Url::parse(url).map_err(|_| ConfigError::NotHttps { name })?;
-    let safe = url.scheme() == "https" || (url.scheme() == "http" && wire::is_loopback(&url));
+    let safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
     let credentials = !url.username().is_empty() || url.password().is_some();
     if !safe || credentials || url.query().is_some() || url.fragment().is_some() {
         return Err(ConfigError::NotHttps { name });

@@ -22,7 +22,6 @@ use ureq::config::Config;
 use ureq::http::HeaderMap;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
-use url::{Host, Url};
 
 use crate::core::RETURNED_BYTES;
 use crate::core::address::Network;
@@ -308,17 +307,6 @@ fn http_date(text: &str) -> Option<Timestamp> {
 /// `Date` (RFC 9110, 6.6.1): when the answer was made, by the other side's clock. `None` when it is absent or no date.
 pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get("date")?.to_str().ok()?.trim())
-}
-
-/// Whether the host of `url` is this machine: `localhost`, or a loopback address. What a name below `localhost` leads to
-/// is said by the resolver.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::thread;
 
 use super::peer::{Act, Peer, answer};
 use super::*;
+use crate::core::address::is_loopback;
 
 fn setup(route: Route<'_>) -> Setup<'_> {
     Setup {

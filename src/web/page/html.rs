@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::core::shown::is_hidden;
 use crate::core::shown::joins;
 
 /// A piece of a page.
@@ -76,13 +77,6 @@ fn escape(text: &str, out: &mut String) {
             c => out.push(c),
         }
     }
-}
-
-/// Control characters, and those that turn the direction of text around or take no room (Unicode, "Bidi_Control" and the
-/// zero-width ones).
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
