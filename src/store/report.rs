@@ -83,7 +83,7 @@ pub struct AttemptRow {
 }
 
 /// One resource's line of `instance_health`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceRow {
     pub resource: String,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use maud::html;
+
 use super::super::call::Call;
 use super::super::reply::Refusal;
-use super::html::Html;
 use super::id;
-use super::layout::{go, link, note, page};
+use super::layout::{go, note, page, to_instance};
 use super::visitor::Visitor;
 use crate::core::model::Instance;
 use crate::httpd::Reply;
@@ -103,23 +104,20 @@ pub(super) fn begin(call: &Call<'_>, instance: &Instance) -> Result<Reply, Refus
 pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
     let instance = call.house.present_instance(id(call)?)?;
     let progress = call.web.devices.lock().get(&instance.id).cloned();
-    let back = link(&format!("/page/instances/{}", instance.id), &instance.name);
-    let content = match &progress {
-        None => note(
-            "no sign-in by device code has begun since the agent started",
-            true,
-        ),
-        Some(Progress::Asking) => note("asking Microsoft for a code …", false),
-        Some(Progress::Shown { page, code }) => Html::new()
-            .raw("<p>On any device, open <code>")
-            .text(page)
-            .raw("</code> and enter</p><p><strong class=\"code\">")
-            .text(code)
-            .raw("</strong></p><p role=\"status\">This page waits for it.</p>"),
-        Some(Progress::Done) => note("signed in; polling goes on from where it stood", false),
-        Some(Progress::Failed(why)) => note(why, true),
+    let content = html! {
+        @match &progress {
+            None => (note("no sign-in by device code has begun since the agent started", true)),
+            Some(Progress::Asking) => (note("asking Microsoft for a code …", false)),
+            Some(Progress::Shown { page, code }) => {
+                p { "On any device, open " code { (page) } " and enter" }
+                p { strong.code { (code) } }
+                p role="status" { "This page waits for it." }
+            }
+            Some(Progress::Done) => (note("signed in; polling goes on from where it stood", false)),
+            Some(Progress::Failed(why)) => (note(why, true)),
+        }
+        p { (to_instance(&instance)) }
     };
-    let content = content.raw("<p>").add(&back).raw("</p>");
     let shown = page(visitor, 200, "Sign in by device code", &content);
     Ok(match progress.is_some_and(|progress| progress.is_under_way()) {
         true => shown.with("Refresh", LOOK),

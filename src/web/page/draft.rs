@@ -1,10 +1,11 @@
 //! The form for a new instance: its fields with what stands in them and what is wrong with it, the next runs, and the JSON.
 
+use maud::{Markup, Render, html};
+
 use super::super::call::Call;
 use super::document::{DOCUMENT, KEYS, MOST_RESOURCES, SHOWN, of_resource, resource_count};
 use super::form::Form;
-use super::html::Html;
-use super::layout::{self, note, page};
+use super::layout::{self, button, note, page, tick};
 use super::visitor::Visitor;
 use crate::core::elements::Problem;
 use crate::core::elements::keys::{
@@ -39,20 +40,19 @@ pub(super) fn show(
     why: Option<&str>,
 ) -> Reply {
     let draft = Draft { form, problems };
-    let content = Html::new()
-        .some(draft.summary(why), |summary| note(&summary, true))
-        .add(&layout::form(visitor, "/page/instances/new"))
+    let fields = html! {
         // Return in a field is the main button's, not the first one's.
-        .raw("<button class=\"skip\" name=\"do\" value=\"create\" tabindex=\"-1\" aria-hidden=\"true\">Create</button>")
-        .raw("<div class=\"two\"><div>")
-        .add(&draft.instance())
-        .add(&draft.account())
-        .add(&draft.events())
-        .raw("</div><div>")
-        .add(&draft.when(call))
-        .add(&draft.what())
-        .add(&draft.json())
-        .raw("</div></div><button class=\"main\" name=\"do\" value=\"create\">Create Instance</button></form>");
+        button.skip name="do" value="create" tabindex="-1" aria-hidden="true" { "Create" }
+        div.two {
+            div { (draft.instance()) (draft.account()) (draft.events()) }
+            div { (draft.when(call)) (draft.what()) (draft.json()) }
+        }
+        button.main name="do" value="create" { "Create Instance" }
+    };
+    let content = html! {
+        @if let Some(summary) = draft.summary(why) { (note(&summary, true)) }
+        (layout::form(visitor, "/page/instances/new", fields))
+    };
     page(visitor, status, "New instance", &content)
 }
 
@@ -72,204 +72,149 @@ impl Draft<'_> {
         }
     }
 
-    fn instance(&self) -> Html {
-        let fields = Html::new()
-            .add(&self.input("name", "text", "Name", "Unique, and not only digits."))
-            .add(&self.input("tags", "text", "Tags", "Separated by commas."))
-            .raw("<p>Account type</p>")
-            .add(&self.option("element", "onedrivev2", "OneDrive, personal or at work"))
-            .add(&self.option("element", "onedrivebusiness", "OneDrive for Business"));
-        group("Instance", &fields)
+    fn instance(&self) -> Markup {
+        group(
+            "Instance",
+            html! {
+                (self.input("name", "text", "Name", "Unique, and not only digits."))
+                (self.input("tags", "text", "Tags", "Separated by commas."))
+                p { "Account type" }
+                (self.option("element", "onedrivev2", "OneDrive, personal or at work"))
+                (self.option("element", "onedrivebusiness", "OneDrive for Business"))
+            },
+        )
     }
 
-    fn account(&self) -> Html {
-        let fields = Html::new()
-            .add(&self.input(
-                API_KEY,
-                "text",
-                "Client id",
-                "Of the app that you registered at Microsoft.",
-            ))
-            .add(&self.input(API_SECRET, "password", "Client secret", ""))
-            .add(&self.input(
-                REDIRECT_URL,
-                "url",
-                "Redirect URL",
-                "One that the app registration names.",
-            ))
-            .add(&self.input(TENANT, "text", "Tenant", "Left empty for any account."))
-            .add(&self.option(
-                "connect",
-                "redirect",
-                "Connect with Microsoft now: the redirect URL leads to this page",
-            ))
-            .add(&self.option("connect", "code", "I paste the code from the redirect’s address"))
-            .add(&self.input("code", "password", "Code", "Works once, for ten minutes."))
-            .add(&self.option(
-                "connect",
-                "device",
-                "By device code: a page and a code to enter there, on any device",
-            ))
-            .add(&self.option("connect", "later", "Not here: later, or the JSON brings a grant"));
-        group("Account", &fields)
+    fn account(&self) -> Markup {
+        let here = "Connect with Microsoft now: the redirect URL leads to this page";
+        let device = "By device code: a page and a code to enter there, on any device";
+        group(
+            "Account",
+            html! {
+                (self.input(API_KEY, "text", "Client id", "Of the app that you registered at Microsoft."))
+                (self.input(API_SECRET, "password", "Client secret", ""))
+                (self.input(REDIRECT_URL, "url", "Redirect URL", "One that the app registration names."))
+                (self.input(TENANT, "text", "Tenant", "Left empty for any account."))
+                (self.option("connect", "redirect", here))
+                (self.option("connect", "code", "I paste the code from the redirect’s address"))
+                (self.input("code", "password", "Code", "Works once, for ten minutes."))
+                (self.option("connect", "device", device))
+                (self.option("connect", "later", "Not here: later, or the JSON brings a grant"))
+            },
+        )
     }
 
-    fn events(&self) -> Html {
-        let checked = if self.form.get(EVENTS_ENABLED).is_empty() {
-            ""
-        } else {
-            " checked"
-        };
-        let fields = Html::new()
-            .raw("<label class=\"in\"><input type=\"checkbox\" value=\"true\"")
-            .attr("name", EVENTS_ENABLED)
-            .raw(checked)
-            .raw("><span>Poll and send events</span></label>")
-            .add(&self.input(CALLBACK_URL, "url", "Callback URL", "Where changes are sent."))
-            .add(&self.input(
-                SIGNATURE_KEY,
-                "password",
-                "Signature key",
-                "Your receiver checks signatures by it.",
-            ));
-        group("Events", &fields)
+    fn events(&self) -> Markup {
+        let enabled = !self.form.get(EVENTS_ENABLED).is_empty();
+        group(
+            "Events",
+            html! {
+                (tick("checkbox", EVENTS_ENABLED, "true", enabled, "Poll and send events"))
+                (self.input(CALLBACK_URL, "url", "Callback URL", "Where changes are sent."))
+                (self.input(SIGNATURE_KEY, "password", "Signature key", "Your receiver checks signatures by it."))
+            },
+        )
     }
 
-    fn when(&self, call: &Call<'_>) -> Html {
+    fn when(&self, call: &Call<'_>) -> Markup {
+        let (cron, zone) = (self.form.get(SCHEDULE), self.form.get(TIMEZONE));
         let help = "A crontab expression: minute, hour, day, month, weekday.";
-        let runs = match call
-            .house
-            .runs(self.form.get(SCHEDULE), self.form.get(TIMEZONE), RUNS)
-        {
-            _ if self.form.get(SCHEDULE).is_empty() => Html::new()
-                .raw("<li class=\"dim\">")
-                .text(NO_SCHEDULE)
-                .raw("</li>"),
-            Ok(runs) => Html::new().each(runs, |run| {
-                let shift = |note: &str| Html::new().raw(" (").text(note).raw(")");
-                Html::new()
-                    .raw("<li>")
-                    .text(&run.words)
-                    .some(run.note.as_deref(), shift)
-                    .raw("</li>")
-            }),
-            Err(why) => Html::new().raw("<li class=\"bad\">").text(&why).raw("</li>"),
-        };
-        let fields = Html::new()
-            .add(&self.input(SCHEDULE, "text", "Schedule", help))
-            .add(&self.input(
-                TIMEZONE,
-                "text",
-                "Time zone",
-                "An IANA name, such as Europe/Berlin.",
-            ))
-            .raw("<p>The next runs:</p><ul id=\"runs\" aria-live=\"polite\">")
-            .add(&runs)
-            .raw("</ul><button name=\"do\" value=\"look\">Show the next runs</button>");
-        group("When", &fields)
+        group(
+            "When",
+            html! {
+                (self.input(SCHEDULE, "text", "Schedule", help))
+                (self.input(TIMEZONE, "text", "Time zone", "An IANA name, such as Europe/Berlin."))
+                p { "The next runs:" }
+                ul #runs aria-live="polite" {
+                    @match call.house.runs(cron, zone, RUNS) {
+                        _ if cron.is_empty() => li.dim { (NO_SCHEDULE) },
+                        Ok(runs) => @for run in runs {
+                            li { (run.words) @if let Some(note) = run.note { " (" (note) ")" } }
+                        },
+                        Err(why) => li.bad { (why) },
+                    }
+                }
+                (button("look", "Show the next runs"))
+            },
+        )
     }
 
-    fn what(&self) -> Html {
+    fn what(&self) -> Markup {
         let count = resource_count(self.form);
-        let add = "<button name=\"do\" value=\"add\">Add a resource</button>";
-        let fields = Html::new()
-            .raw("<p><small>Left empty, the account’s drive is polled as <code>events</code>.</small></p>")
-            .each(0..count, |at| self.resource(at))
-            .raw(if count < MOST_RESOURCES { add } else { "" });
-        group("What", &fields)
+        group(
+            "What",
+            html! {
+                p { small { "Left empty, the account’s drive is polled as " code { "events" } "." } }
+                @for at in 0..count { (self.resource(at)) }
+                @if count < MOST_RESOURCES { (button("add", "Add a resource")) }
+            },
+        )
     }
 
-    fn resource(&self, at: usize) -> Html {
-        let name = |field| of_resource(field, at);
-        let baseline = name("baseline");
-        Html::new()
-            .raw("<div class=\"one\">")
-            .add(&self.input(
-                &name("resource"),
-                "text",
-                "Resource",
-                "A name for it, such as <code>events</code>.",
-            ))
-            .add(&self.input(
-                &name("url"),
-                "text",
-                "Graph path",
-                "Such as <code>/hubs/documents/events</code>: the drive’s changes.",
-            ))
-            .raw("<p>What is there already</p>")
-            .add(&self.option(&baseline, "snapshot", "is learnt in silence"))
-            .add(&self.option(&baseline, "emit", "is announced, too"))
-            .add(&self.option(&baseline, "latest", "is not read: only what changes from now on"))
-            .raw("</div>")
+    fn resource(&self, at: usize) -> Markup {
+        let [name, url, baseline] = ["resource", "url", "baseline"].map(|field| of_resource(field, at));
+        let named = html! { "A name for it, such as " code { "events" } "." };
+        let path = html! { "Such as " code { "/hubs/documents/events" } ": the drive’s changes." };
+        html! {
+            div.one {
+                (self.input(&name, "text", "Resource", named))
+                (self.input(&url, "text", "Graph path", path))
+                p { "What is there already" }
+                (self.option(&baseline, "snapshot", "is learnt in silence"))
+                (self.option(&baseline, "emit", "is announced, too"))
+                (self.option(&baseline, "latest", "is not read: only what changes from now on"))
+            }
+        }
     }
 
-    fn json(&self) -> Html {
-        let fields = Html::new()
-            .raw("<label><span>Instance JSON</span><textarea id=\"document\" autocomplete=\"off\" spellcheck=\"false\"")
-            .attr("name", DOCUMENT)
-            .raw(">")
-            .text(self.form.get(DOCUMENT))
-            .raw("</textarea><small>Edit either: what you edit holds. <code>********</code> stands for the secret in its field.</small></label><input type=\"hidden\" id=\"shown\" autocomplete=\"off\"")
-            .attr("name", SHOWN)
-            .attr("value", self.form.get(SHOWN))
-            .raw(
-                "><p id=\"told\" role=\"status\"></p><div class=\"row\"><button name=\"do\" value=\"show-json\">Form to JSON</button>\
-                 <button name=\"do\" value=\"take-json\">JSON to form</button></div>",
-            );
-        group("The same as JSON", &fields)
+    fn json(&self) -> Markup {
+        group(
+            "The same as JSON",
+            html! {
+                label {
+                    span { "Instance JSON" }
+                    textarea #document autocomplete="off" spellcheck="false" name=(DOCUMENT) {
+                        (self.form.get(DOCUMENT))
+                    }
+                    small {
+                        "Edit either: what you edit holds. " code { "********" } " stands for the secret in its field."
+                    }
+                }
+                input #shown type="hidden" autocomplete="off" name=(SHOWN) value=(self.form.get(SHOWN));
+                p #told role="status" {}
+                div.row {
+                    (button("show-json", "Form to JSON"))
+                    (button("take-json", "JSON to form"))
+                }
+            },
+        )
     }
 
     /// A field: its name in the form, its kind, what it is called, and what helps to fill it in.
-    fn input(&self, name: &str, kind: &'static str, label: &'static str, help: &'static str) -> Html {
-        let mine: Vec<&Problem> = self
-            .problems
-            .iter()
-            .filter(|problem| self.is_about(problem, name))
-            .collect();
+    fn input(&self, name: &str, kind: &str, label: &str, help: impl Render) -> Markup {
+        let about = |problem: &&Problem| self.is_about(problem, name);
+        let mine: Vec<&Problem> = self.problems.iter().filter(about).collect();
+        let is_wrong = !mine.is_empty();
         // The script looks for these two.
         let id = match name {
-            SCHEDULE => " id=\"cron\"",
-            TIMEZONE => " id=\"zone\"",
-            _ => "",
+            SCHEDULE => Some("cron"),
+            TIMEZONE => Some("zone"),
+            _ => None,
         };
-        Html::new()
-            .raw("<label><span>")
-            .raw(label)
-            .raw("</span><input autocomplete=\"off\"")
-            .raw(id)
-            .attr("name", name)
-            .attr("type", kind)
-            .attr("value", self.form.get(name))
-            .raw(if mine.is_empty() {
-                ""
-            } else {
-                " aria-invalid=\"true\" autofocus"
-            })
-            .raw("><small>")
-            .raw(help)
-            .raw("</small>")
-            .each(mine, |problem| {
-                let open = Html::new().raw("<span class=\"err\">▲ ");
-                open.text(&problem.message).raw("</span>")
-            })
-            .raw("</label>")
+        html! {
+            label {
+                span { (label) }
+                input autocomplete="off" id=[id] name=(name) type=(kind) value=(self.form.get(name))
+                    aria-invalid=[is_wrong.then_some("true")] autofocus[is_wrong];
+                small { (help) }
+                @for problem in mine { span.err { "▲ " (problem.message) } }
+            }
+        }
     }
 
     /// One of several values of `name`.
-    fn option(&self, name: &str, value: &'static str, words: &'static str) -> Html {
-        let checked = if self.form.get(name) == value {
-            " checked"
-        } else {
-            ""
-        };
-        Html::new()
-            .raw("<label class=\"in\"><input type=\"radio\"")
-            .attr("name", name)
-            .attr("value", value)
-            .raw(checked)
-            .raw("><span>")
-            .raw(words)
-            .raw("</span></label>")
+    fn option(&self, name: &str, value: &str, words: &str) -> Markup {
+        tick("radio", name, value, self.form.get(name) == value, words)
     }
 
     /// Whether `problem` is told at the field `name`.
@@ -293,11 +238,8 @@ impl Draft<'_> {
     }
 }
 
-fn group(legend: &'static str, fields: &Html) -> Html {
-    Html::new()
-        .raw("<fieldset><legend>")
-        .raw(legend)
-        .raw("</legend>")
-        .add(fields)
-        .raw("</fieldset>")
+fn group(legend: &str, fields: impl Render) -> Markup {
+    html! {
+        fieldset { legend { (legend) } (fields) }
+    }
 }

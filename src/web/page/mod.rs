@@ -140,3 +140,8 @@ fn id(call: &Call<'_>) -> Result<i64, Refusal> {
     text.parse()
         .map_err(|_| Refusal::not_found(format!("there is no id `{}`", shown(text))))
 }
+
+/// The refusal of a button that no page has.
+fn no_action(action: &str) -> Refusal {
+    Refusal::bad(format!("there is no action `{}`", shown(action)))
+}

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use maud::{Markup, html};
 
 use super::super::call::Call;
 use super::super::reply::Refusal;
 use super::form::Form;
-use super::html::Html;
-use super::layout::{self, go, link, note, number, page, state, tab, table, text, time};
+use super::layout::{Column, button, form, go, link, note, page, state, table, text, tick, time};
+use super::no_action;
 use super::visitor::Visitor;
 use crate::commands::Which;
 use crate::core::model::OutboxState;
@@ -29,220 +30,172 @@ pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal>
     let after = call.query_as::<i64>("after", "a notification's id")?.unwrap_or(0);
     let endpoint = call.query_as::<i64>("endpoint", "an endpoint's id")?;
     let rows = call.house.store.oldest_of(wanted, endpoint, after, MOST)?;
-    let chosen = endpoint.map_or_else(String::new, |id| format!("&endpoint={id}"));
-    let more = (rows.len() == MOST as usize)
-        .then(|| rows.last().map(|last| last.id))
-        .flatten();
-    let states = [OutboxState::Pending, OutboxState::Dead, OutboxState::Delivered];
+    let last = rows.last().filter(|_| rows.len() == MOST as usize);
     let all = call.house.store.endpoints()?;
-    let narrowed = endpoint.and_then(|id| all.iter().find(|one| one.id == id));
-    let narrowed = narrowed.map(|one| one.url.as_str());
-    let content = Html::new()
-            .some(call.query("said").as_deref().and_then(said_by), |said| note(said, false))
-            .add(&endpoints(visitor, &all))
-            .raw("<h2>Notifications, oldest first</h2><p class=\"tabs\">")
-            .each(states, |one| {
-                let path = format!("/page/outbox?state={}{chosen}", one.as_str());
-                tab(&path, one.as_str(), one == wanted)
-            })
-            .some(narrowed, |url| {
-                let everywhere = link(&format!("/page/outbox?state={}", wanted.as_str()), "of all endpoints");
-                Html::new().raw("</p><p>Of ").text(url).raw(" only; ").add(&everywhere)
-            })
-            .raw("</p>")
-            .add(&listed(&rows, wanted))
-            .some(more, |last| {
-                let path = format!("/page/outbox?state={}{chosen}&after={last}", wanted.as_str());
-                Html::new().raw("<p>").add(&link(&path, "Later ones")).raw("</p>")
-            })
-            .raw("<h2>Replay</h2><p>Sends again what was delivered in that time, under new ids.</p>")
-            .add(&layout::form(visitor, "/page/outbox"))
-            .raw(
-                "<div class=\"row\"><label><span>Since (UTC)</span><input type=\"datetime-local\" step=\"1\" name=\"since\" required></label><label><span>Until (UTC)</span><input type=\"datetime-local\" step=\"1\" name=\"until\"></label>\
-                 <label><span>Instance, or all</span><input name=\"instance\" autocomplete=\"off\"></label><button name=\"do\" value=\"replay\">Replay</button></div></form>",
-            );
+    let chosen = endpoint.map_or_else(String::new, |id| format!("&endpoint={id}"));
+    let path = |state: OutboxState| format!("/page/outbox?state={}{chosen}", state.as_str());
+    let content = html! {
+        @if call.query("said").as_deref() == Some("done") { (note("done", false)) }
+        (endpoints(visitor, &all))
+        h2 { "Notifications, oldest first" }
+        p.tabs {
+            @for one in [OutboxState::Pending, OutboxState::Dead, OutboxState::Delivered] {
+                a href=(path(one)) aria-current=[(one == wanted).then_some("page")] { (one.as_str()) }
+            }
+        }
+        @if let Some(one) = all.iter().find(|one| Some(one.id) == endpoint) {
+            @let everywhere = format!("/page/outbox?state={}", wanted.as_str());
+            p { "Of " (one.url) " only; " (link(&everywhere, "of all endpoints")) }
+        }
+        (listed(&rows, wanted))
+        @if let Some(last) = last {
+            p { (link(&format!("{}&after={}", path(wanted), last.id), "Later ones")) }
+        }
+        h2 { "Replay" }
+        p { "Sends again what was delivered in that time, under new ids." }
+        (form(visitor, "/page/outbox", replay()))
+    };
     Ok(page(visitor, 200, "Outbox", &content))
 }
 
-fn said_by(word: &str) -> Option<&'static str> {
-    match word {
-        "done" => Some("done"),
-        _ => None,
+fn replay() -> Markup {
+    html! {
+        div.row {
+            label {
+                span { "Since (UTC)" }
+                input type="datetime-local" step="1" name="since" required;
+            }
+            label {
+                span { "Until (UTC)" }
+                input type="datetime-local" step="1" name="until";
+            }
+            label {
+                span { "Instance, or all" }
+                input name="instance" autocomplete="off";
+            }
+            (button("replay", "Replay"))
+        }
     }
 }
 
-fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Html {
+fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Markup {
     if endpoints.is_empty() {
-        return Html::new()
-            .raw("<p class=\"dim\">There is no endpoint yet: an instance brings its callback URL.</p>");
+        return html! { p.dim { "There is no endpoint yet: an instance brings its callback URL." } };
     }
-    let rows = endpoints.iter().map(|endpoint| {
-        let resume =
-            (endpoint.state != "active").then_some("<button name=\"do\" value=\"resume\">Resume</button>");
-        let revive = (endpoint.dead > 0).then_some("<button name=\"do\" value=\"retry\">Retry all</button>");
-        let actions = layout::form(visitor, "/page/outbox")
-            .raw("<input type=\"hidden\" name=\"endpoint\"")
-            .attr("value", &endpoint.id.to_string())
-            .raw(">")
-            .raw(resume.unwrap_or_default())
-            .raw(revive.unwrap_or_default())
-            .raw("</form>");
-        let none = resume.is_none() && revive.is_none();
-        vec![
-            text(&endpoint.url),
-            waiting(endpoint, "pending", endpoint.pending),
-            waiting(endpoint, "dead", endpoint.dead),
-            state(&endpoint.state),
-            time(Some(&endpoint.state_since)),
-            time(endpoint.next_probe_at.as_deref()),
-            text(endpoint.last_error.as_deref().unwrap_or("")),
-            if none { Html::new() } else { actions },
-        ]
-    });
-    Html::new().raw("<h2>Endpoints</h2>").add(&table(
-        "Endpoints",
-        &[
-            "Endpoint",
-            "#Pending",
-            "#Dead",
-            "State",
-            "Since",
-            "Next probe",
-            "Last error",
-            "Action",
-        ],
-        rows.collect(),
-    ))
+    // How many notifications are in a state, and the way to them.
+    let waiting = |one: &EndpointRow, state: &str, count: i64| {
+        let path = format!("/page/outbox?state={state}&endpoint={}", one.id);
+        link(&path, &count.to_string())
+    };
+    let columns: &[Column<'_, EndpointRow>] = &[
+        ("Endpoint", &|one| text(&one.url)),
+        ("#Pending", &|one| waiting(one, "pending", one.pending)),
+        ("#Dead", &|one| waiting(one, "dead", one.dead)),
+        ("State", &|one| state(&one.state)),
+        ("Since", &|one| time(Some(&one.state_since))),
+        ("Next probe", &|one| time(one.next_probe_at.as_deref())),
+        ("Last error", &|one| text(one.last_error.as_deref().unwrap_or(""))),
+        ("Action", &|one| actions(visitor, one)),
+    ];
+    html! {
+        h2 { "Endpoints" }
+        (table("Endpoints", endpoints, columns))
+    }
 }
 
-/// How many notifications of an endpoint are in a state, and the way to them.
-fn waiting(endpoint: &EndpointRow, state: &str, count: i64) -> Html {
-    link(
-        &format!("/page/outbox?state={state}&endpoint={}", endpoint.id),
-        &count.to_string(),
-    )
+/// What can be done with an endpoint; nothing for one that works.
+fn actions(visitor: &Visitor, endpoint: &EndpointRow) -> Markup {
+    let (stands, has_dead) = (endpoint.state != "active", endpoint.dead > 0);
+    if !stands && !has_dead {
+        return Markup::default();
+    }
+    let buttons = html! {
+        input type="hidden" name="endpoint" value=(endpoint.id);
+        @if stands { (button("resume", "Resume")) }
+        @if has_dead { (button("retry", "Retry all")) }
+    };
+    form(visitor, "/page/outbox", buttons)
 }
 
-fn listed(rows: &[NotificationRow], wanted: OutboxState) -> Html {
+fn listed(rows: &[NotificationRow], wanted: OutboxState) -> Markup {
     if rows.is_empty() {
-        return Html::new()
-            .raw("<p class=\"dim\">None are ")
-            .text(wanted.as_str())
-            .raw(".</p>");
+        return html! { p.dim { "None are " (wanted.as_str()) "." } };
     }
-    let rows = rows.iter().map(|row| {
-        vec![
-            link(&format!("/page/outbox/{}", row.id), &row.id.to_string()),
-            text(&row.instance),
-            text(&row.resource),
-            number(row.event_count),
-            time(Some(&row.created_at)),
-            number(row.attempts),
-            time(row.next_attempt_at.as_deref().or(row.delivered_at.as_deref())),
-            text(row.last_error.as_deref().unwrap_or("")),
-        ]
-    });
-    table(
-        "Notifications",
-        &[
-            "Id",
-            "Instance",
-            "Resource",
-            "#Events",
-            "Written",
-            "#Attempts",
-            "Next attempt, or delivered",
-            "Last error",
-        ],
-        rows.collect(),
-    )
+    let next = |row: &NotificationRow| time(row.next_attempt_at.as_deref().or(row.delivered_at.as_deref()));
+    let columns: &[Column<'_, NotificationRow>] = &[
+        ("Id", &|row| {
+            link(&format!("/page/outbox/{}", row.id), &row.id.to_string())
+        }),
+        ("Instance", &|row| text(&row.instance)),
+        ("Resource", &|row| text(&row.resource)),
+        ("#Events", &|row| text(row.event_count)),
+        ("Written", &|row| time(Some(&row.created_at))),
+        ("#Attempts", &|row| text(row.attempts)),
+        ("Next attempt, or delivered", &next),
+        ("Last error", &|row| text(row.last_error.as_deref().unwrap_or(""))),
+    ];
+    table("Notifications", rows, columns)
 }
 
 /// One notification.
 pub(super) fn notification(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
     let id = call.param("id");
     let found = call.house.store.begun_notification(id, BODY)?;
-    let (row, body, events, attempts) =
-        found.ok_or_else(|| Refusal::not_found(format!("there is no notification `{}`", shown(id))))?;
-    let buttons = match row.state.as_str() {
-            "delivered" => Html::new(),
-            _ => layout::form(visitor, &format!("/page/outbox/{}", row.id)).raw(
-                "<div class=\"row\"><button name=\"do\" value=\"retry\">Retry now</button>\
-                 <label class=\"in\"><input type=\"checkbox\" name=\"sure\" value=\"1\"><span>I am sure</span></label>\
-                 <button class=\"bad\" name=\"do\" value=\"discard\">Discard</button></div></form>",
-            ),
-        };
-    let tries = attempts.iter().map(|attempt| {
-        vec![
-            number(attempt.number),
-            time(Some(&attempt.at)),
-            number(attempt.duration_ms),
-            attempt.status.map_or_else(Html::new, number),
-            text(attempt.error.as_deref().unwrap_or("")),
-        ]
-    });
-    let told = events.iter().map(|event| {
-        vec![
-            text(&event.event_type),
-            text(&event.object_type),
-            text(event.path.as_deref().unwrap_or("")),
-            text(&event.object_id),
-        ]
-    });
-    let content = Html::new()
-        .raw("<p>")
-        .add(&state(&row.state))
-        .raw(", written ")
-        .add(&time(Some(&row.created_at)))
-        .raw(", of instance ")
-        .text(&row.instance)
-        .raw(", event id <code>")
-        .text(&row.event_id)
-        .raw("</code></p>")
-        .add(&buttons)
-        .raw("<h2>Attempts</h2>")
-        .add(&table(
-            "Attempts",
-            &["Number", "At", "#ms", "#Status", "Error"],
-            tries.collect(),
-        ))
-        .raw("<h2>Events</h2>")
-        .add(&table(
-            "Events",
-            &["Event", "Type", "Path", "Object id"],
-            told.collect(),
-        ))
-        .raw("<h2>Body</h2><pre tabindex=\"0\">")
-        .text(&excerpt(&body, BODY))
-        .raw("</pre>");
+    let (row, body, events, attempts) = found.ok_or_else(|| unknown(id))?;
+    let content = html! {
+        p {
+            (state(&row.state)) ", written " (time(Some(&row.created_at))) ", of instance " (row.instance)
+            ", event id " code { (row.event_id) }
+        }
+        @if row.state != "delivered" {
+            (form(visitor, &format!("/page/outbox/{}", row.id), html! {
+                div.row {
+                    (button("retry", "Retry now"))
+                    (tick("checkbox", "sure", "1", false, "I am sure"))
+                    button.bad name="do" value="discard" { "Discard" }
+                }
+            }))
+        }
+        h2 { "Attempts" }
+        (table("Attempts", &attempts, &[
+            ("Number", &|attempt| text(attempt.number)),
+            ("At", &|attempt| time(Some(&attempt.at))),
+            ("#ms", &|attempt| text(attempt.duration_ms)),
+            ("#Status", &|attempt| attempt.status.map(text).unwrap_or_default()),
+            ("Error", &|attempt| text(attempt.error.as_deref().unwrap_or(""))),
+        ]))
+        h2 { "Events" }
+        (table("Events", &events, &[
+            ("Event", &|event| text(&event.event_type)),
+            ("Type", &|event| text(&event.object_type)),
+            ("Path", &|event| text(event.path.as_deref().unwrap_or(""))),
+            ("Object id", &|event| text(&event.object_id)),
+        ]))
+        h2 { "Body" }
+        pre tabindex="0" { (excerpt(&body, BODY)) }
+    };
     Ok(page(visitor, 200, &format!("Notification {}", row.id), &content))
+}
+
+fn unknown(id: &str) -> Refusal {
+    Refusal::not_found(format!("there is no notification `{}`", shown(id)))
 }
 
 /// What the buttons of the outbox do.
 pub(super) fn act(call: &Call<'_>, _: &Visitor, form: &Form) -> Result<Reply, Refusal> {
+    let given = |name: &str| Some(form.get(name)).filter(|text| !text.is_empty());
     match form.get("do") {
         "resume" => {
             call.house.resume(form.get("endpoint"))?;
         }
-        "retry" if !form.get("endpoint").is_empty() => {
+        "retry" if given("endpoint").is_some() => {
             call.house.retry(&Which {
-                endpoint: Some(form.get("endpoint").to_owned()),
+                endpoint: given("endpoint").map(str::to_owned),
                 ..Which::default()
             })?;
         }
         "replay" => {
-            let given = |name: &str| Some(form.get(name)).filter(|text| !text.is_empty());
-            let at = |name: &str| -> Result<Option<Timestamp>, Refusal> {
-                let read = |text: &str| {
-                    utc(text).ok_or_else(|| {
-                        Refusal::bad(format!(
-                            "`{name}`: expected a time such as `2026-03-01T09:30:00Z`, got `{}`",
-                            shown(text)
-                        ))
-                    })
-                };
-                given(name).map(read).transpose()
-            };
+            let at = |name| given(name).map(|text| utc(name, text)).transpose();
             let which = Which {
                 since: at("since")?,
                 until: at("until")?,
@@ -256,15 +209,20 @@ pub(super) fn act(call: &Call<'_>, _: &Visitor, form: &Form) -> Result<Reply, Re
             }
             call.house.replay(&which)?;
         }
-        other => return Err(Refusal::bad(format!("there is no action `{}`", shown(other)))),
+        other => return Err(no_action(other)),
     }
     Ok(go("/page/outbox?said=done"))
 }
 
-/// A time with its zone, or one of UTC as a browser sends it.
-fn utc(text: &str) -> Option<Timestamp> {
+/// The time of a field, with its zone, or one of UTC as a browser sends it.
+fn utc(name: &str, text: &str) -> Result<Timestamp, Refusal> {
     let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
-    text.parse().ok().or_else(civil)
+    text.parse().ok().or_else(civil).ok_or_else(|| {
+        let text = shown(text);
+        Refusal::bad(format!(
+            "`{name}`: expected a time such as `2026-03-01T09:30:00Z`, got `{text}`"
+        ))
+    })
 }
 
 /// What the buttons of one notification do.
@@ -281,16 +239,12 @@ pub(super) fn act_on(call: &Call<'_>, _: &Visitor, form: &Form) -> Result<Reply,
         "discard" if form.get("sure").is_empty() => {
             return Err(Refusal::bad("say that you are sure; nothing was discarded"));
         }
-        "discard" => discard(call, id, &which)?,
-        other => return Err(Refusal::bad(format!("there is no action `{}`", shown(other)))),
+        "discard" => {
+            let found = call.house.store.find_notification(id)?;
+            let state = found.ok_or_else(|| unknown(id))?.state;
+            call.house.discard(&which, state)?;
+        }
+        other => return Err(no_action(other)),
     }
     Ok(go("/page/outbox?said=done"))
-}
-
-fn discard(call: &Call<'_>, id: &str, which: &Which) -> Result<(), Refusal> {
-    let found = call.house.store.find_notification(id)?;
-    let found =
-        found.ok_or_else(|| Refusal::not_found(format!("there is no notification `{}`", shown(id))))?;
-    call.house.discard(which, found.state)?;
-    Ok(())
 }

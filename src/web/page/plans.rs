@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use maud::{Markup, html};
+
 use super::super::call::Call;
-use super::html::Html;
-use super::layout::time;
+use super::layout::{text, time};
 use crate::core::model::time_from_text;
 use crate::core::plan::{Cadence, Plan};
-use crate::store::{Rows, StoreError};
+use crate::store::{ResourceRow, Rows, StoreError};
 
 /// The plans of resources, by their instance's id and their name.
 pub(super) struct Plans<'c> {
@@ -31,34 +32,31 @@ impl<'c> Plans<'c> {
         Ok(Plans { call, all })
     }
 
-    fn plan(&self, instance_id: i64, resource: &str) -> Option<&Plan> {
-        self.all.get(&(instance_id, resource.to_owned()))
+    fn plan(&self, instance_id: i64, resource: &ResourceRow) -> Option<&Plan> {
+        self.all.get(&(instance_id, resource.resource.clone()))
     }
 
     /// When it is polled, and who says so.
-    pub(super) fn words(&self, instance_id: i64, resource: &str) -> Html {
-        let Some(plan) = self.plan(instance_id, resource) else {
-            return Html::new();
+    pub(super) fn words(&self, instance_id: i64, resource: &ResourceRow) -> Markup {
+        let words = |plan: &Plan| match &plan.disabled_by {
+            Some(source) => format!("disabled by {source}"),
+            None => format!("{} ({})", plan.cadence, plan.source),
         };
-        match &plan.disabled_by {
-            Some(source) => Html::new().text(&format!("disabled by {source}")),
-            None => Html::new().text(&format!("{} ({})", plan.cadence, plan.source)),
-        }
+        text(self.plan(instance_id, resource).map(words).unwrap_or_default())
     }
 
     /// The time of the next poll, for the viewer and on the clocks of its schedule.
-    pub(super) fn next(&self, instance_id: i64, resource: &str, next: Option<&str>) -> Html {
-        let clocks = match self.plan(instance_id, resource).map(|plan| &plan.cadence) {
-            Some(Cadence::Cron { timezone, .. }) => next
-                .and_then(time_from_text)
-                .and_then(|at| Some((self.call.house.on_clocks_of(at, timezone)?, timezone))),
+    pub(super) fn next(&self, instance_id: i64, resource: &ResourceRow) -> Markup {
+        let next = resource.next_poll_at.as_deref();
+        let zone = match self.plan(instance_id, resource).map(|plan| &plan.cadence) {
+            Some(Cadence::Cron { timezone, .. }) => Some(timezone),
             _ => None,
         };
-        time(next).some(clocks, |(local, zone)| {
-            Html::new()
-                .raw("<small>")
-                .text(&format!("{local} {zone}"))
-                .raw("</small>")
-        })
+        let at = next.and_then(time_from_text).zip(zone);
+        let local = at.and_then(|(at, zone)| Some((self.call.house.on_clocks_of(at, zone)?, zone)));
+        html! {
+            (time(next))
+            @if let Some((local, zone)) = local { small { (local) " " (zone) } }
+        }
     }
 }
