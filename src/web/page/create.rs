@@ -8,13 +8,13 @@ use super::super::call::Call;
 use super::super::reply::{self, Refusal};
 use super::super::signing::CALLBACK;
 use super::device;
-use super::document::{self, DOCUMENT, MOST_RESOURCES, of_resource, resource_count};
+use super::document::{self, DOCUMENT};
 use super::draft::{self, NO_SCHEDULE, RUNS};
 use super::form::Form;
 use super::instance::leaving;
-use super::layout::{go, guarded};
+use super::layout::{go, guarded, path};
 use super::visitor::Visitor;
-use crate::commands::{CommandError, Subject};
+use crate::commands::{CommandError, Run, Subject};
 use crate::core::elements::keys::{EVENTS_ENABLED, REDIRECT_URL, SCHEDULE, TIMEZONE};
 use crate::core::model::Secret;
 use crate::httpd::Reply;
@@ -26,10 +26,8 @@ pub(super) fn preview(call: &Call<'_>, _: &Visitor) -> Result<Reply, Refusal> {
         "" => json!({"runs": [], "note": NO_SCHEDULE}),
         cron => match call.house.runs(cron, &given("timezone"), RUNS) {
             Ok(runs) => {
-                let told = runs
-                    .iter()
-                    .map(|run| json!({"utc": run.utc, "local": run.words, "note": run.note}));
-                json!({"runs": told.collect::<Vec<_>>()})
+                let run = |run: &Run| json!({"utc": run.utc, "local": run.words, "note": run.note});
+                json!({"runs": runs.iter().map(run).collect::<Vec<_>>()})
             }
             Err(why) => json!({"error": why}),
         },
@@ -52,18 +50,17 @@ pub(super) fn brought_together(_: &Call<'_>, _: &Visitor, form: &Form) -> Result
 
 pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
     let mut form = Form::default();
-    let host = call.request.header("Host").unwrap_or("localhost");
     // The provider takes plain HTTP back to `localhost` only.
-    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    let port = call.host().rsplit_once(':').map_or("", |(_, port)| port);
     form.set(REDIRECT_URL, &format!("http://localhost:{port}{CALLBACK}"));
     form.set(EVENTS_ENABLED, "true");
     form.set("element", "onedrivev2");
     form.set("connect", "redirect");
     form.set(SCHEDULE, "*/15 * * * *");
     form.set(TIMEZONE, "UTC");
-    form.set(&of_resource("baseline", 0), "snapshot");
+    document::set_baseline(&mut form, 0, "");
     let form = document::by_form(&form).map_err(Refusal::bad)?.0;
-    Ok(draft::show(call, visitor, 200, &form, &[], None))
+    Ok(draft::show(call, visitor, &form, &[], None))
 }
 
 pub(super) fn submit(call: &Call<'_>, visitor: &Visitor, form: &Form) -> Result<Reply, Refusal> {
@@ -74,51 +71,32 @@ pub(super) fn submit(call: &Call<'_>, visitor: &Visitor, form: &Form) -> Result<
     };
     let (mut taken, document) = match taken {
         Ok(taken) => taken,
-        Err(why) => return Ok(draft::show(call, visitor, 400, form, &[], Some(&why))),
+        Err(why) => return Ok(draft::show(call, visitor, form, &[], Some(&Refusal::bad(why)))),
     };
     match form.get("do") {
-        "create" => Ok(created(call, visitor, &taken, &document)),
-        "add" => {
-            let next = resource_count(&taken);
-            if next < MOST_RESOURCES {
-                for at in 0..=next {
-                    let url = of_resource("url", at);
-                    if !taken.has(&url) {
-                        taken.set(&url, "");
-                        taken.set(&of_resource("baseline", at), "snapshot");
-                    }
-                }
-            }
-            Ok(draft::show(call, visitor, 200, &taken, &[], None))
-        }
-        _ => Ok(draft::show(call, visitor, 200, &taken, &[], None)),
+        "create" => return created(call, visitor, &taken, &document),
+        "add" => document::add_resource(&mut taken),
+        _ => {}
     }
+    Ok(draft::show(call, visitor, &taken, &[], None))
 }
 
 /// Creates what `document` says, and leads to where it is signed in, or to it.
-fn created(call: &Call<'_>, visitor: &Visitor, form: &Form, document: &Value) -> Reply {
+fn created(call: &Call<'_>, visitor: &Visitor, form: &Form, document: &Value) -> Result<Reply, Refusal> {
     let document = document.to_string();
-    let done = match form.get("connect") {
-        "redirect" => oauth::begun(call, Subject::New(Secret::new(document)))
-            .map(|(url, cookie)| leaving(visitor, &url).with("Set-Cookie", cookie)),
-        connect => match call.house.create_instance(&document) {
-            Ok(outcome) if connect == "device" => {
-                return device::begin(call, &outcome.instance)
-                    .unwrap_or_else(|refusal| super::layout::refused(visitor, &refusal));
-            }
-            Ok(outcome) => Ok(go(&format!("/page/instances/{}", outcome.instance.id))),
-            Err(error) => Err(error),
-        },
+    let refused = |error| match error {
+        CommandError::Invalid(problems) => draft::show(call, visitor, form, &problems, None),
+        error => draft::show(call, visitor, form, &[], Some(&error.into())),
     };
-    done.unwrap_or_else(|error| told(call, visitor, form, error))
-}
-
-fn told(call: &Call<'_>, visitor: &Visitor, form: &Form, error: CommandError) -> Reply {
-    match error {
-        CommandError::Invalid(problems) => draft::show(call, visitor, 400, form, &problems, None),
-        error => {
-            let refusal = Refusal::from(error);
-            draft::show(call, visitor, refusal.status, form, &[], Some(&refusal.message))
-        }
+    if form.get("connect") == "redirect" {
+        return Ok(match oauth::begun(call, Subject::New(Secret::new(document))) {
+            Ok((url, cookie)) => leaving(visitor, &url).with("Set-Cookie", cookie),
+            Err(error) => refused(error),
+        });
+    }
+    match call.house.create_instance(&document) {
+        Ok(outcome) if form.get("connect") == "device" => device::begin(call, &outcome.instance),
+        Ok(outcome) => Ok(go(&path(&outcome.instance))),
+        Err(error) => Ok(refused(error)),
     }
 }

@@ -16,21 +16,85 @@ pub(super) const DOCUMENT: &str = "document";
 /// The JSON as it was shown: by it is known who edited it.
 pub(super) const SHOWN: &str = "shown";
 
-/// The fields that are a key of the configuration each.
-pub(super) const KEYS: &[&str] = &[
-    API_KEY,
-    API_SECRET,
-    REDIRECT_URL,
-    TENANT,
-    EVENTS_ENABLED,
-    CALLBACK_URL,
-    SIGNATURE_KEY,
-    SCHEDULE,
-    TIMEZONE,
+/// A field of the form that is one value of the JSON. Name and tags, which are always there, and resources are apart.
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    /// The object of the JSON that holds the value, and its key there.
+    object: &'static str,
+    key: &'static str,
+    /// The JSON shows a mask in its place.
+    is_secret: bool,
+}
+
+const fn field(name: &'static str, object: &'static str, key: &'static str) -> Field {
+    Field {
+        name,
+        object,
+        key,
+        is_secret: false,
+    }
+}
+
+const fn setting(key: &'static str) -> Field {
+    field(key, "configuration", key)
+}
+
+const fn secret(field: Field) -> Field {
+    Field {
+        is_secret: true,
+        ..field
+    }
+}
+
+pub(super) const FIELDS: &[Field] = &[
+    field("element", "element", "key"),
+    secret(field("code", "providerData", "code")),
+    setting(API_KEY),
+    secret(setting(API_SECRET)),
+    setting(REDIRECT_URL),
+    setting(TENANT),
+    setting(EVENTS_ENABLED),
+    setting(CALLBACK_URL),
+    secret(setting(SIGNATURE_KEY)),
+    setting(SCHEDULE),
+    setting(TIMEZONE),
 ];
 
-/// Those whose value is not shown in the JSON.
-const SECRETS: &[&str] = &[API_SECRET, SIGNATURE_KEY];
+impl Field {
+    /// What the JSON is to say, by the form.
+    fn given<'f>(&self, form: &'f Form) -> &'f str {
+        match (self.name, form.get(self.name)) {
+            ("element", "") => "onedrivev2",
+            ("code", _) if form.get("connect") != "code" => "",
+            (EVENTS_ENABLED, "") => "false",
+            (_, text) => text,
+        }
+    }
+
+    /// Fills in the form what the JSON says.
+    fn fill(&self, form: &mut Form, said: &str) {
+        match (self.name, said) {
+            (_, MASK) if self.is_secret => {}
+            ("code", "") if form.get("connect") != "code" => {}
+            ("code", code) => {
+                form.set("connect", "code");
+                form.set("code", code);
+            }
+            (EVENTS_ENABLED, "false") => form.set(EVENTS_ENABLED, ""),
+            (name, said) => form.set(name, said),
+        }
+    }
+}
+
+/// The secrets in the JSON, by the names of their fields, one after the other.
+fn for_each_secret(document: &mut Value, mut act: impl FnMut(&'static str, &mut Value)) {
+    for field in FIELDS.iter().filter(|field| field.is_secret) {
+        let object = document.get_mut(field.object);
+        if let Some(value) = object.and_then(|object| object.get_mut(field.key)) {
+            act(field.name, value);
+        }
+    }
+}
 
 /// What a resource without a path reads: its account's drive.
 const DRIVE: &str = "/hubs/documents/events";
@@ -85,12 +149,12 @@ pub(super) fn settled(form: &Form) -> Result<(Form, Value), String> {
 /// # Errors
 /// Where two resources have one name, since the JSON has room for one.
 pub(super) fn by_form(form: &Form) -> Result<(Form, Value), String> {
-    let names: Vec<String> = rows(form).into_iter().map(|row| row.name).collect();
+    let names: Vec<&str> = rows(form).into_iter().map(|row| row.name).collect();
     let twice = (1..names.len()).find(|at| names[..*at].contains(&names[*at]));
     if let Some(at) = twice {
         return Err(format!(
             "two resources are named `{}`: give each a name of its own",
-            shown(&names[at])
+            shown(names[at])
         ));
     }
     let under = read(form.get(DOCUMENT)).or_else(|_| read(form.get(SHOWN)));
@@ -119,14 +183,7 @@ fn read(text: &str) -> Result<Value, String> {
 
 fn with_json(mut form: Form, document: &Value) -> Form {
     let mut masked = document.clone();
-    for key in SECRETS {
-        if let Some(secret) = masked.pointer_mut(&format!("/configuration/{key}")) {
-            *secret = MASK.into();
-        }
-    }
-    if let Some(code) = masked.pointer_mut("/providerData/code") {
-        *code = MASK.into();
-    }
+    for_each_secret(&mut masked, |_, secret| *secret = MASK.into());
     let text = format!("{masked:#}");
     form.set(DOCUMENT, &text);
     form.set(SHOWN, &text);
@@ -135,18 +192,11 @@ fn with_json(mut form: Form, document: &Value) -> Form {
 
 /// Puts the fields' secrets where the JSON has a mask.
 fn unmask(document: &mut Value, form: &Form) {
-    for key in SECRETS {
-        if let Some(secret) = document.pointer_mut(&format!("/configuration/{key}"))
-            && secret == MASK
-        {
-            *secret = form.get(key).into();
+    for_each_secret(document, |name, secret| {
+        if secret == MASK {
+            *secret = form.get(name).into();
         }
-    }
-    if let Some(code) = document.pointer_mut("/providerData/code")
-        && code == MASK
-    {
-        *code = form.get("code").into();
-    }
+    });
 }
 
 /// Whether the fields of both say the same of the instance.
@@ -186,29 +236,15 @@ fn written_over(base: Value, form: &Form) -> Value {
         Value::Object(document) => document,
         _ => Map::new(),
     };
-    if let Some(element) = below(&mut document, "element") {
-        let key = form.get("element");
-        put(element, "key", if key.is_empty() { "onedrivev2" } else { key });
-    }
-    let pasted = if form.get("connect") == "code" {
-        form.get("code")
-    } else {
-        ""
-    };
-    if let Some(provider) = below(&mut document, "providerData") {
-        put(provider, "code", pasted);
-        if provider.is_empty() {
-            document.shift_remove("providerData");
+    for field in FIELDS {
+        if let Some(object) = below(&mut document, field.object) {
+            put(object, field.key, field.given(form));
         }
+    }
+    if document.get("providerData") == Some(&json!({})) {
+        document.shift_remove("providerData");
     }
     if let Some(configuration) = below(&mut document, "configuration") {
-        for key in KEYS {
-            let text = match form.get(key) {
-                "" if *key == EVENTS_ENABLED => "false",
-                text => text,
-            };
-            put(configuration, key, text);
-        }
         put_resources(configuration, form);
     }
     let tags = form.get("tags").split(',').map(str::trim);
@@ -219,39 +255,34 @@ fn written_over(base: Value, form: &Form) -> Value {
 }
 
 /// A resource as the form has it.
-struct Row {
+struct Row<'f> {
     /// Its place among the fields.
     at: usize,
-    name: String,
-    url: String,
+    name: &'f str,
+    url: &'f str,
     /// Empty for a snapshot, which is what holds where nothing is said.
-    baseline: String,
+    baseline: &'f str,
 }
 
 /// The form's resources; nothing filled in is none.
-fn rows(form: &Form) -> Vec<Row> {
+fn rows(form: &Form) -> Vec<Row<'_>> {
     let row = |at| {
-        let field = |field| form.get(&of_resource(field, at)).to_owned();
-        let baseline = field("baseline");
-        Row {
+        let [name, url, baseline] =
+            ["resource", "url", "baseline"].map(|field| form.get(&of_resource(field, at)));
+        let baseline = if baseline == "snapshot" { "" } else { baseline };
+        let row = |name| Row {
             at,
-            name: field("resource"),
-            url: field("url"),
-            baseline: if baseline == "snapshot" {
-                String::new()
-            } else {
-                baseline
-            },
+            name,
+            url,
+            baseline,
+        };
+        match (name, url, baseline) {
+            ("", "", "") => None,
+            ("", ..) => Some(row("events")),
+            (name, ..) => Some(row(name)),
         }
     };
-    let mut rows: Vec<Row> = (0..resource_count(form)).map(row).collect();
-    rows.retain(|row| !(row.name.is_empty() && row.url.is_empty() && row.baseline.is_empty()));
-    for row in &mut rows {
-        if row.name.is_empty() {
-            row.name = "events".to_owned();
-        }
-    }
-    rows
+    (0..resource_count(form)).filter_map(row).collect()
 }
 
 /// The form's resources, each with the settings that it has in the JSON already. Nothing filled in leaves the drive.
@@ -263,20 +294,17 @@ fn put_resources(configuration: &mut Map<String, Value>, form: &Form) {
     let rows = rows(form);
     let mut all = Map::new();
     for row in &rows {
-        let is_free = |(name, _): &(&String, &Value)| !rows.iter().any(|row| row.name == **name);
+        let is_free = |(name, _): &(&String, &Value)| !rows.iter().any(|row| row.name == *name);
         let renamed = || known.iter().nth(row.at).filter(is_free).map(|(_, value)| value);
-        let settings = known.get(&row.name).or_else(renamed).and_then(Value::as_object);
+        let settings = known.get(row.name).or_else(renamed).and_then(Value::as_object);
         let mut settings = settings.cloned().unwrap_or_default();
-        put(
-            &mut settings,
-            "url",
-            if row.url.is_empty() { DRIVE } else { &row.url },
-        );
+        let url = if row.url.is_empty() { DRIVE } else { row.url };
+        put(&mut settings, "url", url);
         let said = settings.get("baseline").map(words).unwrap_or_default();
         if !(row.baseline.is_empty() && said == "snapshot") {
-            put(&mut settings, "baseline", &row.baseline);
+            put(&mut settings, "baseline", row.baseline);
         }
-        all.insert(row.name.clone(), settings.into());
+        all.insert(row.name.to_owned(), settings.into());
     }
     if !all.is_empty() {
         configuration.insert(RESOURCES.to_owned(), all.into());
@@ -296,54 +324,50 @@ fn resources(value: Option<&Value>) -> Map<String, Value> {
 
 fn filled_by(document: &Value, before: &Form) -> Form {
     let mut form = before.clone();
-    let at = |pointer: &str| document.pointer(pointer).map(words).unwrap_or_default();
-    let configuration = document.get("configuration").and_then(Value::as_object);
-    for key in KEYS {
-        let text = configuration
-            .and_then(|all| all.get(*key))
-            .map(words)
-            .unwrap_or_default();
-        match text.as_str() {
-            MASK if SECRETS.contains(key) => {}
-            "false" if *key == EVENTS_ENABLED => form.set(key, ""),
-            text => form.set(key, text),
-        }
+    let said = |object: &str, key: &str| {
+        let value = document.get(object).and_then(|object| object.get(key));
+        value.map(words).unwrap_or_default()
+    };
+    for field in FIELDS {
+        field.fill(&mut form, &said(field.object, field.key));
     }
-    form.set("name", &at("/name"));
-    form.set("element", &at("/element/key"));
+    form.set("name", &document.get("name").map(words).unwrap_or_default());
     let tags = document.get("tags").and_then(Value::as_array);
     let tags: Vec<String> = tags.into_iter().flatten().map(words).collect();
     form.set("tags", &tags.join(", "));
-    match at("/providerData/code").as_str() {
-        "" if form.get("connect") == "code" => form.set("code", ""),
-        "" | MASK => {}
-        code => {
-            form.set("connect", "code");
-            form.set("code", code);
-        }
-    }
-    let said = |key: &str| configuration.and_then(|all| all.get(key)).map(words);
-    if said(REFRESH_TOKEN).is_some_and(|token| !token.is_empty())
-        || said(GRANT).is_some_and(|grant| grant == "client_credentials")
-    {
+    let has_token = !said("configuration", REFRESH_TOKEN).is_empty();
+    if has_token || said("configuration", GRANT) == "client_credentials" {
         form.set("connect", "later");
     }
     form.remove_all(&["resource.", "url.", "baseline."]);
-    let resources = resources(configuration.and_then(|all| all.get(RESOURCES)));
+    let resources = resources(document.pointer(&format!("/configuration/{RESOURCES}")));
     for (at, (name, settings)) in resources.iter().take(MOST_RESOURCES).enumerate() {
         let said = |key: &str| settings.get(key).map(words).unwrap_or_default();
-        let baseline = Some(said("baseline")).filter(|said| !said.is_empty());
         form.set(&of_resource("resource", at), name);
         form.set(&of_resource("url", at), &said("url"));
-        form.set(
-            &of_resource("baseline", at),
-            baseline.as_deref().unwrap_or("snapshot"),
-        );
+        set_baseline(&mut form, at, &said("baseline"));
     }
     if resources.is_empty() {
-        form.set(&of_resource("baseline", 0), "snapshot");
+        set_baseline(&mut form, 0, "");
     }
     form
+}
+
+/// Sets what a resource does with what is there already: a snapshot where nothing is said.
+pub(super) fn set_baseline(form: &mut Form, at: usize, said: &str) {
+    let baseline = if said.is_empty() { "snapshot" } else { said };
+    form.set(&of_resource("baseline", at), baseline);
+}
+
+/// Adds the fields of one resource more, where there is room.
+pub(super) fn add_resource(form: &mut Form) {
+    for at in 0..(resource_count(form) + 1).min(MOST_RESOURCES) {
+        let url = of_resource("url", at);
+        if !form.has(&url) {
+            form.set(&url, "");
+            set_baseline(form, at, "");
+        }
+    }
 }
 
 #[cfg(test)]

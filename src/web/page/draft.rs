@@ -3,7 +3,8 @@
 use maud::{Markup, Render, html};
 
 use super::super::call::Call;
-use super::document::{DOCUMENT, KEYS, MOST_RESOURCES, SHOWN, of_resource, resource_count};
+use super::super::reply::Refusal;
+use super::document::{DOCUMENT, FIELDS, MOST_RESOURCES, SHOWN, of_resource, resource_count};
 use super::form::Form;
 use super::layout::{self, button, note, page, tick};
 use super::visitor::Visitor;
@@ -21,24 +22,26 @@ pub(super) const RUNS: usize = 5;
 pub(super) const NO_SCHEDULE: &str =
     "none of its own: the refresh interval in the JSON holds, else the configuration file";
 
-/// Fields beside the keys that a problem can be about.
-const OTHERS: &[&str] = &["name", "tags", "code"];
-
 /// What has been filled in, and what is wrong with it.
 struct Draft<'a> {
     form: &'a Form,
     problems: &'a [Problem],
 }
 
-/// The form as a page. `problems` stand at their fields, or above with `why`.
+/// The form as a page, with what is wrong with it: `problems` at their fields, `refusal` above.
 pub(super) fn show(
     call: &Call<'_>,
     visitor: &Visitor,
-    status: u16,
     form: &Form,
     problems: &[Problem],
-    why: Option<&str>,
+    refusal: Option<&Refusal>,
 ) -> Reply {
+    let status = match refusal {
+        Some(refusal) => refusal.status,
+        None if problems.is_empty() => 200,
+        None => 400,
+    };
+    let why = refusal.map(|refusal| refusal.message.as_str());
     let draft = Draft { form, problems };
     let fields = html! {
         // Return in a field is the main button's, not the first one's.
@@ -231,10 +234,12 @@ impl Draft<'_> {
     }
 
     fn stands_at_a_field(&self, problem: &Problem) -> bool {
-        let keys = KEYS.iter().filter(|key| **key != EVENTS_ENABLED);
+        let fields = FIELDS.iter().map(|field| field.name).chain(["name", "tags"]);
+        // These two have no place for a problem.
+        let mut inputs = fields.filter(|name| !matches!(*name, EVENTS_ENABLED | "element"));
         let of_resources =
             (0..resource_count(self.form)).any(|at| self.is_about(problem, &of_resource("url", at)));
-        of_resources || keys.chain(OTHERS).any(|name| self.is_about(problem, name))
+        of_resources || inputs.any(|name| self.is_about(problem, name))
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::call::Call;
 use super::super::reply::Refusal;
 use super::device;
 use super::form::Form;
-use super::layout::{button, form, go, link, note, page, state, table, text, tick, time};
+use super::layout::{button, form, go, link, note, page, path, state, table, text, tick, time};
 use super::plans::Plans;
 use super::visitor::Visitor;
 use super::{id, no_action};
@@ -92,10 +92,6 @@ pub(super) fn leaving(visitor: &Visitor, url: &str) -> Reply {
         p { a.button.main href=(url) { "Connect with Microsoft" } }
     };
     page(visitor, 200, "Sign in at Microsoft", &content)
-}
-
-fn path(instance: &Instance) -> String {
-    format!("/page/instances/{}", instance.id)
 }
 
 /// The page of `instance`, with `document` in its editor in the place of what holds.

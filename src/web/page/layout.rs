@@ -187,9 +187,14 @@ pub(super) fn link(path: &str, words: &str) -> Markup {
     html! { a href=(path) { (words) } }
 }
 
-/// A link to the page of `instance`.
+/// Where the page of `instance` is.
+pub(super) fn path(instance: &Instance) -> String {
+    format!("/page/instances/{}", instance.id)
+}
+
+/// A link to it.
 pub(super) fn to_instance(instance: &Instance) -> Markup {
-    link(&format!("/page/instances/{}", instance.id), &instance.name)
+    link(&path(instance), &instance.name)
 }
 
 /// A button that asks for `action`.
