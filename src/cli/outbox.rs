@@ -14,9 +14,10 @@ use super::outbox_args::{OutboxArgs, OutboxCommand, State};
 use super::outbox_redeliver::{discard, replay, resume, retry};
 use super::reply::Reply;
 use super::table::{or_dash, pairs, table};
-use crate::core::model::{EndpointState, OutboxState, time_from_text};
+use crate::core::model::{EndpointState, Event, OutboxState, time_from_text};
+use crate::core::outbox::{Attempt, Endpoint, Entry};
 use crate::core::shown::{is_hidden, shown};
-use crate::store::{AttemptRow, EndpointRow, EventRow, Look, NotificationRow, PausedRow};
+use crate::store::{Look, PausedRow};
 
 /// Runs one command of the group.
 pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
@@ -54,10 +55,10 @@ fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
         .map(|count| {
             [
                 or_dash(count.endpoint.as_deref().map(shown)),
-                or_dash(count.endpoint_state.as_ref()),
-                count.state.clone(),
-                count.notifications.to_string(),
-                count.events.to_string(),
+                or_dash(count.endpoint_state),
+                count.state.to_string(),
+                count.tally.notifications.to_string(),
+                count.tally.events.to_string(),
                 age(&count.oldest_at, now),
             ]
         })
@@ -74,8 +75,8 @@ fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
 }
 
 /// The endpoints that are not open, below an empty line; nothing where all are.
-fn closed_table(endpoints: &[EndpointRow]) -> String {
-    let closed = |row: &&EndpointRow| EndpointState::from_text(&row.state) != Some(EndpointState::Active);
+fn closed_table(endpoints: &[Endpoint]) -> String {
+    let closed = |row: &&Endpoint| row.state != EndpointState::Active;
     let rows: Vec<_> = endpoints
         .iter()
         .filter(closed)
@@ -83,7 +84,7 @@ fn closed_table(endpoints: &[EndpointRow]) -> String {
             [
                 row.id.to_string(),
                 shown(&row.url),
-                row.state.clone(),
+                row.state.to_string(),
                 row.state_since.clone(),
                 or_dash(row.next_probe_at.as_ref()),
                 or_dash(row.last_error.as_deref().map(shown)),
@@ -140,7 +141,7 @@ fn list(
     instance: Option<&str>,
     limit: u32,
 ) -> Result<Reply, Failure> {
-    let state = state.map(|state| OutboxState::from(state).as_str());
+    let state = state.map(OutboxState::from);
     let instance = instance
         .map(|name| opened.store.find_instance(name))
         .transpose()?;
@@ -162,7 +163,7 @@ fn list(
                 shown(&row.instance),
                 shown(&row.resource),
                 row.event_count.to_string(),
-                row.state.clone(),
+                row.state.to_string(),
                 row.attempts.to_string(),
                 or_dash(row.next_attempt_at.as_ref()),
                 or_dash(row.last_error.as_deref().map(shown)),
@@ -187,14 +188,14 @@ fn list(
 #[derive(Serialize)]
 struct Whole<'a> {
     #[serde(flatten)]
-    row: &'a NotificationRow,
-    events: &'a [EventRow],
-    attempts: &'a [AttemptRow],
+    row: &'a Entry,
+    events: &'a [Event],
+    attempts: &'a [Attempt],
     body: &'a RawValue,
 }
 
 fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
-    let Some((row, body, events, attempts)) = opened.store.outbox_notification(id)? else {
+    let Some((row, body, events, attempts)) = opened.store.outbox_notification(id, usize::MAX)? else {
         let hint = "`deltapost outbox list` shows them; delivered ones are not kept for ever".to_owned();
         return Err(Failure::wrong(
             format!("there is no notification `{}`", shown(id)),
@@ -218,7 +219,7 @@ fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
         ("event id", row.event_id.clone()),
         ("instance", shown(&row.instance)),
         ("resource", shown(&row.resource)),
-        ("state", row.state.clone()),
+        ("state", row.state.to_string()),
         ("created", row.created_at.clone()),
         ("delivered", or_dash(row.delivered_at.as_ref())),
         ("next attempt", or_dash(row.next_attempt_at.as_ref())),
@@ -236,12 +237,12 @@ fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
     )))
 }
 
-fn event_table(events: &[EventRow]) -> String {
+fn event_table(events: &[Event]) -> String {
     let rows: Vec<_> = events
         .iter()
         .map(|event| {
             [
-                event.event_type.clone(),
+                event.event_type.to_string(),
                 shown(&event.object_type),
                 shown(&event.object_id),
                 or_dash(event.path.as_deref().map(shown)),
@@ -251,7 +252,7 @@ fn event_table(events: &[EventRow]) -> String {
     table(["event", "object", "id", "path"], &rows)
 }
 
-fn attempt_table(attempts: &[AttemptRow]) -> String {
+fn attempt_table(attempts: &[Attempt]) -> String {
     if attempts.is_empty() {
         return "no attempt yet\n".to_owned();
     }

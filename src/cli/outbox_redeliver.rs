@@ -10,8 +10,8 @@ use super::reply::Reply;
 use super::table::counted;
 use crate::commands::{Retried, Which};
 use crate::core::model::{EndpointState, OutboxState};
+use crate::core::outbox::{Endpoint, Tallied};
 use crate::core::shown::shown;
-use crate::store::{EndpointRow, Tallied};
 
 /// `outbox retry`.
 pub(super) fn retry(args: &Args, opened: &Opened, chosen: &Chosen) -> Result<Reply, Failure> {
@@ -38,7 +38,10 @@ pub(super) fn retry(args: &Args, opened: &Opened, chosen: &Chosen) -> Result<Rep
             counted(hastened.notifications, "pending notification")
         ),
     };
-    for row in endpoints.iter().filter(|row| is(row, EndpointState::BackingOff)) {
+    for row in endpoints
+        .iter()
+        .filter(|row| row.state == EndpointState::BackingOff)
+    {
         text += &format!("{} is tried now\n", words(row));
     }
     Ok(Reply::text(text).noting(notes))
@@ -61,7 +64,7 @@ fn retry_notes(retried: &Retried) -> Vec<String> {
     let disabled = retried
         .endpoints
         .iter()
-        .filter(|row| is(row, EndpointState::Disabled));
+        .filter(|row| row.state == EndpointState::Disabled);
     notes.extend(disabled.map(|row| {
         let probe = row
             .next_probe_at
@@ -121,7 +124,7 @@ pub(super) fn resume(args: &Args, opened: &Opened, url: &str) -> Result<Reply, F
     let dead = endpoints.iter().filter(|row| row.dead > 0).map(|row| {
         format!(
             "{} stays dead: `deltapost outbox retry --endpoint {}`",
-            counted(row.dead.unsigned_abs(), "notification"),
+            counted(row.dead, "notification"),
             row.id
         )
     });
@@ -136,7 +139,7 @@ pub(super) fn resume(args: &Args, opened: &Opened, url: &str) -> Result<Reply, F
         return Ok(Reply::json(&json!({"endpoints": resumed})).noting(notes));
     }
     let lines = endpoints.iter().map(|row| {
-        let was = if is(row, EndpointState::Active) {
+        let was = if row.state == EndpointState::Active {
             "was active already"
         } else {
             "is active again"
@@ -144,17 +147,13 @@ pub(super) fn resume(args: &Args, opened: &Opened, url: &str) -> Result<Reply, F
         format!(
             "{} {was}; {} to go out\n",
             words(row),
-            counted(row.pending.unsigned_abs(), "notification")
+            counted(row.pending, "notification")
         )
     });
     Ok(Reply::text(lines.collect::<String>()).noting(notes))
 }
 
-fn is(row: &EndpointRow, state: EndpointState) -> bool {
-    row.state == state.as_str()
-}
-
-fn words(row: &EndpointRow) -> String {
+fn words(row: &Endpoint) -> String {
     format!("endpoint {} `{}`", row.id, shown(&row.url))
 }
 

@@ -125,6 +125,6 @@ fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
 
 fn counted(opened: &Opened, state: OutboxState) -> Result<u64, StoreError> {
     let counts = opened.store.outbox_counts()?;
-    let counts = counts.iter().filter(|count| count.state == state.as_str());
-    Ok(counts.map(|count| count.notifications.unsigned_abs()).sum())
+    let counts = counts.iter().filter(|count| count.state == state);
+    Ok(counts.map(|count| count.tally.notifications).sum())
 }

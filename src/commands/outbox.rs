@@ -9,9 +9,10 @@ use crate::clock;
 use crate::config::Ordering;
 use crate::core::model::{EndpointState, OutboxState};
 use crate::core::nearest::nearest;
+use crate::core::outbox::{Endpoint, Entry, Tallied};
 use crate::core::payload;
 use crate::core::shown::{shown, shown_url};
-use crate::store::{EndpointRow, Head, Replayed, Selection, Tallied};
+use crate::store::{Replayed, Selection};
 
 /// Which notifications are meant; all that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Which {
 #[derive(Clone, Debug)]
 pub struct Retried {
     /// The notification, where a single one was named, as it was.
-    pub named: Option<Head>,
+    pub named: Option<Entry>,
     /// The pending one that goes out before it.
     pub behind: Option<i64>,
     /// Dead ones that are pending again.
@@ -40,7 +41,7 @@ pub struct Retried {
     /// Pending ones that had to wait and are due now.
     pub hastened: Tallied,
     /// Where they go, as it was before.
-    pub endpoints: Vec<EndpointRow>,
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// Why nothing was done about notifications.
@@ -125,10 +126,10 @@ impl House<'_> {
         }
         let ordered = self.config.delivery.ordering == Ordering::Instance;
         let behind = match named.as_ref().filter(|_| ordered) {
-            Some(head) => self
+            Some(entry) => self
                 .store
-                .first_pending(head.instance_id)?
-                .filter(|first| *first < head.id),
+                .first_pending(entry.instance_id)?
+                .filter(|first| *first < entry.id),
             None => None,
         };
         Ok(Retried {
@@ -168,7 +169,7 @@ impl House<'_> {
         refuse(named.as_ref(), "delivered", "replayed", |state| {
             state == OutboxState::Delivered
         })?;
-        if let Some(Head {
+        if let Some(Entry {
             id,
             instance,
             leaving,
@@ -193,7 +194,7 @@ impl House<'_> {
     ///
     /// # Errors
     /// When there is none.
-    pub fn resume(&self, url: &str) -> Result<Vec<EndpointRow>, CommandError> {
+    pub fn resume(&self, url: &str) -> Result<Vec<Endpoint>, CommandError> {
         let endpoints = self.endpoints_named(url)?;
         let (chosen, _) = self.chosen(&Which {
             endpoint: Some(url.to_owned()),
@@ -242,7 +243,7 @@ impl House<'_> {
             if waiting.notifications + dead.notifications == 0 {
                 continue;
             }
-            if endpoint.state == EndpointState::Disabled.as_str() {
+            if endpoint.state == EndpointState::Disabled {
                 self.store.reactivate(endpoint.id, now)?;
                 self.store.hasten(&chosen, now)?;
                 all += waiting;
@@ -262,11 +263,11 @@ impl House<'_> {
         refuse(named.as_ref(), "pending or dead", "discarded", |state| {
             state != OutboxState::Delivered
         })?;
-        Ok((chosen, named.map_or(state, |head| head.state)))
+        Ok((chosen, named.map_or(state, |entry| entry.state)))
     }
 
     /// Finds what is meant; the notification itself where a single one is named.
-    fn chosen(&self, which: &Which) -> Result<(Selection, Option<Head>), CommandError> {
+    fn chosen(&self, which: &Which) -> Result<(Selection, Option<Entry>), CommandError> {
         if let (Some(since), Some(until)) = (which.since, which.until)
             && since >= until
         {
@@ -280,8 +281,8 @@ impl House<'_> {
             None => None,
         };
         let mut instances = self.store.instance_endpoints()?;
-        if let Some(head) = &named {
-            instances.retain(|(id, _)| *id == head.instance_id);
+        if let Some(entry) = &named {
+            instances.retain(|(id, _)| *id == entry.instance_id);
         }
         if let Some(name) = &which.instance {
             let instance = self.store.find_instance(name)?;
@@ -294,7 +295,7 @@ impl House<'_> {
         }
         let chosen = Selection {
             instances: instances.into_iter().map(|(id, _)| id).collect(),
-            id: named.as_ref().map(|head| head.id),
+            id: named.as_ref().map(|entry| entry.id),
             since: which.since,
             until: which.until,
         };
@@ -303,14 +304,14 @@ impl House<'_> {
 
     /// The endpoint with that id or whole URL, else those shown with that URL. Where what is not shown of a path tells them
     /// apart, one must be meant.
-    fn endpoints_named(&self, url: &str) -> Result<Vec<EndpointRow>, CommandError> {
+    fn endpoints_named(&self, url: &str) -> Result<Vec<Endpoint>, CommandError> {
         let all = self.store.endpoints()?;
         let whole = self.store.endpoint_at(url)?;
-        let is_named = |row: &&EndpointRow| match whole {
+        let is_named = |row: &&Endpoint| match whole {
             Some(id) => row.id == id,
             None => row.url == shown_url(url) || row.id.to_string() == url,
         };
-        let named: Vec<EndpointRow> = all.iter().filter(is_named).cloned().collect();
+        let named: Vec<Endpoint> = all.iter().filter(is_named).cloned().collect();
         if named.len() > 1 && named[0].url.contains('…') {
             let ids = named.iter().map(|row| row.id).collect();
             let named = shown_url(url);
@@ -325,7 +326,7 @@ impl House<'_> {
     }
 
     /// The endpoints to which something that is chosen and pending goes.
-    fn endpoints_of_pending(&self, chosen: &Selection) -> Result<Vec<EndpointRow>, CommandError> {
+    fn endpoints_of_pending(&self, chosen: &Selection) -> Result<Vec<Endpoint>, CommandError> {
         let mut waited_for = Vec::new();
         for (instance, endpoint) in self.store.instance_endpoints()? {
             let of_instance = Selection {
@@ -344,13 +345,13 @@ impl House<'_> {
 
 /// Refuses a named notification whose state is not one of those that the command is for.
 fn refuse(
-    named: Option<&Head>,
+    named: Option<&Entry>,
     expected: &'static str,
     asked: &'static str,
     is_right: impl Fn(OutboxState) -> bool,
 ) -> Result<(), OutboxError> {
     match named {
-        Some(Head { id, state, .. }) if !is_right(*state) => Err(OutboxError::WrongState {
+        Some(Entry { id, state, .. }) if !is_right(*state) => Err(OutboxError::WrongState {
             id: *id,
             state: *state,
             expected,

@@ -20,6 +20,7 @@ pub mod histogram;
 pub mod history;
 pub mod model;
 pub mod nearest;
+pub mod outbox;
 pub mod payload;
 pub mod plan;
 pub mod poll;

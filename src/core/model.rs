@@ -58,6 +58,12 @@ macro_rules! spelled {
             }
         }
 
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
@@ -375,13 +381,15 @@ pub struct Change {
 }
 
 /// One event row: what it says and where its object lies in the body of its notification.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Event {
     pub event_type: EventType,
-    pub object_id: String,
     pub object_type: String,
+    pub object_id: String,
     pub path: Option<String>,
     /// Byte offset and length within the body.
+    #[serde(skip)]
     pub raw: Option<(usize, usize)>,
 }
 

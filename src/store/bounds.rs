@@ -47,9 +47,6 @@ pub struct PausedRow {
 
 impl Store {
     /// The instances whose polling waits for the outbox.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn paused_instances(&self) -> Result<Vec<PausedRow>, StoreError> {
         self.all(
             "SELECT name, paused_by, paused_since, backlog_events FROM instance
@@ -79,9 +76,6 @@ impl Store {
     }
 
     /// What is not delivered, of every instance.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
         self.all(
             "SELECT id AS instance_id, name AS instance, backlog_events AS events, backlog_bytes AS bytes, paused_by
@@ -93,9 +87,6 @@ impl Store {
 
     /// Whether polling of an instance has to wait, for what polls ask between two pages. It is paused here when its
     /// backlog has come to `max_events`.
-    ///
-    /// # Errors
-    /// When the database cannot be read or written.
     pub fn pause_if_full(
         &self,
         instance_id: i64,
@@ -116,9 +107,6 @@ impl Store {
     }
 
     /// Lets polling of an instance wait. Returns whether it did not before.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn pause(&self, instance_id: i64, by: PausedBy, now: Timestamp) -> Result<bool, StoreError> {
         let paused = self.change(
             "UPDATE instance SET paused_by = ?2, paused_since = ?3 WHERE id = ?1 AND paused_by IS NULL",
@@ -128,9 +116,6 @@ impl Store {
     }
 
     /// Lets polling of an instance go on; polls that its pause has cut off are due at once.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn resume(&self, instance_id: i64) -> Result<(), StoreError> {
         self.change(
             "UPDATE instance SET paused_by = NULL, paused_since = NULL WHERE id = ?1",
@@ -141,9 +126,6 @@ impl Store {
 
     /// Takes in that the clock shows `now`, and returns its jumps ahead, oldest first: when more passed than is `believed` since
     /// `seen`, or since it was last kept here what the clock showed.
-    ///
-    /// # Errors
-    /// When the database cannot be read or written.
     pub fn note_clock(
         &self,
         seen: Option<Timestamp>,
@@ -161,19 +143,19 @@ impl Store {
         if jumped.is_some() || unkept.is_none_or(|unkept| unkept > soon || unkept < -SLACK) {
             self.write(|connection| {
                 // It was none, where the clock has been set back since.
-                connection.execute("DELETE FROM clock_jump WHERE jumped_to > ?1", [time_text(now)])?;
+                connection.change("DELETE FROM clock_jump WHERE jumped_to > ?1", [time_text(now)])?;
                 if let Some(from) = jumped.and_then(|passed| now.checked_sub(passed).ok()) {
-                    connection.execute(
+                    connection.change(
                         "INSERT OR REPLACE INTO clock_jump VALUES (?1, ?2)",
                         (time_text(from), time_text(now)),
                     )?;
-                    connection.execute(
+                    connection.change(
                         "DELETE FROM clock_jump WHERE jumped_from NOT IN
                            (SELECT jumped_from FROM clock_jump ORDER BY jumped_to DESC LIMIT ?1)",
                         [JUMPS],
                     )?;
                 }
-                connection.execute("UPDATE meta SET clock_seen_at = ?1", [time_text(now)])?;
+                connection.change("UPDATE meta SET clock_seen_at = ?1", [time_text(now)])?;
                 Ok(())
             })?;
         }
@@ -186,9 +168,6 @@ impl Store {
 
     /// Removes notifications that were delivered before `before`, oldest first, in one transaction of at most a
     /// thousand rows and 2 MiB of bodies. Returns how many.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn purge_delivered(&self, before: Timestamp) -> Result<usize, StoreError> {
         let before = time_text(before);
         let ids = self.read(|connection| {
@@ -234,9 +213,6 @@ impl Store {
     }
 
     /// Removes what commands asked for before `before`: who waited for an answer is gone. Returns how many.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn purge_requests(&self, before: Timestamp) -> Result<usize, StoreError> {
         let before = time_text(before);
         if !self.value(
@@ -253,9 +229,6 @@ impl Store {
 
     /// Gives one step of free pages back to the disk, as far as there are more than the tenth that is kept for what
     /// comes next. Returns whether there were; the file itself shrinks at the next checkpoint.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn give_back(&self) -> Result<bool, StoreError> {
         let writer = lock(&self.writer);
         let kept = (writer.value::<i64>(PAGES, [])? / 10).max(GIVEN_BACK);

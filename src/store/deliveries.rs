@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+use rusqlite::{CachedStatement, Connection, Row};
 
-use super::{Store, StoreError, known};
+use super::rows::{Queries, get, row};
+use super::{Store, StoreError};
 use crate::core::model::{EndpointState, time_from_text, time_text};
 use crate::core::retry::{self, Endpoint, Fate, Policy, Trial, Trials};
 
@@ -176,48 +177,47 @@ fn trials_of(
     connection: &Connection,
     outbox_id: i64,
 ) -> Result<Option<(u32, Trials, Option<i64>)>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    connection.first(
         "SELECT o.attempts, o.refusals, o.failures, o.last_failed_at, i.endpoint_id
            FROM outbox o JOIN instance i ON i.id = o.instance_id
           WHERE o.id = ?1 AND o.state = 'pending'",
-    )?;
-    let row = statement.query_row([outbox_id], |row| {
-        let trials = Trials {
-            refusals: row.get("refusals")?,
-            failures: row.get("failures")?,
-            last_failed_at: time(row, "last_failed_at")?,
-        };
-        Ok((row.get("attempts")?, trials, row.get("endpoint_id")?))
-    });
-    Ok(row.optional()?)
+        [outbox_id],
+        |row| {
+            let last_failed_at = time(row, "last_failed_at")?;
+            let trials = row!(row => Trials { refusals, failures, last_failed_at: last_failed_at })?;
+            Ok((get(row, "attempts")?, trials, get(row, "endpoint_id")?))
+        },
+    )
 }
 
 fn forget_old_attempts(connection: &Connection, outbox_id: i64, made: u32) -> Result<(), StoreError> {
     if made > KEPT_ATTEMPTS {
-        connection
-            .prepare_cached("DELETE FROM attempt WHERE outbox_id = ?1 AND number <= ?2")?
-            .execute((outbox_id, made - KEPT_ATTEMPTS))?;
+        connection.change(
+            "DELETE FROM attempt WHERE outbox_id = ?1 AND number <= ?2",
+            (outbox_id, made - KEPT_ATTEMPTS),
+        )?;
     }
     Ok(())
 }
 
 fn endpoint_of_id(connection: &Connection, id: i64) -> Result<Option<(String, Endpoint)>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    connection.first(
         "SELECT url, state, failures, deaths, last_accepted_at, last_failed_at, next_probe_at, asked_to_wait
            FROM endpoint WHERE id = ?1",
-    )?;
-    let mut rows = statement.query([id])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let endpoint = Endpoint {
-        state: known("state", &row.get::<_, String>("state")?, EndpointState::from_text)?,
-        failures: row.get("failures")?,
-        deaths: row.get("deaths")?,
-        last_accepted_at: time(row, "last_accepted_at")?,
-        last_failed_at: time(row, "last_failed_at")?,
-        next_probe_at: time(row, "next_probe_at")?,
-        asked_to_wait: row.get("asked_to_wait")?,
-    };
-    Ok(Some((row.get("url")?, endpoint)))
+        [id],
+        |row| {
+            let endpoint = row!(row => Endpoint {
+                state,
+                failures,
+                deaths,
+                last_accepted_at: time(row, "last_accepted_at")?,
+                last_failed_at: time(row, "last_failed_at")?,
+                next_probe_at: time(row, "next_probe_at")?,
+                asked_to_wait,
+            })?;
+            Ok((get(row, "url")?, endpoint))
+        },
+    )
 }
 
 fn put_endpoint(
@@ -228,15 +228,13 @@ fn put_endpoint(
     attempts: &[Attempt],
 ) -> Result<(), StoreError> {
     let last = attempts.iter().rfind(|attempt| attempt.endpoint_id == Some(id));
-    connection
-        .prepare_cached(
-            "UPDATE endpoint
-                SET state = ?2, state_since = iif(?3, ?4, state_since), failures = ?5, deaths = ?6,
-                    last_accepted_at = ?7, last_failed_at = ?8, waits_since = iif(next_probe_at IS ?9, waits_since, ?4),
-                    next_probe_at = ?9, last_error = ?10, asked_to_wait = ?11
-              WHERE id = ?1",
-        )?
-        .execute((
+    connection.change(
+        "UPDATE endpoint
+            SET state = ?2, state_since = iif(?3, ?4, state_since), failures = ?5, deaths = ?6,
+                last_accepted_at = ?7, last_failed_at = ?8, waits_since = iif(next_probe_at IS ?9, waits_since, ?4),
+                next_probe_at = ?9, last_error = ?10, asked_to_wait = ?11
+          WHERE id = ?1",
+        (
             id,
             after.state.as_str(),
             before != after.state,
@@ -248,11 +246,13 @@ fn put_endpoint(
             after.next_probe_at.map(time_text),
             last.and_then(|attempt| attempt.error.as_deref()),
             after.asked_to_wait,
-        ))?;
+        ),
+    )?;
     Ok(())
 }
 
-fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
-    let text: Option<String> = row.get(column)?;
+/// A time that nobody can read counts as none: it must not hold deliveries up.
+fn time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    let text: Option<String> = get(row, column)?;
     Ok(text.as_deref().and_then(time_from_text))
 }

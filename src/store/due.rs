@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{Store, StoreError, known};
+use super::rows::{Queries, get, row};
+use super::{Store, StoreError};
 use crate::core::model::{Format, Instance, time_from_text, time_text};
 
 /// More than the workers there can be: an instance's keys are `id * LANES` and those behind it.
@@ -96,9 +97,6 @@ impl Store {
     ///
     /// While an endpoint backs off, what has never failed is tried once before the next probe: that another instance's
     /// notification failed does not say that this one would.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn due_run(
         &self,
         now: Timestamp,
@@ -132,23 +130,19 @@ impl Store {
     }
 
     /// When the next notification is due, as far as its own wait and its endpoint's say.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|connection| {
-            let next: Option<String> = connection
-                .prepare_cached(&format!(
-                    "SELECT min(CASE WHEN e.id IS NULL OR e.state = 'active' OR {EARLY} THEN o.next_attempt_at
-                                     ELSE max(o.next_attempt_at, e.next_probe_at) END)
-                       FROM instance i
-                       JOIN outbox o ON o.id = (SELECT id FROM outbox INDEXED BY outbox_pending_by_instance
-                                                 WHERE instance_id = i.id AND state = 'pending' ORDER BY id LIMIT 1)
-                       LEFT JOIN endpoint e ON e.id = i.endpoint_id",
-                ))?
-                .query_row([], |row| row.get(0))?;
-            Ok(next.as_deref().and_then(time_from_text))
-        })
+        let next: Option<String> = self.value(
+            &format!(
+                "SELECT min(CASE WHEN e.id IS NULL OR e.state = 'active' OR {EARLY} THEN o.next_attempt_at
+                                 ELSE max(o.next_attempt_at, e.next_probe_at) END)
+                   FROM instance i
+                   JOIN outbox o ON o.id = (SELECT id FROM outbox INDEXED BY outbox_pending_by_instance
+                                             WHERE instance_id = i.id AND state = 'pending' ORDER BY id LIMIT 1)
+                   LEFT JOIN endpoint e ON e.id = i.endpoint_id",
+            ),
+            [],
+        )?;
+        Ok(next.as_deref().and_then(time_from_text))
     }
 }
 
@@ -158,13 +152,10 @@ const EARLY: &str = "(e.state = 'backing_off' AND e.asked_to_wait = 0 AND o.last
 /// The instances of which something is due and whose endpoint may be tried.
 fn waiting(connection: &Connection, now: &str, ordered: bool) -> Result<Vec<Waiting>, StoreError> {
     // Where nothing waits, not every instance is asked whether something does.
-    let any: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending')")?
-        .query_row([], |row| row.get(0))?;
-    if !any {
+    if !connection.value("SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending')", [])? {
         return Ok(Vec::new());
     }
-    let mut statement = connection.prepare_cached(&format!(
+    let sql = format!(
         "SELECT i.id, i.endpoint_id, i.updated_at, coalesce(e.url, '') AS url,
                 coalesce(e.state, 'active') = 'active' AS active,
                 e.last_accepted_at IS NOT NULL AS accepted, o.last_failed_at IS NOT NULL AS tried
@@ -177,23 +168,22 @@ fn waiting(connection: &Connection, now: &str, ordered: bool) -> Result<Vec<Wait
           WHERE o.next_attempt_at <= ?1
             AND (e.id IS NULL OR e.state = 'active' OR e.next_probe_at <= ?1 OR {EARLY})
           ORDER BY o.next_attempt_at, o.id"
-    ))?;
-    let rows = statement.query_map((now, ordered), |row| {
-        let reputation = match (row.get("active")?, row.get("accepted")?) {
+    );
+    connection.all(&sql, (now, ordered), |row| {
+        let reputation = match row!(active, accepted)(row)? {
             (true, true) => Reputation::Proven,
             (true, false) => Reputation::Unknown,
             (false, _) => Reputation::BackingOff,
         };
-        Ok(Waiting {
-            instance_id: row.get("id")?,
-            endpoint_id: row.get("endpoint_id")?,
-            url: row.get("url")?,
-            reputation,
-            tried: row.get("tried")?,
-            version: row.get("updated_at")?,
+        row!(row => Waiting {
+            instance_id as "id",
+            endpoint_id,
+            url,
+            reputation: reputation,
+            tried,
+            version as "updated_at",
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }
 
 /// Left to itself SQLite takes the index of all notifications, and passes over every delivered one to reach the first
@@ -226,22 +216,15 @@ fn run_of(
     let mut run = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let body: Option<Vec<u8>> = row.get("body")?;
+        let body: Option<Vec<u8>> = get(row, "body")?;
         let Some(body) = body.filter(|_| bytes == 0 || bytes < most.bytes) else {
             break;
         };
-        if !row.get::<_, bool>("due")? {
+        if !get(row, "due")? {
             break;
         }
         bytes += body.len();
-        run.push(Due {
-            id: row.get("id")?,
-            event_id: row.get("event_id")?,
-            format: known("format", &row.get::<_, String>("format")?, Format::from_text)?,
-            body,
-            event_count: row.get("event_count")?,
-            attempts: row.get("attempts")?,
-        });
+        run.push(row!(row => Due { id, event_id, format, body: body, event_count, attempts })?);
     }
     Ok(run)
 }

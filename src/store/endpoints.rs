@@ -2,37 +2,87 @@
 //! apart.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::instances::json;
+use super::rows::{Queries, only, row};
 use super::secrets::Key;
 use super::{Store, StoreError};
 use crate::core::elements::{self, keys::CALLBACK_URL};
 use crate::core::model::{Secret, time_text};
+use crate::core::outbox::Endpoint;
 use crate::core::shown::shown_url;
 
 impl Store {
+    /// Every endpoint.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
+        // CROSS JOIN keeps the order of the tables: the instances' entries in the index of the state are counted.
+        self.all(
+            "SELECT e.id, e.url, e.state, e.state_since, e.failures, e.last_accepted_at, e.last_failed_at,
+                    e.next_probe_at, e.last_error,
+                    (SELECT count(*) FROM instance i CROSS JOIN outbox o
+                      WHERE i.endpoint_id = e.id AND o.instance_id = i.id AND o.state = 'pending') AS pending,
+                    (SELECT count(*) FROM instance i CROSS JOIN outbox o
+                      WHERE i.endpoint_id = e.id AND o.instance_id = i.id AND o.state = 'dead') AS dead
+               FROM endpoint e ORDER BY e.id",
+            [],
+            row!(Endpoint {
+                id,
+                url,
+                state,
+                state_since,
+                failures,
+                last_accepted_at,
+                last_failed_at,
+                next_probe_at,
+                last_error,
+                pending,
+                dead,
+            }),
+        )
+    }
+
+    /// Opens an endpoint as if it had never failed.
+    pub fn reactivate(&self, endpoint_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.change(
+            "UPDATE endpoint
+                SET state_since = iif(state = 'active', state_since, ?2), state = 'active', failures = 0,
+                    deaths = 0, next_probe_at = NULL, asked_to_wait = 0, last_error = NULL
+              WHERE id = ?1",
+            (endpoint_id, time_text(now)),
+        )?;
+        Ok(())
+    }
+
+    /// Lets an endpoint that backs off be tried at `now`, if it were not before.
+    pub fn probe_at(&self, endpoint_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.change(
+            "UPDATE endpoint SET waits_since = ?2, next_probe_at = ?2
+              WHERE id = ?1 AND state = 'backing_off' AND next_probe_at > ?2",
+            (endpoint_id, time_text(now)),
+        )?;
+        Ok(())
+    }
+
+    /// Each instance with its endpoint.
+    pub fn instance_endpoints(&self) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
+        self.all(
+            "SELECT id, endpoint_id FROM instance ORDER BY id",
+            [],
+            row!(id, endpoint_id),
+        )
+    }
+
     /// The id of the endpoint whose whole URL is `url`; `None` where there is none, or nobody can tell without the key.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn endpoint_at(&self, url: &str) -> Result<Option<i64>, StoreError> {
         let Ok(key) = self.key() else { return Ok(None) };
         let mac = key.name(url);
-        self.read(|connection| {
-            let id = connection.query_row("SELECT id FROM endpoint WHERE url_mac = ?1", [&mac], |row| {
-                row.get(0)
-            });
-            Ok(id.optional()?)
-        })
+        self.first("SELECT id FROM endpoint WHERE url_mac = ?1", [&mac], only)
     }
 
     /// Seals what an older version has stored in the clear of callback URLs, once, as soon as the key is there.
     pub(super) fn seal_paths(&self) -> Result<(), StoreError> {
-        let sealed = |connection: &Connection| -> Result<bool, StoreError> {
-            Ok(connection.query_row("SELECT paths_sealed FROM meta", [], |row| row.get(0))?)
-        };
-        if self.key.is_none() || self.read(sealed)? {
+        if self.key.is_none() || self.value("SELECT paths_sealed FROM meta", [])? {
             return Ok(());
         }
         self.write(|connection| {
@@ -42,22 +92,20 @@ impl Store {
                 let (shown, mut secrets) = elements::split(&instance.configuration);
                 secrets.retain(|key, _| key == CALLBACK_URL);
                 self.put_secrets(connection, instance.id, &secrets, instance.created_at)?;
-                connection.execute(
+                connection.change(
                     "UPDATE instance SET configuration = ?2 WHERE id = ?1",
                     (instance.id, json(&shown)),
                 )?;
             }
-            let endpoints: Vec<(i64, String)> = connection
-                .prepare("SELECT id, url FROM endpoint")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
+            let endpoints: Vec<(i64, String)> =
+                connection.all("SELECT id, url FROM endpoint", [], row!(id, url))?;
             for (id, url) in endpoints {
-                connection.execute(
+                connection.change(
                     "UPDATE endpoint SET url = ?2 WHERE id = ?1",
                     (id, shown_url(&url)),
                 )?;
             }
-            connection.execute("UPDATE meta SET paths_sealed = 1", [])?;
+            connection.change("UPDATE meta SET paths_sealed = 1", [])?;
             connection.pragma_update(None, "secure_delete", false)?;
             Ok(())
         })
@@ -72,20 +120,16 @@ pub(super) fn endpoint_of(
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     let mac = key.name(url.expose());
-    connection.execute(
+    connection.change(
         "INSERT INTO endpoint (url, url_mac, state_since) VALUES (?1, ?2, ?3) ON CONFLICT (url_mac) DO NOTHING",
         (shown_url(url.expose()), &mac, time_text(now)),
     )?;
-    Ok(
-        connection.query_row("SELECT id FROM endpoint WHERE url_mac = ?1", [&mac], |row| {
-            row.get(0)
-        })?,
-    )
+    connection.value("SELECT id FROM endpoint WHERE url_mac = ?1", [&mac])
 }
 
 /// Removes the endpoints that no instance uses any more.
 pub(super) fn forget_unused(connection: &Connection) -> Result<(), StoreError> {
-    connection.execute(
+    connection.change(
         "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint_id FROM instance WHERE endpoint_id IS NOT NULL)",
         [],
     )?;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::rows::Queries;
 use super::{Resource, Store, StoreError};
 use crate::core::first::FirstReading;
 use crate::core::model::{BaselineMode, Phase, ResourceSettings, Secret, time_text};
@@ -46,23 +47,16 @@ impl Store {
     pub fn anchor(&self, resource: &Resource, link: &Secret, at: Timestamp) -> Result<(), StoreError> {
         let sealed = self.seal_cursor(resource.id, Some(link))?;
         self.write(|connection| {
-            let moved = connection.execute(
+            let moved = connection.change(
                 "UPDATE resource SET anchor = ?3, anchored_at = ?4, cursor_seq = cursor_seq + 1
                   WHERE id = ?1 AND cursor_seq = ?2",
                 (resource.id, resource.cursor_seq, sealed, time_text(at)),
             )?;
-            if moved == 1 {
-                Ok(())
-            } else {
-                Err(StoreError::Superseded)
-            }
+            StoreError::unless_moved(moved)
         })
     }
 
     /// Those of `ids` that the resource's first reading has announced.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn told_among<'a>(
         &self,
         resource_id: i64,
@@ -97,13 +91,13 @@ pub(super) fn begin(
     match wanted.baseline {
         // All that exists is announced as it is by then.
         BaselineMode::Emit => 0,
-        BaselineMode::Latest if anchor.is_some() => connection.execute(
+        BaselineMode::Latest if anchor.is_some() => connection.change(
             "UPDATE resource
                 SET phase = 'following', silent = 0, cursor = ?2, started_at = ?3, swept_generation = generation
               WHERE id = ?1",
             (id, sealed, since),
         )?,
-        BaselineMode::Latest | BaselineMode::Snapshot => connection.execute(
+        BaselineMode::Latest | BaselineMode::Snapshot => connection.change(
             "UPDATE resource
                 SET since = ?3, anchor = coalesce(anchor, ?2),
                     anchored_at = iif(coalesce(anchor, ?2) IS NULL, NULL, ?3)
@@ -116,7 +110,7 @@ pub(super) fn begin(
 
 /// Goes on behind the first reading at the link that began at the creation.
 pub(super) fn follow_anchor(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
-    connection.execute(
+    connection.change(
         "UPDATE resource SET cursor = anchor, anchor = NULL WHERE id = ?1",
         [resource_id],
     )?;
@@ -125,11 +119,11 @@ pub(super) fn follow_anchor(connection: &Connection, resource_id: i64) -> Result
 
 /// Ends a first reading: from here on the cursor tells everything.
 pub(super) fn end(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
-    connection.execute(
+    connection.change(
         "UPDATE resource SET since = NULL, anchor = NULL, anchored_at = NULL WHERE id = ?1",
         [resource_id],
     )?;
-    connection.execute("DELETE FROM told WHERE resource_id = ?1", [resource_id])?;
+    connection.change("DELETE FROM told WHERE resource_id = ?1", [resource_id])?;
     Ok(())
 }
 

@@ -1,15 +1,16 @@
 //! Grants: what an account's provider has given, sealed like an instance's other secrets, and what stands in the way of
-//! using it: a lost sign-in.
+//! using it: a lost sign-in. One at a time has the right to renew or replace a grant: the agent or a command, in whichever
+//! process. The right ends by itself, so that a process that died takes it along for a while only.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::renewals::refuse_without_right;
+use super::rows::{Queries, only};
 use super::secrets::{place, secrets_of};
 use super::{Store, StoreError};
-use crate::core::model::{Secret, time_from_text, time_text};
+use crate::core::model::{GrantState, Secret, time_from_text, time_text};
 
 pub(super) const REFRESH_TOKEN: &str = "grant.refresh_token";
 pub(super) const ACCESS_TOKEN: &str = "grant.access_token";
@@ -83,7 +84,7 @@ impl Store {
     pub fn require_login(&self, instance_id: i64, holder: &str, reason: &str) -> Result<(), StoreError> {
         self.write(|connection| {
             refuse_without_right(connection, instance_id, holder)?;
-            connection.execute(
+            connection.change(
                 "UPDATE instance SET grant_state = 'login_required', grant_error = ?2 WHERE id = ?1",
                 (instance_id, reason),
             )?;
@@ -92,12 +93,9 @@ impl Store {
     }
 
     /// Lets the grant be tried again, since the app that it belongs to was changed.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn try_grant_again(&self, instance_id: i64) -> Result<(), StoreError> {
         self.write(|connection| {
-            connection.execute(
+            connection.change(
                 "UPDATE instance SET grant_state = 'ok', grant_error = NULL WHERE id = ?1",
                 [instance_id],
             )?;
@@ -107,48 +105,93 @@ impl Store {
 
     /// Marks, when an agent starts, the instances whose grants cannot be opened for want of the key, and unmarks them
     /// when it is back.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn note_missing_key(&self) -> Result<(), StoreError> {
         let reason = StoreError::NoKey.to_string();
         let (from, to, error) = match self.key() {
             Ok(_) => ("login_required", "ok", None),
             Err(_) => ("ok", "login_required", Some(&reason)),
         };
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance SET grant_state = ?2, grant_error = ?3
+        self.change(
+            "UPDATE instance SET grant_state = ?2, grant_error = ?3
                   WHERE grant_state = ?1 AND (?1 = 'ok' OR grant_error = ?4)",
-                (from, to, error, &reason),
-            )?;
-            Ok(())
-        })
+            (from, to, error, &reason),
+        )?;
+        Ok(())
     }
 
     /// Keeps how many minutes this box's clock is ahead of the provider's, or that the two agree. Returns whether they
     /// agreed until now, or agree again.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn note_clock_skew(&self, instance_id: i64, minutes: Option<i64>) -> Result<bool, StoreError> {
-        let kept: Option<i64> = self.read(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT clock_skew_minutes FROM instance WHERE id = ?1")?
-                .query_row([instance_id], |row| row.get(0))
-                .optional()?
-                .flatten())
-        })?;
+        let kept = self.first(
+            "SELECT clock_skew_minutes FROM instance WHERE id = ?1",
+            [instance_id],
+            only,
+        )?;
+        let kept: Option<i64> = kept.flatten();
         if kept == minutes {
             return Ok(false);
         }
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance SET clock_skew_minutes = ?2 WHERE id = ?1",
-                (instance_id, minutes),
-            )?;
-            Ok(kept.is_some() != minutes.is_some())
-        })
+        self.change(
+            "UPDATE instance SET clock_skew_minutes = ?2 WHERE id = ?1",
+            (instance_id, minutes),
+        )?;
+        Ok(kept.is_some() != minutes.is_some())
+    }
+
+    /// Gives `holder` the right to renew the instance's grant until `until`, unless another one has it at `now`. Returns
+    /// whether it has it; who had it keeps it. A right that ends later than `until` was given before the clock was set
+    /// back, and is void.
+    pub fn take_renewal(
+        &self,
+        instance_id: i64,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let taken = self.change(
+            "UPDATE instance SET renewal_holder = ?2, renewal_until = ?4
+              WHERE id = ?1 AND (renewal_until IS NULL OR renewal_until <= ?3 OR renewal_holder = ?2
+                              OR renewal_until > ?4)",
+            (instance_id, holder, time_text(now), time_text(until)),
+        )?;
+        Ok(taken == 1)
+    }
+
+    /// Gives the right up, if `holder` still has it.
+    ///
+    /// # Errors
+    /// When the database cannot be written; the right ends by itself then.
+    pub fn give_renewal_up(&self, instance_id: i64, holder: &str) -> Result<(), StoreError> {
+        self.change(
+            "UPDATE instance SET renewal_holder = NULL, renewal_until = NULL
+              WHERE id = ?1 AND renewal_holder = ?2",
+            (instance_id, holder),
+        )?;
+        Ok(())
+    }
+
+    /// Whether an instance can renew its grant, as it is now.
+    pub fn grant_state(&self, instance_id: i64) -> Result<GrantState, StoreError> {
+        let state = self.first(
+            "SELECT grant_state FROM instance WHERE id = ?1",
+            [instance_id],
+            only,
+        )?;
+        state.ok_or_else(|| StoreError::NoSuchInstance(instance_id.to_string()))
+    }
+
+    /// The instances whose grant was last renewed before `before` although it could be renewed at `now`: nobody polls
+    /// them, and the provider lets a grant die that is not used.
+    pub fn idle_grants(&self, before: Timestamp, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+        self.all(
+            "SELECT i.id FROM instance i JOIN secret s ON s.instance_id = i.id AND s.key = ?1
+               LEFT JOIN throttle t ON t.app = i.app
+              WHERE s.updated_at <= ?2 AND i.grant_state = 'ok' AND i.deleting_since IS NULL
+                AND (t.until IS NULL OR t.until <= ?3)
+              ORDER BY s.updated_at",
+            (REFRESH_TOKEN, time_text(before), time_text(now)),
+            only,
+        )
     }
 
     pub(super) fn put_sign_in(
@@ -158,12 +201,12 @@ impl Store {
         grant: &Grant,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        connection.execute(
+        connection.change(
             "DELETE FROM secret WHERE instance_id = ?1 AND key IN (?2, ?3)",
             (instance_id, REFRESH_TOKEN, ACCESS_TOKEN),
         )?;
         self.put_grant(connection, instance_id, grant, now)?;
-        connection.execute(
+        connection.change(
             "UPDATE resource SET held = NULL WHERE instance_id = ?1 AND held = 'drive'",
             [instance_id],
         )?;
@@ -193,7 +236,7 @@ impl Store {
                 Some("nobody has signed in yet: run `deltapost login`"),
             ),
         };
-        connection.execute(
+        connection.change(
             "UPDATE instance SET grant_state = ?2, grant_error = ?3 WHERE id = ?1",
             (instance_id, state, error),
         )?;
@@ -203,9 +246,18 @@ impl Store {
 
 /// Makes the instance's polls owed that have begun before: what has kept them from their ends may be mended.
 fn poll_at_once(connection: &Connection, instance_id: i64) -> Result<(), StoreError> {
-    connection.execute(
+    connection.change(
         "UPDATE resource SET unfinished = 1 WHERE instance_id = ?1 AND last_poll_at IS NOT NULL",
         [instance_id],
     )?;
     Ok(())
+}
+
+/// What `holder` has asked the provider for must not overwrite what somebody else has kept since.
+fn refuse_without_right(connection: &Connection, instance_id: i64, holder: &str) -> Result<(), StoreError> {
+    let has = connection.value(
+        "SELECT EXISTS (SELECT 1 FROM instance WHERE id = ?1 AND renewal_holder = ?2)",
+        (instance_id, holder),
+    )?;
+    if has { Ok(()) } else { Err(StoreError::Superseded) }
 }

@@ -1,8 +1,8 @@
 //! SQLite: opening the database safely, and the two ways in. With `schema/*.sql`, this room is the only place with
-//! SQL. It decides nothing: what changed and when to retry is told to it.
+//! SQL. What changed and when to retry is told to it; what is committed together is decided here. Whatever reads or writes
+//! fails when the database cannot be read or written: only other errors are told of beside each.
 
 mod alerts;
-mod analytics;
 mod backup;
 mod bounds;
 mod comparison;
@@ -11,24 +11,20 @@ mod deliveries;
 mod due;
 mod endpoints;
 mod error;
-mod first;
-
 mod files;
-mod gauges;
+mod first;
 mod grants;
 mod instances;
-mod items;
 mod listing;
 mod lock;
 mod migrate;
 mod outbox;
 mod outside;
+mod pages;
 mod past;
 mod plan;
 mod redeliver;
-mod renewals;
-mod replay;
-mod report;
+mod reports;
 mod requests;
 mod resources;
 mod restore;
@@ -52,7 +48,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
-pub use analytics::MinuteCount;
 pub use backup::{BEFORE_UPGRADE, Contents, key_beside, write_whole};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
@@ -63,20 +58,17 @@ pub use error::StoreError;
 pub use files::{look_at_own, look_at_own_in, open_directory, read_own};
 use files::{refuse_exposed, refuse_linked};
 pub use first::Starts;
-pub use gauges::{EndpointGauge, ResourceGauge, StandingAlert};
 pub use grants::Grant;
 pub use instances::{NewInstance, Removal};
-pub use listing::{Content, Entry, Listing, Page, Place, Wanted};
+pub use listing::{Listing, MinuteCount, Page, Wanted};
 pub use lock::{AGENT_LOCK, AgentLock, DATABASE_LOCK, DirectoryLock};
-pub use outbox::PageStep;
+pub use outbox::Whole;
 pub use outside::{Source, Target};
+pub use pages::PageStep;
 pub use past::PastEvent;
 pub use plan::{Planned, Rows};
-pub use redeliver::{Head, Selection, Tallied};
-pub use replay::Replayed;
-pub use report::{
-    AttemptRow, EndpointRow, EventRow, Notification, NotificationRow, OutboxCount, Overview, ResourceRow,
-};
+pub use redeliver::{Replayed, Selection};
+pub use reports::{EndpointGauge, Overview, ResourceGauge, ResourceRow, StandingAlert};
 pub use requests::{Depth, Request};
 pub use resources::Resource;
 pub use restore::{Candidate, Replaced};

@@ -1,123 +1,176 @@
-//! The outbox as polling sees it: a page's items, events, notifications and cursor are one transaction.
+//! The outbox's rows: how notifications are written, and read again for people.
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, Row};
 
-use super::items::put_items;
-use super::{Resource, SeenRecord, Store, StoreError, first, windows};
-use crate::core::detect::StagedDeletion;
-use crate::core::model::{Item, Notification, PageEnd, Phase, time_text};
+use super::rows::{Queries, get, row};
+use super::{Resource, Store, StoreError};
+use crate::core::RETURNED_BYTES;
+use crate::core::model::{Event, Notification, OutboxState, time_text};
+use crate::core::outbox::{Attempt, Content, Destination, Entry, StateCount, Tallied};
 
-/// One step of a cursor: everything that a page brings.
-#[derive(Debug)]
-pub struct PageStep<'a> {
-    pub upserts: &'a [Item],
-    /// Ids seen alive, whose staged deletions are void.
-    pub alive: &'a [String],
-    pub staged: &'a [StagedDeletion],
-    /// Ids that a first reading is to announce no second time.
-    pub told: &'a [String],
-    /// Objects that this piece announces whenever it is read, so that reading it again announces them no more.
-    pub seen: &'a [SeenRecord],
-    pub notifications: &'a [Notification],
-    pub end: &'a PageEnd,
-    pub drive_id: Option<&'a str>,
-    pub root_id: Option<&'a str>,
-    /// When the poll began.
-    pub now: Timestamp,
-}
+/// Bytes from which a body is large.
+const LARGE_BYTES: usize = 256 * 1024;
+
+// CROSS JOIN keeps the order of the tables: the outbox is read by its ids.
+pub(super) const ENTRY: &str = "SELECT o.id, o.event_id, o.instance_id, i.name AS instance, i.element_key AS element,
+        i.deleting_since IS NOT NULL AS leaving, o.resource, o.format, o.state, o.created_at, o.event_count, o.attempts,
+        o.next_attempt_at, o.delivered_at, o.last_status, o.last_error, o.replay_of,
+        e.id AS endpoint_id, e.url, e.state AS endpoint_state
+   FROM outbox o CROSS JOIN instance i ON i.id = o.instance_id LEFT JOIN endpoint e ON e.id = i.endpoint_id";
+
+/// A notification with the beginning of its body, its events and its attempts.
+pub type Whole = (Entry, Vec<u8>, Vec<Event>, Vec<Attempt>);
 
 impl Store {
-    /// Commits a page: its items, its events with the bodies that announce them, and the cursor behind it, all or
-    /// nothing. Of a page that comes in pieces the last one moves the cursor; the others are known, and announce nothing,
-    /// when the page is read again. Returns the phase that the resource is in afterwards.
-    ///
-    /// # Errors
-    /// `Superseded` when the resource has moved on from `resource.cursor_seq`, or its instance is being deleted; nothing
-    /// is written then.
-    pub fn commit_page(&self, resource: &Resource, step: &PageStep<'_>) -> Result<Phase, StoreError> {
-        let link = match step.end {
-            PageEnd::Next(link) | PageEnd::Delta(link) => Some(link),
-            PageEnd::More => resource.cursor.as_ref(),
-        };
-        let sealed = self.seal_cursor(resource.id, link)?;
-        self.write(|connection| {
-            refuse_leaving(connection, resource)?;
-            put_items(connection, resource.id, resource.generation, step.upserts)?;
-            let compared = is_compared(connection, resource.id)?;
-            if !compared {
-                see_alive(connection, resource, step.alive)?;
-            }
-            stage(connection, resource.id, step)?;
-            append(connection, resource, step.notifications, step.now)?;
-            first::tell(connection, resource, step.told)?;
-            windows::remember(connection, resource, step.seen)?;
-            let silent = resource.silent && resource.since.is_none();
-            let set_ends = matches!(step.end, PageEnd::Delta(_));
-            // The set that began at the creation comes behind the first reading.
-            let anchored = set_ends && resource.phase == Phase::Baseline && resource.anchor.is_some();
-            let (phase, silent) = match step.end {
-                PageEnd::Next(_) | PageEnd::More => (resource.phase, resource.silent),
-                PageEnd::Delta(_) if anchored => (Phase::Following, false),
-                // Listed deletions are to be worked through, or those that only the comparison shows. What a silent
-                // reading lists is gone since it began: the next set's end announces it.
-                PageEnd::Delta(_) if !compared || (!silent && any_staged(connection, resource.id)?) => {
-                    (Phase::Sweeping, silent)
-                }
-                PageEnd::Delta(_) => (Phase::Following, false),
-            };
-            let moved = connection
-                .prepare_cached(
-                    "UPDATE resource
-                        SET phase = ?3, silent = ?4, cursor_seq = cursor_seq + 1, sets_read = sets_read + ?9,
-                            cursor = iif(?3 = 'sweeping', NULL, ?5), next_cursor = iif(?3 = 'sweeping', ?5, NULL),
-                            started_at = iif(cursor IS NULL AND phase = 'baseline', ?6, started_at),
-                            drive_id = coalesce(drive_id, ?7), root_id = coalesce(root_id, ?8)
-                      WHERE id = ?1 AND cursor_seq = ?2",
-                )?
-                .execute((
-                    resource.id,
-                    resource.cursor_seq,
-                    phase.as_str(),
-                    silent,
-                    &sealed,
-                    time_text(step.now),
-                    step.drive_id,
-                    step.root_id,
-                    set_ends,
-                ))?;
-            match set_ends {
-                true if anchored => first::follow_anchor(connection, resource.id)?,
-                true if resource.since.is_some() => first::end(connection, resource.id)?,
-                _ => {}
-            }
-            if moved == 1 { Ok(phase) } else { Err(StoreError::Superseded) }
-        })
+    /// How many notifications there are, by endpoint and state.
+    pub fn outbox_counts(&self) -> Result<Vec<StateCount>, StoreError> {
+        self.all(
+            "SELECT e.url AS endpoint, e.id AS endpoint_id, e.state AS endpoint_state, o.state, count(*) AS notifications,
+                    sum(o.event_count) AS events, min(o.created_at) AS oldest_at
+               FROM outbox o
+               JOIN instance i ON i.id = o.instance_id
+               LEFT JOIN endpoint e ON e.id = i.endpoint_id
+              GROUP BY e.id, o.state ORDER BY e.url, o.state",
+            [],
+            |row| {
+                let tally = row!(row => Tallied { notifications, events })?;
+                row!(row => StateCount { endpoint, endpoint_id, endpoint_state, state, tally: tally, oldest_at })
+            },
+        )
     }
 
-    /// Whether deletions of this resource wait for the end of the next set.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn has_staged_deletions(&self, resource_id: i64) -> Result<bool, StoreError> {
-        self.read(|connection| any_staged(connection, resource_id))
+    /// The newest notifications, of one state or one instance where given.
+    pub fn list_outbox(
+        &self,
+        state: Option<OutboxState>,
+        instance_id: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.all(
+            &format!(
+                "{ENTRY} WHERE (?1 IS NULL OR o.state = ?1) AND (?2 IS NULL OR o.instance_id = ?2)
+                  ORDER BY o.id DESC LIMIT ?3"
+            ),
+            (state.map(OutboxState::as_str), instance_id, limit),
+            entry,
+        )
+    }
+
+    /// The oldest notifications in a state, of one endpoint where given, behind the one with the id `after`.
+    pub fn oldest_of(
+        &self,
+        state: OutboxState,
+        endpoint_id: Option<i64>,
+        after: i64,
+        most: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.all(
+            &format!(
+                "{ENTRY} WHERE o.state = ?1 AND o.id > ?2 AND (?4 IS NULL OR i.endpoint_id = ?4) ORDER BY o.id LIMIT ?3"
+            ),
+            (state.as_str(), after, most, endpoint_id),
+            entry,
+        )
+    }
+
+    /// The notification with that id, or event id.
+    pub fn find_notification(&self, id: &str) -> Result<Option<Entry>, StoreError> {
+        self.read(|connection| find(connection, id))
+    }
+
+    /// One notification with at most the first `most_bytes` of its body, its events and its attempts.
+    pub fn outbox_notification(&self, id: &str, most_bytes: usize) -> Result<Option<Whole>, StoreError> {
+        self.read(|connection| {
+            let Some(entry) = find(connection, id)? else { return Ok(None) };
+            let body = body(connection, entry.id, most_bytes)?;
+            let events = events_of(connection, entry.id)?;
+            let attempts = connection.all(
+                "SELECT number, at, duration_ms, status, error FROM attempt WHERE outbox_id = ?1 ORDER BY number",
+                [entry.id],
+                row!(Attempt { number, at, duration_ms, status, error }),
+            )?;
+            Ok(Some((entry, body, events, attempts)))
+        })
     }
 }
 
-/// Nothing is added to an instance that is being deleted, nor to a resource that is gone.
-pub(super) fn refuse_leaving(connection: &Connection, resource: &Resource) -> Result<(), StoreError> {
-    let leaving: bool = connection
-        .prepare_cached(
-            "SELECT i.deleting_since IS NOT NULL FROM resource r JOIN instance i ON i.id = r.instance_id WHERE r.id = ?1",
-        )?
-        .query_row([resource.id], |row| row.get(0))
-        .optional()?
-        .unwrap_or(true);
-    if leaving {
-        Err(StoreError::Superseded)
-    } else {
-        Ok(())
-    }
+fn find(connection: &Connection, id: &str) -> Result<Option<Entry>, StoreError> {
+    connection.first(
+        &format!("{ENTRY} WHERE o.id = ?1 OR o.event_id = ?2"),
+        (id.parse::<i64>().ok(), id),
+        entry,
+    )
+}
+
+/// Reads a row of `ENTRY`, without its content.
+pub(super) fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
+    let endpoint = match get(row, "endpoint_id")? {
+        Some(id) => Some(row!(row => Destination { id: id, url, state as "endpoint_state" })?),
+        None => None,
+    };
+    row!(row => Entry {
+        id,
+        event_id,
+        instance,
+        resource,
+        state,
+        event_count,
+        created_at,
+        attempts,
+        next_attempt_at,
+        delivered_at,
+        last_status,
+        last_error,
+        replay_of,
+        instance_id,
+        leaving,
+        element,
+        format,
+        endpoint: endpoint,
+        content: None,
+    })
+}
+
+/// The events of a notification, in their order.
+pub(super) fn events_of(connection: &Connection, outbox_id: i64) -> Result<Vec<Event>, StoreError> {
+    connection.all(
+        "SELECT event_type, object_id, object_type, path, raw_start, raw_length
+           FROM event WHERE outbox_id = ?1 ORDER BY position",
+        [outbox_id],
+        |row| {
+            let raw = raw_of(row)?.map(|(start, length)| (start as usize, length as usize));
+            row!(row => Event { event_type, object_type, object_id, path, raw: raw })
+        },
+    )
+}
+
+/// Where an event's object lies in the body.
+fn raw_of(row: &Row<'_>) -> Result<Option<(u32, u32)>, StoreError> {
+    let (start, length): (Option<u32>, Option<u32>) = row!(raw_start, raw_length)(row)?;
+    Ok(start.zip(length))
+}
+
+/// The first `most` bytes of a notification's body. Read piece by piece: a query would hold all of it beside them.
+fn body(connection: &Connection, outbox_id: i64, most: usize) -> Result<Vec<u8>, StoreError> {
+    let blob = connection.blob_open("main", "outbox", "body", outbox_id, true)?;
+    let length = blob.len().min(most);
+    let room = if length > LARGE_BYTES { RETURNED_BYTES } else { 0 };
+    let mut body = Vec::with_capacity(length.max(room));
+    body.resize(length, 0);
+    blob.read_at_exact(&mut body, 0)?;
+    Ok(body)
+}
+
+/// The body of a notification and where its objects lie.
+pub(super) fn content(connection: &Connection, outbox_id: i64) -> Result<Content, StoreError> {
+    let body = body(connection, outbox_id, usize::MAX)?;
+    let raws = connection.all(
+        "SELECT raw_start, raw_length FROM event WHERE outbox_id = ?1 ORDER BY position",
+        [outbox_id],
+        raw_of,
+    )?;
+    Ok(Content { body, raws })
 }
 
 /// Writes notifications with their events, in order.
@@ -191,50 +244,4 @@ impl<'c> Appender<'c> {
         }
         Ok(())
     }
-}
-
-/// Voids what was staged against objects seen alive, and stages what the page lists as deleted.
-fn stage(connection: &Connection, resource_id: i64, step: &PageStep<'_>) -> Result<(), StoreError> {
-    if any_staged(connection, resource_id)? {
-        let mut void = connection
-            .prepare_cached("DELETE FROM staged_deletion WHERE resource_id = ?1 AND object_id = ?2")?;
-        for id in step.alive {
-            void.execute((resource_id, id))?;
-        }
-    }
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO staged_deletion (resource_id, object_id, raw, staged_in)
-         SELECT id, ?2, ?3, sets_read FROM resource WHERE id = ?1
-             ON CONFLICT (resource_id, object_id) DO UPDATE SET raw = excluded.raw",
-    )?;
-    for deletion in step.staged {
-        statement.execute((resource_id, &deletion.object_id, &deletion.raw))?;
-    }
-    Ok(())
-}
-
-fn any_staged(connection: &Connection, resource_id: i64) -> Result<bool, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM staged_deletion WHERE resource_id = ?1)")?
-        .query_row([resource_id], |row| row.get(0))?)
-}
-
-/// Whether what bears an older generation than its resource has been worked through. While it has not, an object that
-/// is not seen under the present generation counts as gone.
-fn is_compared(connection: &Connection, resource_id: i64) -> Result<bool, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT generation = swept_generation FROM resource WHERE id = ?1")?
-        .query_row([resource_id], |row| row.get(0))?)
-}
-
-/// Lets objects seen alive bear the present generation, also those in which nothing moved: the set behind an
-/// enumeration may be the first to show them.
-fn see_alive(connection: &Connection, resource: &Resource, alive: &[String]) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE item SET generation = ?3 WHERE resource_id = ?1 AND object_id = ?2 AND generation < ?3",
-    )?;
-    for id in alive {
-        statement.execute((resource.id, id, resource.generation))?;
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::rows::{Queries, row};
 use super::{Store, StoreError};
+use crate::core::model::{EventType, OutboxState};
 use crate::core::poll::Poll;
 
 /// One event.
@@ -10,9 +11,9 @@ pub struct PastEvent {
     /// The notification that it stands in.
     pub outbox_id: i64,
     /// That notification's state.
-    pub state: String,
+    pub state: OutboxState,
     pub created_at: String,
-    pub event_type: String,
+    pub event_type: EventType,
     pub object_type: String,
     pub object_id: String,
     pub path: Option<String>,
@@ -60,29 +61,16 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn past_events(&self, instance_id: i64, most: u32) -> Result<Vec<PastEvent>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT o.id, o.state, o.created_at, v.event_type, v.object_type, v.object_id, v.path,
+        self.all(
+                "SELECT o.id AS outbox_id, o.state, o.created_at, v.event_type, v.object_type, v.object_id, v.path,
                         CASE o.format WHEN 'elements'
                              THEN json_extract(CAST(o.body AS TEXT), '$.message.events[' || v.position || '].changes')
-                        END
+                        END AS changes
                    FROM (SELECT * FROM outbox WHERE instance_id = ?1 ORDER BY id DESC LIMIT ?2) o
                    JOIN event v ON v.outbox_id = o.id
                   ORDER BY o.id DESC, v.position DESC LIMIT ?2",
-            )?;
-            let events = statement.query_map((instance_id, most), |row| {
-                Ok(PastEvent {
-                    outbox_id: row.get(0)?,
-                    state: row.get(1)?,
-                    created_at: row.get(2)?,
-                    event_type: row.get(3)?,
-                    object_type: row.get(4)?,
-                    object_id: row.get(5)?,
-                    path: row.get(6)?,
-                    changes: row.get(7)?,
-                })
-            })?;
-            Ok(events.collect::<Result<_, _>>()?)
-        })
+            (instance_id, most),
+            row!(PastEvent { outbox_id, state, created_at, event_type, object_type, object_id, path, changes }),
+        )
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Row;
 
+use super::rows::{Queries, get, row};
 use super::{Store, StoreError, known};
-use crate::core::model::{Interval, time_from_text, time_text};
+use crate::core::model::{Interval, time_text};
 use crate::core::plan::{Keys, Subject};
 
 /// Rows that one transaction writes.
@@ -59,9 +60,6 @@ const PLANNED: &str = "SELECT r.id, r.instance_id, r.name, r.schedule, r.timezon
 
 impl Store {
     /// Hands `each` the resources that are asked for, by instance and id.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn planned(&self, rows: Rows, mut each: impl FnMut(Planned)) -> Result<(), StoreError> {
         let (condition, id) = match rows {
             Rows::All => ("?1 IS NULL", None),
@@ -84,21 +82,11 @@ impl Store {
     }
 
     /// A number that grows with each change of what `planned` gives, as far as people make it: polls change the rest.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn plan_version(&self) -> Result<i64, StoreError> {
-        self.read(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT plan_version FROM meta")?
-                .query_row([], |row| row.get(0))?)
-        })
+        self.value("SELECT plan_version FROM meta", [])
     }
 
     /// Shows when resources are polled next, by their ids.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn show_next_polls(&self, next: &[(i64, Option<Timestamp>)]) -> Result<(), StoreError> {
         for some in next.chunks(AT_ONCE) {
             self.write(|connection| {
@@ -114,31 +102,21 @@ impl Store {
     }
 
     /// Keeps why the running agent goes on with other settings than the configuration file's; `None`: it does not.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn note_settings_error(&self, error: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE meta SET settings_error = ?1, settings_error_at = ?2",
-                (error, error.map(|_| time_text(now))),
-            )?;
-            Ok(())
-        })
+        self.change(
+            "UPDATE meta SET settings_error = ?1, settings_error_at = ?2",
+            (error, error.map(|_| time_text(now))),
+        )?;
+        Ok(())
     }
 
     /// Why the agent goes on with other settings than the configuration file's, and since when, if it does.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn settings_error(&self) -> Result<Option<(String, String)>, StoreError> {
-        self.read(|connection| {
-            let (error, at): (Option<String>, Option<String>) =
-                connection.query_row("SELECT settings_error, settings_error_at FROM meta", [], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-            Ok(error.zip(at))
-        })
+        self.first(
+            "SELECT settings_error, settings_error_at FROM meta WHERE settings_error IS NOT NULL",
+            [],
+            row!(settings_error, settings_error_at),
+        )
     }
 }
 
@@ -158,38 +136,28 @@ fn interval(seconds: Option<i64>) -> Option<Interval> {
 }
 
 fn planned(row: &Row<'_>) -> Result<Planned, StoreError> {
-    let time = |column: &'static str| -> Result<Option<Timestamp>, StoreError> {
-        let text: Option<String> = row.get(column)?;
-        text.map(|text| known(column, &text, time_from_text)).transpose()
-    };
-    Ok(Planned {
-        id: row.get("id")?,
-        subject: Subject {
-            instance_id: row.get("instance_id")?,
-            instance: row.get("instance")?,
-            tags: known("tags", &row.get::<_, String>("tags")?, |text| {
-                serde_json::from_str(text).ok()
-            })?,
-            resource: row.get("name")?,
-            own: Keys {
-                schedule: row.get("schedule")?,
-                timezone: row.get("timezone")?,
-            },
-            of_instance: Keys {
-                schedule: row.get("instance_schedule")?,
-                timezone: row.get("instance_timezone")?,
-            },
-            interval: interval(row.get("interval_seconds")?),
-        },
-        polled: row.get("polled")?,
-        signed_in: row.get("signed_in")?,
-        held: row.get("held")?,
-        paused: row.get("paused")?,
-        started_at: time("started_at")?.unwrap_or(Timestamp::UNIX_EPOCH),
-        cursor_seq: row.get("cursor_seq")?,
-        last_poll_at: time("last_poll_at")?,
-        unfinished: row.get("unfinished")?,
-        throttled_until: time("throttled_until")?,
-        next_poll_at: time("next_poll_at")?,
+    let tags: String = get(row, "tags")?;
+    let subject = row!(row => Subject {
+        instance_id,
+        instance,
+        tags: known("tags", &tags, |text| serde_json::from_str(text).ok())?,
+        resource as "name",
+        own: row!(row => Keys { schedule, timezone })?,
+        of_instance: row!(row => Keys { schedule as "instance_schedule", timezone as "instance_timezone" })?,
+        interval: interval(get(row, "interval_seconds")?),
+    })?;
+    row!(row => Planned {
+        id,
+        subject: subject,
+        polled,
+        signed_in,
+        held,
+        paused,
+        started_at,
+        cursor_seq,
+        last_poll_at,
+        unfinished,
+        throttled_until,
+        next_poll_at,
     })
 }

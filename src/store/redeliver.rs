@@ -1,21 +1,27 @@
-//! The outbox as an operator changes it: dead notifications revived, waiting ones hastened, either given up, endpoints
-//! reactivated; repeating delivered ones is in `replay`. What is chosen is worked through instance by instance in the
-//! outbox's order, a transaction for at most a thousand rows: an agent that delivers meanwhile keeps the order, too.
+//! The outbox as an operator changes it: dead notifications revived, waiting ones hastened, either given up, and delivered
+//! ones written again at the outbox's end, each under a new id, for a receiver that has lost what it had accepted. What is
+//! chosen is worked through instance by instance in the outbox's order, a transaction for at most a thousand rows: an agent
+//! that delivers meanwhile keeps the order, too.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::{Store, StoreError, known};
-use crate::core::model::{OutboxState, time_text};
+use super::listing::span;
+use super::outbox::{Appender, events_of};
+use super::rows::{Queries, get, row};
+use super::{Store, StoreError};
+use crate::core::model::{Notification, OutboxState, time_text};
+use crate::core::outbox::Tallied;
 
 /// Notifications that one transaction changes.
 const ROWS: i64 = 1_000;
 /// Notifications that one transaction removes, with their events and attempts.
 const REMOVAL: i64 = 100;
 
-/// A text before every time, and one behind.
-const ALWAYS: &str = "";
-const NEVER: &str = "~";
+/// Rows that one transaction writes, and one notification's.
+const COPIED: usize = 1_000;
+/// Bytes of bodies that one transaction copies, and one body.
+const COPIED_BYTES: usize = 1 << 20;
 
 /// Which notifications are meant; all of it must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,73 +35,24 @@ pub struct Selection {
     pub until: Option<Timestamp>,
 }
 
-/// How many notifications, and events in them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tallied {
-    pub notifications: u64,
-    pub events: u64,
-}
-
-/// A notification, as far as it says what can be done with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    pub id: i64,
-    pub instance_id: i64,
-    pub instance: String,
-    /// Whether its instance is being deleted.
-    pub leaving: bool,
-    pub state: OutboxState,
-    /// The event id that it repeats.
-    pub replay_of: Option<String>,
+/// What came of repeating.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    pub replayed: Tallied,
+    /// Notifications whose earlier replay waits still: they are not repeated twice.
+    pub waiting: u64,
 }
 
 impl Store {
-    /// The notification with that id, or event id.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn find_notification(&self, id: &str) -> Result<Option<Head>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT o.id, o.instance_id, i.name, i.deleting_since IS NOT NULL AS leaving, o.state, o.replay_of
-                   FROM outbox o JOIN instance i ON i.id = o.instance_id
-                  WHERE o.id = ?1 OR o.event_id = ?2",
-            )?;
-            let mut rows = statement.query((id.parse::<i64>().ok(), id))?;
-            rows.next()?.map(head).transpose()
-        })
-    }
-
-    /// Each instance with its endpoint.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn instance_endpoints(&self) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
-        self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id, endpoint_id FROM instance ORDER BY id")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
     /// The first pending notification of an instance.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn first_pending(&self, instance_id: i64) -> Result<Option<i64>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT min(id) FROM outbox WHERE instance_id = ?1 AND state = 'pending'")?;
-            Ok(statement.query_row([instance_id], |row| row.get(0))?)
-        })
+        self.value(
+            "SELECT min(id) FROM outbox WHERE instance_id = ?1 AND state = 'pending'",
+            [instance_id],
+        )
     }
 
     /// Whether anything chosen is pending.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn any_pending(&self, chosen: &Selection) -> Result<bool, StoreError> {
         self.read(|connection| {
             for instance in &chosen.instances {
@@ -109,9 +66,6 @@ impl Store {
     }
 
     /// Counts what is chosen of `state`, pending or dead.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn tally(&self, state: OutboxState, chosen: &Selection) -> Result<Tallied, StoreError> {
         self.read(|connection| {
             let mut tallied = Tallied::default();
@@ -137,73 +91,76 @@ impl Store {
                             SET state = 'pending', waits_since = ?2, next_attempt_at = ?2, refusals = 0, failures = 0,
                                 last_failed_at = NULL
                           WHERE id = ?1";
-        self.change(OutboxState::Dead, chosen, ROWS, |connection, id| {
-            Ok(connection
-                .prepare_cached(statement)?
-                .execute((id, time_text(now)))?)
+        self.change_each(OutboxState::Dead, chosen, ROWS, |connection, id| {
+            connection.change(statement, (id, time_text(now)))
         })
     }
 
     /// Makes pending ones due that were not before `now`. Returns how many those were.
-    ///
-    /// # Errors
-    /// As `revive`.
     pub fn hasten(&self, chosen: &Selection, now: Timestamp) -> Result<Tallied, StoreError> {
         let statement =
             "UPDATE outbox SET waits_since = ?2, next_attempt_at = ?2 WHERE id = ?1 AND next_attempt_at > ?2";
-        self.change(OutboxState::Pending, chosen, ROWS, |connection, id| {
-            Ok(connection
-                .prepare_cached(statement)?
-                .execute((id, time_text(now)))?)
+        self.change_each(OutboxState::Pending, chosen, ROWS, |connection, id| {
+            connection.change(statement, (id, time_text(now)))
         })
     }
 
     /// Removes pending or dead ones for good.
-    ///
-    /// # Errors
-    /// As `revive`.
     pub fn discard(&self, state: OutboxState, chosen: &Selection) -> Result<Tallied, StoreError> {
-        self.change(state, chosen, REMOVAL, |connection, id| {
-            Ok(connection
-                .prepare_cached("DELETE FROM outbox WHERE id = ?1")?
-                .execute([id])?)
+        self.change_each(state, chosen, REMOVAL, |connection, id| {
+            connection.change("DELETE FROM outbox WHERE id = ?1", [id])
         })
     }
 
-    /// Opens an endpoint as if it had never failed.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn reactivate(&self, endpoint_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE endpoint
-                    SET state_since = iif(state = 'active', state_since, ?2), state = 'active', failures = 0,
-                        deaths = 0, next_probe_at = NULL, asked_to_wait = 0, last_error = NULL
-                  WHERE id = ?1",
-                (endpoint_id, time_text(now)),
-            )?;
-            Ok(())
-        })
+    /// Writes behind the outbox's end what `repeat` makes of each delivered notification that is no replay itself and
+    /// whose last replay does not wait still. Nothing is added to an instance that is being deleted.
+    pub fn replay(
+        &self,
+        chosen: &Selection,
+        now: Timestamp,
+        repeat: &mut dyn FnMut(&Notification) -> Notification,
+    ) -> Result<Replayed, StoreError> {
+        let Some((first, last)) = self.delivered_ids(chosen)? else {
+            return Ok(Replayed::default());
+        };
+        let mut all = Replayed::default();
+        for instance in &chosen.instances {
+            let mut after = first - 1;
+            loop {
+                let page = self.write(|connection| {
+                    let page = originals(connection, chosen, *instance, (after, last))?;
+                    append_replays(connection, *instance, &page, now, repeat)?;
+                    Ok(page)
+                })?;
+                let Some(end) = page.last() else { break };
+                after = end.id;
+                for original in &page {
+                    match original.is_waiting {
+                        true => all.waiting += 1,
+                        false => all.replayed.add(original.notification.events.len() as u64),
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
-    /// Lets an endpoint that backs off be tried at `now`, if it were not before.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn probe_at(&self, endpoint_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE endpoint SET waits_since = ?2, next_probe_at = ?2
-                  WHERE id = ?1 AND state = 'backing_off' AND next_probe_at > ?2",
-                (endpoint_id, time_text(now)),
-            )?;
-            Ok(())
-        })
+    /// The first and the last id among what was delivered in the chosen span; found by the index of deliveries.
+    fn delivered_ids(&self, chosen: &Selection) -> Result<Option<(i64, i64)>, StoreError> {
+        if let Some(id) = chosen.id {
+            return Ok(Some((id, id)));
+        }
+        let ids: Option<(Option<i64>, Option<i64>)> = self.first(
+            "SELECT min(id) AS first, max(id) AS last FROM outbox
+              WHERE state = 'delivered' AND delivered_at >= ?1 AND delivered_at < ?2",
+            chosen.span(),
+            row!(first, last),
+        )?;
+        Ok(ids.and_then(|(first, last)| first.zip(last)))
     }
 
     /// Does `change` to each chosen notification of `state`, `most` in a transaction. Returns what it changed.
-    fn change(
+    fn change_each(
         &self,
         state: OutboxState,
         chosen: &Selection,
@@ -232,36 +189,8 @@ impl Store {
 impl Selection {
     /// The span as texts that times are compared with.
     pub(super) fn span(&self) -> (String, String) {
-        (
-            self.since.map_or_else(|| ALWAYS.to_owned(), time_text),
-            self.until.map_or_else(|| NEVER.to_owned(), time_text),
-        )
+        span(self.since, self.until)
     }
-}
-
-impl Tallied {
-    pub(super) fn add(&mut self, events: u64) {
-        self.notifications += 1;
-        self.events += events;
-    }
-}
-
-impl std::ops::AddAssign for Tallied {
-    fn add_assign(&mut self, other: Tallied) {
-        self.notifications += other.notifications;
-        self.events += other.events;
-    }
-}
-
-fn head(row: &Row<'_>) -> Result<Head, StoreError> {
-    Ok(Head {
-        id: row.get("id")?,
-        instance_id: row.get("instance_id")?,
-        instance: row.get("name")?,
-        leaving: row.get("leaving")?,
-        state: known("state", &row.get::<_, String>("state")?, OutboxState::from_text)?,
-        replay_of: row.get("replay_of")?,
-    })
 }
 
 /// The next of an instance that are chosen and in `state`, at most `most`: id and number of events. `state` stands in
@@ -273,19 +202,84 @@ fn page(
     (instance_id, after): (i64, i64),
     most: i64,
 ) -> Result<Vec<(i64, u64)>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, event_count FROM outbox
-          WHERE instance_id = ?1 AND state = '{state}' AND id > ?2 AND id <= ?3
-            AND created_at >= ?4 AND created_at < ?5
-          ORDER BY id LIMIT ?6"
-    ))?;
     let (after, last) = match chosen.id {
         Some(id) => (after.max(id - 1), id),
         None => (after, i64::MAX),
     };
     let (since, until) = chosen.span();
-    let rows = statement.query_map((instance_id, after, last, since, until, most), |row| {
-        Ok((row.get(0)?, u64::from(row.get::<_, u32>(1)?)))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    connection.all(
+        &format!(
+            "SELECT id, event_count FROM outbox
+              WHERE instance_id = ?1 AND state = '{state}' AND id > ?2 AND id <= ?3
+                AND created_at >= ?4 AND created_at < ?5
+              ORDER BY id LIMIT ?6"
+        ),
+        (instance_id, after, last, since, until, most),
+        row!(id, event_count),
+    )
+}
+
+/// A delivered notification to be repeated.
+struct Original {
+    id: i64,
+    resource: String,
+    /// Whether a replay of it is pending.
+    is_waiting: bool,
+    notification: Notification,
+}
+
+/// The next of an instance's that are to be repeated: as many as one transaction may copy.
+fn originals(
+    connection: &Connection,
+    chosen: &Selection,
+    instance_id: i64,
+    (after, last): (i64, i64),
+) -> Result<Vec<Original>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT o.id, o.event_id, o.resource, o.format, o.body,
+                EXISTS (SELECT 1 FROM outbox r WHERE r.replay_of = o.event_id AND r.state = 'pending') AS waiting
+           FROM outbox o
+          WHERE o.instance_id = ?1 AND o.id > ?2 AND o.id <= ?3
+            AND o.state = 'delivered' AND o.replay_of IS NULL
+            AND o.delivered_at >= ?4 AND o.delivered_at < ?5
+            AND EXISTS (SELECT 1 FROM instance WHERE id = ?1 AND deleting_since IS NULL)
+          ORDER BY o.id",
+    )?;
+    let (since, until) = chosen.span();
+    let mut rows = statement.query((instance_id, after, last, since, until))?;
+    let mut page: Vec<Original> = Vec::new();
+    let (mut copied, mut bytes) = (0, 0);
+    while copied < COPIED
+        && bytes < COPIED_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let original = original(connection, row)?;
+        copied += 1 + original.notification.events.len();
+        bytes += original.notification.body.len();
+        page.push(original);
+    }
+    Ok(page)
+}
+
+fn original(connection: &Connection, row: &Row<'_>) -> Result<Original, StoreError> {
+    let id = get(row, "id")?;
+    let events = events_of(connection, id)?;
+    let notification = row!(row => Notification { format, event_id, body, events: events })?;
+    row!(row => Original { id: id, resource, is_waiting as "waiting", notification: notification })
+}
+
+fn append_replays(
+    connection: &Connection,
+    instance_id: i64,
+    page: &[Original],
+    now: Timestamp,
+    repeat: &mut dyn FnMut(&Notification) -> Notification,
+) -> Result<(), StoreError> {
+    let mut appender = Appender::new(connection)?;
+    for original in page.iter().filter(|original| !original.is_waiting) {
+        let replay = repeat(&original.notification);
+        let replay_of = Some(original.notification.event_id.as_str());
+        appender.append(instance_id, &original.resource, &replay, replay_of, now)?;
+    }
+    Ok(())
 }

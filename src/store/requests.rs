@@ -54,12 +54,9 @@ pub struct Request {
 
 impl Store {
     /// Asks the agent to poll a resource. Returns the request's id.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn ask_for_poll(&self, resource_id: i64, depth: Depth, now: Timestamp) -> Result<i64, StoreError> {
         self.write(|connection| {
-            connection.execute(
+            connection.change(
                 "INSERT INTO request (resource_id, depth, created_at) VALUES (?1, ?2, ?3)",
                 (resource_id, depth.as_str(), time_text(now)),
             )?;
@@ -68,9 +65,6 @@ impl Store {
     }
 
     /// The requests that wait, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn waiting_requests(&self) -> Result<Vec<Request>, StoreError> {
         self.all(
             "SELECT id, resource_id, depth FROM request WHERE state = 'waiting' ORDER BY id",
@@ -84,9 +78,6 @@ impl Store {
     }
 
     /// Answers a request with what its poll came to.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn answer_request(&self, id: i64, answer: &Poll) -> Result<(), StoreError> {
         self.change(
             "UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1",
@@ -96,9 +87,6 @@ impl Store {
     }
 
     /// The answer to a request, once there is one.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn answer_to(&self, id: i64) -> Result<Option<Poll>, StoreError> {
         let answer = self.first("SELECT answer FROM request WHERE id = ?1", [id], only)?;
         let unreadable = |_| Poll {
@@ -111,9 +99,6 @@ impl Store {
     }
 
     /// Removes the answers to what was asked for before `before`.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn forget_answers(&self, before: Timestamp) -> Result<(), StoreError> {
         self.change(
             "DELETE FROM request WHERE state = 'done' AND created_at < ?1",
@@ -123,9 +108,6 @@ impl Store {
     }
 
     /// Removes a request, answered or not.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn withdraw_request(&self, id: i64) -> Result<(), StoreError> {
         self.change("DELETE FROM request WHERE id = ?1", [id])?;
         Ok(())

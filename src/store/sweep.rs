@@ -4,8 +4,8 @@
 
 use rusqlite::Connection;
 
-use super::items::read_item;
-use super::outbox::{append, refuse_leaving};
+use super::outbox::append;
+use super::pages::{read_item, refuse_leaving};
 use super::rows::{Queries, get, only};
 use super::{Resource, Store, StoreError};
 use crate::core::model::{Item, Notification, Phase};
@@ -130,9 +130,6 @@ impl Store {
     }
 
     /// The next marked items, the deepest first, and at most as many as one transaction takes.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn doomed_items(&self, resource_id: i64) -> Result<Vec<Doomed>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
@@ -198,10 +195,8 @@ impl Store {
                     (resource.id, resource.cursor_seq),
                 )?
             };
-            match moved {
-                1 => Ok(if more { Phase::Sweeping } else { Phase::Following }),
-                _ => Err(StoreError::Superseded),
-            }
+            StoreError::unless_moved(moved)?;
+            Ok(if more { Phase::Sweeping } else { Phase::Following })
         })
     }
 

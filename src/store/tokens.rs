@@ -1,7 +1,8 @@
 //! Instances' own tokens: sealed at rest, found by a keyed hash. Who may use one is not decided here.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::rows::{Queries, only};
 use super::secrets::place;
 use super::{Store, StoreError};
 use crate::clock;
@@ -26,7 +27,7 @@ impl Store {
             }
             let token = Secret::new(clock::new_token());
             let sealed = self.key()?.seal(&place(id, PLACE), token.expose().as_bytes());
-            connection.execute(
+            connection.change(
                 "UPDATE instance SET token = ?2, token_mac = ?3 WHERE id = ?1",
                 (id, sealed, self.key()?.name(token.expose())),
             )?;
@@ -40,12 +41,11 @@ impl Store {
     /// `NoSuchInstance`, which does not tell the token; `NoKey`.
     pub fn instance_with_token(&self, token: &Secret) -> Result<Instance, StoreError> {
         let mac = self.key()?.name(token.expose());
-        let id: Option<i64> = self.read(|connection| {
-            let found = connection
-                .prepare_cached("SELECT id FROM instance WHERE token_mac = ?1 AND deleting_since IS NULL")?
-                .query_row([mac], |row| row.get(0));
-            Ok(found.optional()?)
-        })?;
+        let id = self.first(
+            "SELECT id FROM instance WHERE token_mac = ?1 AND deleting_since IS NULL",
+            [mac],
+            only,
+        )?;
         match id {
             Some(id) => self.instance(id),
             None => Err(StoreError::NoSuchInstance("of this token".to_owned())),
@@ -53,10 +53,8 @@ impl Store {
     }
 
     fn token_of(&self, connection: &Connection, id: i64) -> Result<Option<Secret>, StoreError> {
-        let sealed: Option<Option<Vec<u8>>> = connection
-            .prepare_cached("SELECT token FROM instance WHERE id = ?1")?
-            .query_row([id], |row| row.get(0))
-            .optional()?;
+        let sealed: Option<Option<Vec<u8>>> =
+            connection.first("SELECT token FROM instance WHERE id = ?1", [id], only)?;
         match sealed {
             None => Err(StoreError::NoSuchInstance(id.to_string())),
             Some(None) => Ok(None),

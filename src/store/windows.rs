@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::outbox::{append, refuse_leaving};
+use super::outbox::append;
+use super::pages::refuse_leaving;
+use super::rows::{Queries, row};
 use super::{Resource, Store, StoreError};
 use crate::core::model::{Notification, Secret, time_from_text, time_text};
 
@@ -43,9 +45,6 @@ pub struct WindowStep<'a> {
 
 impl Store {
     /// The records among `ids` that are remembered.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn seen_records<'a>(
         &self,
         resource_id: i64,
@@ -57,13 +56,13 @@ impl Store {
             )?;
             let mut found = HashMap::new();
             for id in ids {
-                let mut rows = statement.query((resource_id, id))?;
-                if let Some(row) = rows.next()? {
-                    let updated: Option<String> = row.get("updated_at")?;
+                let mut rows = statement.query_and_then((resource_id, id), row!(updated_at, fingerprint))?;
+                if let Some((updated, fingerprint)) = rows.next().transpose()? {
+                    let updated: Option<String> = updated;
                     let record = SeenRecord {
                         id: id.to_owned(),
                         updated: updated.as_deref().and_then(time_from_text),
-                        fingerprint: row.get("fingerprint")?,
+                        fingerprint,
                     };
                     found.insert(id.to_owned(), record);
                 }
@@ -112,11 +111,7 @@ impl Store {
                     step.last_fault,
                     time_text(step.now),
                 ))?;
-            if moved == 1 {
-                Ok(())
-            } else {
-                Err(StoreError::Superseded)
-            }
+            StoreError::unless_moved(moved)
         })
     }
 
@@ -144,16 +139,12 @@ impl Store {
     /// `Superseded`; when the database cannot be written.
     pub fn restart_window(&self, resource: &Resource) -> Result<(), StoreError> {
         self.write(|connection| {
-            let moved = connection.execute(
+            let moved = connection.change(
                 "UPDATE resource SET cursor = NULL, window_to = NULL, cursor_seq = cursor_seq + 1
                   WHERE id = ?1 AND cursor_seq = ?2",
                 (resource.id, resource.cursor_seq),
             )?;
-            if moved == 1 {
-                Ok(())
-            } else {
-                Err(StoreError::Superseded)
-            }
+            StoreError::unless_moved(moved)
         })
     }
 }

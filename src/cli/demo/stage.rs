@@ -111,17 +111,17 @@ impl Stage {
         let waiting = self
             .opened
             .store
-            .list_outbox(Some(OutboxState::Pending.as_str()), None, LOOK)?;
+            .list_outbox(Some(OutboxState::Pending), None, LOOK)?;
         Ok((count, waiting.into_iter().find_map(|row| row.last_error)))
     }
 
     fn counts(&self, state: OutboxState) -> Result<(u64, u64), StoreError> {
         let counts = self.opened.store.outbox_counts()?;
-        let counts = counts.iter().filter(|count| count.state == state.as_str());
+        let counts = counts.iter().filter(|count| count.state == state);
         Ok(counts.fold((0, 0), |(notifications, events), count| {
             (
-                notifications + count.notifications.unsigned_abs(),
-                events + count.events.unsigned_abs(),
+                notifications + count.tally.notifications,
+                events + count.tally.events,
             )
         }))
     }
@@ -135,9 +135,9 @@ impl Stage {
         let newest = self
             .opened
             .store
-            .list_outbox(Some(OutboxState::Delivered.as_str()), None, LOOK)?;
+            .list_outbox(Some(OutboxState::Delivered), None, LOOK)?;
         for row in newest.iter().rev().filter(|row| row.id > *told) {
-            if let Some((_, _, events, _)) = self.opened.store.outbox_notification(&row.id.to_string())? {
+            if let Some((_, _, events, _)) = self.opened.store.outbox_notification(&row.id.to_string(), 0)? {
                 teller.sent(&events);
             }
         }

@@ -9,11 +9,10 @@ use serde::Serialize;
 use super::super::failure::Failure;
 use super::super::table::counted;
 use crate::clock::{Clock, SystemClock};
-use crate::core::model::time_text;
+use crate::core::model::{Event, time_text};
 use crate::core::poll::Poll;
 use crate::core::shown::shown;
 use crate::sim::receiver::{Answer, Counts, Delivery, Received};
-use crate::store::EventRow;
 
 /// Says lines on standard output, each with its time of day in UTC.
 #[derive(Debug)]
@@ -89,15 +88,15 @@ impl Teller {
     }
 
     /// A notification has been taken by the user's callback.
-    pub(super) fn sent(&self, events: &[EventRow]) {
-        for EventRow {
+    pub(super) fn sent(&self, events: &[Event]) {
+        for Event {
             event_type,
             object_type,
             path,
             ..
         } in events
         {
-            self.event(event_type, object_type, path.as_deref(), &[]);
+            self.event(event_type.as_str(), object_type, path.as_deref(), &[]);
         }
     }
 

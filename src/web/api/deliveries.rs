@@ -14,9 +14,10 @@ use super::BASE;
 use crate::core::condition::conditions;
 use crate::core::history::DeliveryStatus;
 use crate::core::model::{EndpointState, Format};
+use crate::core::outbox::{Destination, Entry};
 use crate::core::shown::{shown, shown_url};
 use crate::httpd::Reply;
-use crate::store::{Entry, Listing, Place, Wanted};
+use crate::store::{Listing, Wanted};
 
 pub(crate) const TABLE: Table = Table {
     base: BASE,
@@ -163,7 +164,7 @@ fn message(format: Format, body: &[u8]) -> Option<&RawValue> {
     }
 }
 
-fn subscription(entry: &Entry, place: &Place) -> Value {
+fn subscription(entry: &Entry, place: &Destination) -> Value {
     json!({
         "id": place.id,
         "channel": CHANNEL,

@@ -15,10 +15,11 @@ use super::super::route::{Table, Who, route};
 use super::{BASE, instances};
 use crate::core::history::EventStatus;
 use crate::core::model::time_text;
+use crate::core::outbox::{Content, Entry};
 use crate::core::shown::shown;
 use crate::core::span::{Interval, Span, SpanError};
 use crate::httpd::Reply;
-use crate::store::{Content, Entry, Listing, Wanted};
+use crate::store::{Listing, Wanted};
 
 pub(crate) const TABLE: Table = Table {
     base: BASE,

@@ -14,7 +14,7 @@ use super::form::Form;
 use super::instance::leaving;
 use super::layout::{go, guarded, path};
 use super::visitor::Visitor;
-use crate::commands::{CommandError, Run, Subject};
+use crate::commands::{CommandError, PlannedRun, Subject};
 use crate::core::elements::keys::{EVENTS_ENABLED, REDIRECT_URL, SCHEDULE, TIMEZONE};
 use crate::core::model::Secret;
 use crate::httpd::Reply;
@@ -26,7 +26,7 @@ pub(super) fn preview(call: &Call<'_>, _: &Visitor) -> Result<Reply, Refusal> {
         "" => json!({"runs": [], "note": NO_SCHEDULE}),
         cron => match call.house.runs(cron, &given("timezone"), RUNS) {
             Ok(runs) => {
-                let run = |run: &Run| json!({"utc": run.utc, "local": run.words, "note": run.note});
+                let run = |run: &PlannedRun| json!({"utc": run.utc, "local": run.words, "note": run.note});
                 json!({"runs": runs.iter().map(run).collect::<Vec<_>>()})
             }
             Err(why) => json!({"error": why}),

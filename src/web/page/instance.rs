@@ -251,11 +251,11 @@ fn events(events: &[PastEvent]) -> Markup {
         } @else {
             (table("Events", events, &[
                 ("Found", &|event| time(Some(&event.created_at))),
-                ("Event", &|event| text(&event.event_type)),
+                ("Event", &|event| text(event.event_type.as_str())),
                 ("Type", &|event| text(&event.object_type)),
                 ("Object", &|event| text(event.path.as_deref().unwrap_or(&event.object_id))),
                 ("Changed", &changed),
-                ("Notification", &|event| link(&format!("/page/outbox/{}", event.outbox_id), &event.state)),
+                ("Notification", &|event| link(&format!("/page/outbox/{}", event.outbox_id), event.state.as_str())),
             ]))
         }
     }

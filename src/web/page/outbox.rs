@@ -12,10 +12,10 @@ use super::layout::{Column, button, form, go, link, note, page, state, table, te
 use super::no_action;
 use super::visitor::Visitor;
 use crate::commands::Which;
-use crate::core::model::OutboxState;
+use crate::core::model::{EndpointState, OutboxState};
+use crate::core::outbox::{Endpoint, Entry};
 use crate::core::shown::{excerpt, shown};
 use crate::httpd::Reply;
-use crate::store::{EndpointRow, NotificationRow};
 
 /// Notifications on one page.
 const MOST: u32 = 50;
@@ -78,20 +78,20 @@ fn replay() -> Markup {
     }
 }
 
-fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Markup {
+fn endpoints(visitor: &Visitor, endpoints: &[Endpoint]) -> Markup {
     if endpoints.is_empty() {
         return html! { p.dim { "There is no endpoint yet: an instance brings its callback URL." } };
     }
     // How many notifications are in a state, and the way to them.
-    let waiting = |one: &EndpointRow, state: &str, count: i64| {
+    let waiting = |one: &Endpoint, state: &str, count: u64| {
         let path = format!("/page/outbox?state={state}&endpoint={}", one.id);
         link(&path, &count.to_string())
     };
-    let columns: &[Column<'_, EndpointRow>] = &[
+    let columns: &[Column<'_, Endpoint>] = &[
         ("Endpoint", &|one| text(&one.url)),
         ("#Pending", &|one| waiting(one, "pending", one.pending)),
         ("#Dead", &|one| waiting(one, "dead", one.dead)),
-        ("State", &|one| state(&one.state)),
+        ("State", &|one| state(one.state.as_str())),
         ("Since", &|one| time(Some(&one.state_since))),
         ("Next probe", &|one| time(one.next_probe_at.as_deref())),
         ("Last error", &|one| text(one.last_error.as_deref().unwrap_or(""))),
@@ -104,8 +104,8 @@ fn endpoints(visitor: &Visitor, endpoints: &[EndpointRow]) -> Markup {
 }
 
 /// What can be done with an endpoint; nothing for one that works.
-fn actions(visitor: &Visitor, endpoint: &EndpointRow) -> Markup {
-    let (stands, has_dead) = (endpoint.state != "active", endpoint.dead > 0);
+fn actions(visitor: &Visitor, endpoint: &Endpoint) -> Markup {
+    let (stands, has_dead) = (endpoint.state != EndpointState::Active, endpoint.dead > 0);
     if !stands && !has_dead {
         return Markup::default();
     }
@@ -117,12 +117,12 @@ fn actions(visitor: &Visitor, endpoint: &EndpointRow) -> Markup {
     form(visitor, "/page/outbox", buttons)
 }
 
-fn listed(rows: &[NotificationRow], wanted: OutboxState) -> Markup {
+fn listed(rows: &[Entry], wanted: OutboxState) -> Markup {
     if rows.is_empty() {
         return html! { p.dim { "None are " (wanted.as_str()) "." } };
     }
-    let next = |row: &NotificationRow| time(row.next_attempt_at.as_deref().or(row.delivered_at.as_deref()));
-    let columns: &[Column<'_, NotificationRow>] = &[
+    let next = |row: &Entry| time(row.next_attempt_at.as_deref().or(row.delivered_at.as_deref()));
+    let columns: &[Column<'_, Entry>] = &[
         ("Id", &|row| {
             link(&format!("/page/outbox/{}", row.id), &row.id.to_string())
         }),
@@ -140,14 +140,14 @@ fn listed(rows: &[NotificationRow], wanted: OutboxState) -> Markup {
 /// One notification.
 pub(super) fn notification(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
     let id = call.param("id");
-    let found = call.house.store.begun_notification(id, BODY)?;
+    let found = call.house.store.outbox_notification(id, BODY)?;
     let (row, body, events, attempts) = found.ok_or_else(|| unknown(id))?;
     let content = html! {
         p {
-            (state(&row.state)) ", written " (time(Some(&row.created_at))) ", of instance " (row.instance)
+            (state(row.state.as_str())) ", written " (time(Some(&row.created_at))) ", of instance " (row.instance)
             ", event id " code { (row.event_id) }
         }
-        @if row.state != "delivered" {
+        @if row.state != OutboxState::Delivered {
             (form(visitor, &format!("/page/outbox/{}", row.id), html! {
                 div.row {
                     (button("retry", "Retry now"))
@@ -166,7 +166,7 @@ pub(super) fn notification(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, 
         ]))
         h2 { "Events" }
         (table("Events", &events, &[
-            ("Event", &|event| text(&event.event_type)),
+            ("Event", &|event| text(event.event_type.as_str())),
             ("Type", &|event| text(&event.object_type)),
             ("Path", &|event| text(event.path.as_deref().unwrap_or(""))),
             ("Object id", &|event| text(&event.object_id)),

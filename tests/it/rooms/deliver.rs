@@ -76,7 +76,8 @@ impl Bench {
     }
 
     fn state_of(&self, id: &str) -> String {
-        self.store.outbox_notification(id).unwrap().unwrap().0.state
+        let found = self.store.outbox_notification(id, 0).unwrap();
+        found.unwrap().0.state.to_string()
     }
 
     fn sql(&self, query: &str) -> String {
@@ -323,7 +324,11 @@ fn an_answer_is_recorded_with_its_attempt() {
     bench.drain();
     bench.go_on();
     bench.drain();
-    let (row, body, _, attempts) = bench.store.outbox_notification("one").unwrap().unwrap();
+    let (row, body, _, attempts) = bench
+        .store
+        .outbox_notification("one", usize::MAX)
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (row.state.as_str(), row.attempts, row.last_status),
         ("delivered", 2, Some(200))
@@ -344,7 +349,7 @@ fn the_attempts_that_are_kept_are_bounded() {
         bench.go_on();
         bench.drain();
     }
-    let (row, _, _, attempts) = bench.store.outbox_notification("one").unwrap().unwrap();
+    let (row, _, _, attempts) = bench.store.outbox_notification("one", 0).unwrap().unwrap();
     assert_eq!((row.attempts, attempts.len(), attempts[0].number), (30, 20, 11));
 }
 

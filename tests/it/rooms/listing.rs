@@ -3,7 +3,8 @@
 
 use deltapost::core::history::{DeliveryStatus, EventStatus};
 use deltapost::core::model::{Notification, time_from_text};
-use deltapost::store::{Entry, Listing, Page, Store, Wanted};
+use deltapost::core::outbox::Entry;
+use deltapost::store::{Listing, Page, Store, Wanted};
 use rusqlite::Connection;
 
 use crate::rooms::fixture::{add_instance, next, notification, step, store};

@@ -1,5 +1,5 @@
-//! How everything stands at this moment, in numbers: what the metrics show, and what the health is judged by. Cheap
-//! enough to be asked every few seconds: no notification is counted.
+//! How everything stands at this moment: what the command line prints, the metrics show and the health is judged by. The
+//! gauges are cheap enough to be asked for every few seconds: no notification is counted.
 
 use jiff::Timestamp;
 
@@ -7,6 +7,37 @@ use super::rows::{Queries, row};
 use super::{Store, StoreError};
 use crate::core::alert::AlertKind;
 use crate::core::model::EndpointState;
+
+/// One resource's line of `instance_health`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceRow {
+    pub resource: String,
+    pub health: String,
+    pub mode: String,
+    pub phase: String,
+    pub last_poll_at: Option<String>,
+    pub last_success_at: Option<String>,
+    pub next_poll_at: Option<String>,
+    pub last_error: Option<String>,
+    /// Records that could not be judged, since the resource was learnt, and what was wrong with the last of them.
+    pub faults: i64,
+    pub last_fault: Option<String>,
+    pub pending: i64,
+    pub dead: i64,
+}
+
+/// How the whole agent stands, in four numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    pub instances: i64,
+    /// Events in notifications that are pending or dead.
+    pub undelivered: i64,
+    /// Instances that a person must sign in to again.
+    pub logins: i64,
+    /// Endpoints that back off or are disabled.
+    pub failing: i64,
+}
 
 /// Where the metrics of one kind end: a box with more instances is watched by its database.
 const MOST: i64 = 1_000;
@@ -44,10 +75,49 @@ pub struct StandingAlert {
 }
 
 impl Store {
+    /// How the whole agent stands.
+    pub fn standing(&self) -> Result<Overview, StoreError> {
+        let standing = self.first(
+            "SELECT count(*) AS instances, ifnull(sum(backlog_events), 0) AS undelivered,
+                    ifnull(sum(grant_state = 'login_required'), 0) AS logins,
+                    (SELECT count(*) FROM endpoint WHERE state <> 'active') AS failing
+               FROM instance",
+            [],
+            row!(Overview {
+                instances,
+                undelivered,
+                logins,
+                failing
+            }),
+        )?;
+        Ok(standing.unwrap_or_default())
+    }
+
+    /// What `instance_health` says of an instance, a line for each resource.
+    pub fn health(&self, instance: &str) -> Result<Vec<ResourceRow>, StoreError> {
+        self.all(
+            "SELECT resource, health, mode, phase, last_poll_at, last_success_at, next_poll_at, last_error, faults,
+                    last_fault, pending, dead
+               FROM instance_health WHERE instance = ?1 AND resource IS NOT NULL",
+            [instance],
+            row!(ResourceRow {
+                resource,
+                health,
+                mode,
+                phase,
+                last_poll_at,
+                last_success_at,
+                next_poll_at,
+                last_error,
+                faults,
+                last_fault,
+                pending,
+                dead,
+            }),
+        )
+    }
+
     /// The first thousand resources that are polled.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn resource_gauges(&self) -> Result<Vec<ResourceGauge>, StoreError> {
         self.all(
             "SELECT r.instance_id, r.name, coalesce(r.last_success_at, r.started_at) AS current_at, r.failures
@@ -60,9 +130,6 @@ impl Store {
     }
 
     /// The first thousand endpoints.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn endpoint_gauges(&self) -> Result<Vec<EndpointGauge>, StoreError> {
         self.all(
             "SELECT e.id, e.state, coalesce(sum(i.backlog_events), 0) AS backlog_events,
@@ -77,9 +144,6 @@ impl Store {
     }
 
     /// When the oldest pending notification of all was written.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn oldest_pending_at(&self) -> Result<Option<Timestamp>, StoreError> {
         self.value(
             "SELECT min((SELECT created_at FROM outbox INDEXED BY outbox_pending_by_instance
@@ -90,9 +154,6 @@ impl Store {
     }
 
     /// The alerts that stand, by kind and subject.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn standing_alerts(&self) -> Result<Vec<StandingAlert>, StoreError> {
         self.all(
             "SELECT alert, subject_key, since FROM alert a
