@@ -37,6 +37,14 @@ pub struct Tally {
     pub failed: u64,
 }
 
+/// What a worker does while the disk refuses to record what was sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// It keeps the run in hand: let go, it would be sent again and again.
+    TryAgain,
+    GiveUp,
+}
+
 /// What delivery is given to work with.
 #[derive(Clone, Copy, Debug)]
 pub struct Deliverer<'a> {
@@ -63,7 +71,7 @@ impl Deliverer<'_> {
     pub fn work(&self, seat: &Seat<'_>, outdated: &dyn Fn() -> bool, hire: &dyn Fn()) -> bool {
         while !self.stopping() && !outdated() {
             let heard = self.turns.rings();
-            let pause = match self.deliver_next(true, Some(hire)) {
+            let pause = match self.deliver_next(Refused::TryAgain, Some(hire)) {
                 Ok(Ok(_)) => continue,
                 Ok(Err(Vain::Nothing)) => LOOK,
                 Ok(Err(Vain::NoPlace)) => PAUSE,
@@ -88,7 +96,7 @@ impl Deliverer<'_> {
         let mut total = Tally::default();
         while !self.stopping() {
             let heard = self.turns.rings();
-            match self.deliver_next(false, hire)? {
+            match self.deliver_next(Refused::GiveUp, hire)? {
                 Ok(tally) => {
                     total.delivered += tally.delivered;
                     total.failed += tally.failed;
@@ -101,11 +109,10 @@ impl Deliverer<'_> {
         Ok(total)
     }
 
-    /// Takes the run whose turn it is, and sends it until the first failure. When it is `patient`, what was sent is
-    /// recorded however long that takes.
+    /// Takes the run whose turn it is, and sends it until the first failure.
     fn deliver_next(
         &self,
-        patient: bool,
+        refused: Refused,
         hire: Option<&dyn Fn()>,
     ) -> Result<Result<Tally, Vain>, StoreError> {
         let (now, settings) = (self.clock.now(), self.settings);
@@ -114,7 +121,7 @@ impl Deliverer<'_> {
             self.store.due_run(
                 now,
                 lanes,
-                |key| state.holds(key),
+                |lane| state.holds(lane),
                 |waiting| state.in_turn(waiting, settings.per_endpoint),
             )
         })?;
@@ -135,7 +142,7 @@ impl Deliverer<'_> {
             }
         };
         claim.answered();
-        let recorded = self.record(&attempts, patient)?;
+        let recorded = self.record(&attempts, refused)?;
         killpoint::reached("recorded");
         log_recorded(run, &attempts, &recorded);
         let delivered = recorded
@@ -148,16 +155,15 @@ impl Deliverer<'_> {
         }))
     }
 
-    /// Records what was sent. While the disk refuses, a patient worker keeps the run in hand: let go, it would be sent
-    /// again and again.
+    /// Records what was sent.
     ///
     /// # Errors
-    /// The store's word; of a patient worker its last one, when the agent is asked to stop meanwhile.
-    fn record(&self, attempts: &[Attempt], patient: bool) -> Result<Vec<Recorded>, StoreError> {
+    /// The store's word; of a worker that tries again its last one, when the agent is asked to stop meanwhile.
+    fn record(&self, attempts: &[Attempt], refused: Refused) -> Result<Vec<Recorded>, StoreError> {
         let mut told = false;
         loop {
             match self.store.record_attempts(attempts, &self.policy()) {
-                Err(error) if patient && !self.stopping() => {
+                Err(error) if refused == Refused::TryAgain && !self.stopping() => {
                     if !told {
                         log::error!(
                             "could not record deliveries, trying again error={:?}",

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::clock;
-use crate::store::{Most, Reputation, Run, Waiting};
+use crate::store::{Lane, Most, Reputation, Run, Waiting};
 
 /// How long a request may be without an answer before it gives its place away. A hundred callbacks that hang have
 /// given theirs away after a quarter of a second, with four workers.
@@ -55,7 +55,7 @@ pub struct Turns {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    under_way: HashMap<i64, Held>,
+    under_way: HashMap<Lane, Held>,
     /// In which turn each endpoint, and each instance, was last served.
     endpoints: HashMap<i64, u64>,
     instances: HashMap<i64, u64>,
@@ -148,7 +148,7 @@ impl Turns {
         };
         let silent_since = Arc::new(AtomicU64::new(NOT_ASKED));
         let bodies: Vec<usize> = run.notifications.iter().map(|due| due.body.len()).collect();
-        state.take(run.key, &run.waiting, &bodies, Arc::clone(&silent_since));
+        state.take(run.lane, &run.waiting, &bodies, Arc::clone(&silent_since));
         state.free = state.free.saturating_sub(1);
         let hires = may_hire && state.free == 0 && workers + state.hired < MOST;
         if hires {
@@ -193,9 +193,9 @@ impl Turns {
 }
 
 impl State {
-    /// Whether a thread has a run of that key.
-    pub(super) fn holds(&self, key: i64) -> bool {
-        self.under_way.contains_key(&key)
+    /// Whether a thread has a run of that lane.
+    pub(super) fn holds(&self, lane: Lane) -> bool {
+        self.under_way.contains_key(&lane)
     }
 
     /// Those for whose requests there is room, with how much of each may be taken. Active endpoints go before those
@@ -286,7 +286,7 @@ impl State {
         self.under_way.values().filter(is_new).count()
     }
 
-    fn take(&mut self, key: i64, waiting: &Waiting, bodies: &[usize], silent_since: Arc<AtomicU64>) {
+    fn take(&mut self, lane: Lane, waiting: &Waiting, bodies: &[usize], silent_since: Arc<AtomicU64>) {
         self.turns += 1;
         self.endpoints.insert(waiting.group(), self.turns);
         self.instances.insert(waiting.instance_id, self.turns);
@@ -300,7 +300,7 @@ impl State {
             is_exception: first > self.largest(waiting.reputation),
             silent_since,
         };
-        self.under_way.insert(key, held);
+        self.under_way.insert(lane, held);
     }
 }
 
@@ -319,7 +319,7 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let mut state = self.turns.lock();
-        state.under_way.remove(&self.run.key);
+        state.under_way.remove(&self.run.lane);
         state.free += 1;
         // Its endpoint may take more than one at a time now.
         if self.run.waiting.reputation != Reputation::Proven {
@@ -361,6 +361,13 @@ mod tests {
         }
     }
 
+    fn lane(instance_id: i64) -> Lane {
+        Lane {
+            instance_id,
+            number: 0,
+        }
+    }
+
     fn in_turn(state: &State, waiting: &[Waiting]) -> Vec<i64> {
         let order = state.in_turn(waiting.to_vec(), 2);
         order.iter().map(|(one, _)| one.instance_id).collect()
@@ -377,7 +384,7 @@ mod tests {
             one(4, Reputation::Unknown),
         ];
         for (served, expect) in [(2, [3, 4, 2, 1]), (3, [4, 2, 3, 1]), (4, [2, 3, 4, 1])] {
-            state.take(served, &all[served as usize - 1], &[1], Arc::default());
+            state.take(lane(served), &all[served as usize - 1], &[1], Arc::default());
             state.under_way.clear();
             assert_eq!(in_turn(&state, &all), expect);
         }
@@ -389,7 +396,7 @@ mod tests {
         for (id, reputation) in (1..).zip([Reputation::BackingOff, Reputation::Unknown].repeat(500)) {
             let one = waiting(id, if id % 3 == 0 { "down" } else { "dead" }, reputation);
             if state.room_for(&one, 2).is_some() {
-                state.take(id, &one, &[1_000], Arc::default());
+                state.take(lane(id), &one, &[1_000], Arc::default());
             }
         }
         assert_eq!(state.under_way.len(), MOST_UNPROVEN);
@@ -410,12 +417,12 @@ mod tests {
             };
             let body = [20 << 20, 300_000, 150_000, 5_000][id as usize % 4];
             if body <= most.largest {
-                state.take(id, &one, &[body], Arc::default());
+                state.take(lane(id), &one, &[body], Arc::default());
             }
         }
         let bytes: usize = state.under_way.values().map(|held| held.bytes).sum();
         assert!(bytes < (20 << 20) + BODIES + MOST * SMALL, "{bytes}");
-        state.under_way.retain(|key, _| key % 7 != 0);
+        state.under_way.retain(|lane, _| lane.instance_id % 7 != 0);
         let small = state.room_for(&waiting(2_000, "well", Reputation::Unknown), 2);
         assert!(small.is_some_and(|most| most.largest >= SMALL));
     }

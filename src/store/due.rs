@@ -8,8 +8,12 @@ use super::rows::{Queries, get, row};
 use super::{Store, StoreError};
 use crate::core::model::{Format, Instance, time_from_text, time_text};
 
-/// More than the workers there can be: an instance's keys are `id * LANES` and those behind it.
-const LANES: i64 = 64;
+/// A part of an instance's notifications, of which one run at a time is under way: every one of `lanes`, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lane {
+    pub instance_id: i64,
+    pub number: i64,
+}
 
 /// How far an endpoint is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +53,8 @@ pub struct Most {
 /// Notifications of one instance whose time has come, in their order.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// No two threads have runs of the same key.
-    pub key: i64,
+    /// No two threads have runs of the same lane.
+    pub lane: Lane,
     pub waiting: Waiting,
     /// The instance as it was when its endpoint was read.
     pub instance: Instance,
@@ -91,7 +95,7 @@ impl Waiting {
 
 impl Store {
     /// The first run of `in_turn`, which is given all instances of which something is due, those that have waited the
-    /// longest first, and says which of them may be served, in which order, and how much. None of a key that `in_hand` says
+    /// longest first, and says which of them may be served, in which order, and how much. None of a lane that `in_hand` says
     /// somebody has. `lanes` tells how many runs there may be of one instance; `None`: its notifications wait for each
     /// other.
     ///
@@ -101,24 +105,26 @@ impl Store {
         &self,
         now: Timestamp,
         lanes: Option<usize>,
-        in_hand: impl Fn(i64) -> bool,
+        in_hand: impl Fn(Lane) -> bool,
         in_turn: impl FnOnce(Vec<Waiting>) -> Vec<(Waiting, Most)>,
     ) -> Result<Option<Run>, StoreError> {
         let ordered = lanes.is_none();
-        let lanes = lanes.map_or(1, |lanes| (lanes as i64).clamp(1, LANES));
+        let lanes = lanes.map_or(1, |lanes| (lanes as i64).max(1));
         self.read(|connection| {
             let now = time_text(now);
             for (waiting, most) in in_turn(waiting(connection, &now, ordered)?) {
-                let first = waiting.instance_id * LANES;
-                for lane in (0..lanes).filter(|lane| !in_hand(first + lane)) {
-                    let part = (lane, lanes);
-                    let notifications = run_of(connection, waiting.instance_id, &now, ordered, part, most)?;
+                let lane_of = |number| Lane {
+                    instance_id: waiting.instance_id,
+                    number,
+                };
+                for lane in (0..lanes).map(lane_of).filter(|lane| !in_hand(*lane)) {
+                    let notifications = run_of(connection, lane, lanes, &now, ordered, most)?;
                     if notifications.is_empty() {
                         continue;
                     }
                     let instance = self.instance_of(connection, waiting.instance_id)?;
                     return Ok(Some(Run {
-                        key: first + lane,
+                        lane,
                         waiting,
                         instance,
                         notifications,
@@ -190,10 +196,10 @@ fn waiting(connection: &Connection, now: &str, ordered: bool) -> Result<Vec<Wait
 /// that is pending; INDEXED BY makes it an error to have no such index.
 fn run_of(
     connection: &Connection,
-    instance_id: i64,
+    lane: Lane,
+    lanes: i64,
     now: &str,
     ordered: bool,
-    (lane, lanes): (i64, i64),
     most: Most,
 ) -> Result<Vec<Due>, StoreError> {
     let mut statement = connection.prepare_cached(
@@ -205,10 +211,10 @@ fn run_of(
     )?;
     let largest = i64::try_from(most.largest).unwrap_or(i64::MAX);
     let mut rows = statement.query((
-        instance_id,
+        lane.instance_id,
         now,
         ordered,
-        lane,
+        lane.number,
         lanes,
         most.notifications as i64,
         largest,

@@ -53,7 +53,7 @@ pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
 pub use counters::{CLASSES, Counters, Counts};
 pub use deliveries::{Attempt, Recorded, Turned};
-pub use due::{Due, Most, Reputation, Run, Waiting};
+pub use due::{Due, Lane, Most, Reputation, Run, Waiting};
 pub use error::StoreError;
 pub use files::{look_at_own, look_at_own_in, open_directory, read_own};
 use files::{refuse_exposed, refuse_linked};
