@@ -8,9 +8,9 @@ use super::house::Opened;
 use super::input::{Input, assignment};
 use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
-use crate::commands::{Deletion, House, Written};
+use crate::commands::{CommandError, Deletion, Done, House, Written};
 use crate::core::feed::Mode;
-use crate::core::model::{GrantState, Instance, time_text};
+use crate::core::model::{GrantState, Instance};
 use crate::core::plan::Cadence;
 use crate::core::shown::{shown, shown_url};
 use crate::store::{Look, ResourceRow, Rows, StoreError};
@@ -21,9 +21,11 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
     let mut input = Input::default();
     match command {
         InstanceCommand::Create { file } => write(args, &input.document(file)?, |house, text| {
-            Ok((house.create_instance(text)?, "created"))
+            house.create_instance(text)
         }),
-        InstanceCommand::Apply { file } => write(args, &input.document(file)?, apply),
+        InstanceCommand::Apply { file } => write(args, &input.document(file)?, |house, text| {
+            house.apply_instance(text)
+        }),
         InstanceCommand::List => list(args),
         InstanceCommand::Show { instance } => show(args, instance),
         InstanceCommand::Update {
@@ -34,9 +36,7 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
                 .iter()
                 .map(|text| assignment(text, &mut input))
                 .collect::<Result<_, _>>()?;
-            write(args, "", |house, _| {
-                Ok((house.update_instance(instance, &assignments)?, "changed"))
-            })
+            write(args, "", |house, _| house.update_instance(instance, &assignments))
         }
         InstanceCommand::Enable { instance } => enable(args, instance, true),
         InstanceCommand::Disable { instance } => enable(args, instance, false),
@@ -49,27 +49,24 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
 fn write(
     args: &Args,
     document: &str,
-    change: impl FnOnce(&House<'_>, &str) -> Result<(Written, &'static str), Failure>,
+    change: impl FnOnce(&House<'_>, &str) -> Result<Written, CommandError>,
 ) -> Result<Reply, Failure> {
     let opened = Opened::open(args, Look::Brief)?;
     let house = opened.house();
-    let (outcome, done) = change(&house, document)?;
+    let outcome = change(&house, document)?;
     if args.json {
         return Ok(Reply::json(&house.shown(&outcome.instance)).noting(outcome.notes));
     }
-    let done = if outcome.changed { done } else { "unchanged:" };
+    let done = match outcome.done {
+        Done::Created => "created",
+        Done::Changed => "changed",
+        Done::Unchanged => "unchanged:",
+    };
     let words = format!("{done} {}\n", words(&outcome.instance));
     let next = next(&house, &outcome.instance)
-        .filter(|_| outcome.changed)
+        .filter(|_| outcome.done != Done::Unchanged)
         .unwrap_or_default();
     Ok(Reply::text(words + &next).noting(outcome.notes))
-}
-
-fn apply(house: &House<'_>, document: &str) -> Result<(Written, &'static str), Failure> {
-    let started = time_text(house.clock.now());
-    let outcome = house.apply_instance(document)?;
-    let is_new = time_text(outcome.instance.created_at) >= started;
-    Ok((outcome, if is_new { "created" } else { "changed" }))
 }
 
 fn words(instance: &Instance) -> String {

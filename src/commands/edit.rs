@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{CommandError, House, Written, notes, other_app, other_element, with_zones};
+use super::{CommandError, Done, House, Written, notes, other_app, other_element, with_zones};
 use crate::core::elements::keys::REFRESH_TOKEN;
 use crate::core::elements::{self, Document};
 use crate::core::model::{GrantState, Instance, ResourceSettings, Secret, Settings};
@@ -151,7 +151,7 @@ impl House<'_> {
         if *before == after && code.is_none() && !token_changed {
             return Ok(Written {
                 instance: after,
-                changed: false,
+                done: Done::Unchanged,
                 notes,
             });
         }
@@ -192,7 +192,7 @@ impl House<'_> {
         });
         Ok(Written {
             instance: self.store.instance(before.id)?,
-            changed: true,
+            done: Done::Changed,
             notes,
         })
     }

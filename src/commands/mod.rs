@@ -37,9 +37,17 @@ pub use sign_in::{SignIn, Subject, UnboundApp};
 #[derive(Clone, Debug)]
 pub struct Written {
     pub instance: Instance,
-    /// False where it is as it was.
-    pub changed: bool,
+    pub done: Done,
     pub notes: Vec<String>,
+}
+
+/// What was done to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    Created,
+    Changed,
+    /// It is as it was.
+    Unchanged,
 }
 
 /// How a deletion ended.
@@ -232,7 +240,7 @@ impl House<'_> {
         }
         Ok(Written {
             instance,
-            changed: true,
+            done: Done::Created,
             notes,
         })
     }

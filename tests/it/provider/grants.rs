@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use deltapost::clock::Clock;
+use deltapost::commands::Done;
 use deltapost::grants::{GrantError, Grants};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, Rules};
@@ -213,7 +214,7 @@ fn a_command_waits_for_the_agents_renewal_and_has_the_last_word() {
         );
         gate.release();
         let renewed = agent.join().unwrap();
-        assert!(command.join().unwrap().changed);
+        assert_eq!(command.join().unwrap().done, Done::Changed);
         let kept = bench.store.grant(1).unwrap().access_token.unwrap();
         assert_ne!(kept, renewed, "the agent's renewal was kept over the new grant");
     });

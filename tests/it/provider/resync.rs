@@ -1,6 +1,7 @@
 //! Stale tokens: whatever was missed is announced, and nothing else, wherever and however often the provider sends the
 //! reading back to its start; what cannot be believed waits for a person.
 
+use deltapost::commands::Done;
 use deltapost::core::model::EventType;
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, Gone, Kind};
@@ -333,7 +334,10 @@ fn another_accounts_drive_is_never_compared() {
 
         // The right account again, by a code though the instance is signed in: nothing was lost.
         let code = bench.cloud.issue_code_of(&mine);
-        assert!(bench.update("Docs", "providerData.code", &code).unwrap().changed);
+        assert_eq!(
+            bench.update("Docs", "providerData.code", &code).unwrap().done,
+            Done::Changed
+        );
         bench.poll(1).unwrap();
         check_replay(&start, &bench.events(), &mine.tree());
 
