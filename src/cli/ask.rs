@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::house::Opened;
 use crate::clock::Clock;
-use crate::commands::House;
+use crate::commands::{House, Premises};
 use crate::core::poll::Poll;
 use crate::store::{Depth, StoreError};
 
@@ -22,7 +21,7 @@ const DELIVERY: Duration = Duration::from_secs(60);
 /// The agent that holds the lock, as a command sees it.
 #[derive(Debug)]
 pub(super) struct Agent<'a> {
-    pub(super) opened: &'a Opened,
+    pub(super) opened: &'a Premises,
     pub(super) stop: &'a AtomicBool,
 }
 

@@ -9,10 +9,11 @@ use serde_json::json;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::house::{self, Opened};
+use super::house;
 use super::init;
 use super::reply::Reply;
 use super::table::counted;
+use crate::commands::Premises;
 use crate::config::Config;
 use crate::core::elements;
 use crate::core::model::{GrantState, Instance};
@@ -77,7 +78,7 @@ fn look_at(config: Config, found: &mut Vec<Failure>) -> String {
             return String::new();
         }
     }
-    let opened = ways.and_then(|ways| Opened::inside(config, ways, credential, Look::Whole));
+    let opened = ways.and_then(|ways| house::open_inside(config, ways, credential, Look::Whole));
     opened
         .and_then(|opened| look_inside(&opened, found))
         .unwrap_or_else(|failure| {
@@ -123,7 +124,7 @@ fn look_at_file(path: &Path, widest: u32) -> Option<Failure> {
     }
 }
 
-fn look_inside(opened: &Opened, found: &mut Vec<Failure>) -> Result<String, Failure> {
+fn look_inside(opened: &Premises, found: &mut Vec<Failure>) -> Result<String, Failure> {
     let store = &opened.store;
     found.extend(store.key().err().map(Failure::from));
     let instances = store.instances()?;
@@ -187,7 +188,7 @@ fn zones(in_use: &InUse) -> String {
     format!("time zones: {place}, {version}\n{warning}")
 }
 
-fn look_at_instance(opened: &Opened, instance: &Instance, found: &mut Vec<Failure>) {
+fn look_at_instance(opened: &Premises, instance: &Instance, found: &mut Vec<Failure>) {
     let name = shown(&instance.name);
     let update = || {
         Some(format!(

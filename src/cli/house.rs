@@ -4,7 +4,6 @@
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use crate::commands::Premises;
 use crate::config::Config;
 use crate::config::Live;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
-use crate::store::{AgentLock, DATABASE, KEY_FILE, Key, Look, Sharing, Store, StoreError};
+use crate::store::{DATABASE, KEY_FILE, Key, Look, Sharing, Store, StoreError};
 
 /// The configuration file that `args` name, and whether they do.
 pub(super) fn config_path(args: &Args) -> (PathBuf, bool) {
@@ -134,67 +133,45 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
     Ok((client, sender))
 }
 
-/// Everything that commands work with, opened.
-#[derive(Clone, Debug)]
-pub(super) struct Opened(pub(super) Arc<Premises>);
-
-impl Deref for Opened {
-    type Target = Premises;
-
-    fn deref(&self) -> &Premises {
-        &self.0
-    }
+/// Opens what `args` and the configuration name.
+///
+/// # Errors
+/// The first thing that is not as it should be.
+pub(super) fn open(args: &Args, look: Look) -> Result<Arc<Premises>, Failure> {
+    open_for(read_config(args)?, look)
 }
 
-impl Opened {
-    /// Opens what `args` and the configuration name.
-    ///
-    /// # Errors
-    /// The first thing that is not as it should be.
-    pub(super) fn open(args: &Args, look: Look) -> Result<Opened, Failure> {
-        Opened::with(read_config(args)?, look)
-    }
+/// Opens what `config` names.
+///
+/// # Errors
+/// As `open`.
+pub(super) fn open_for(config: Config, look: Look) -> Result<Arc<Premises>, Failure> {
+    let ways = ways_out(&config)?;
+    let credential = enter(&config)?;
+    open_inside(config, ways, credential, look)
+}
 
-    /// Opens what `config` names.
-    ///
-    /// # Errors
-    /// As `open`.
-    pub(super) fn with(config: Config, look: Look) -> Result<Opened, Failure> {
-        let ways = ways_out(&config)?;
-        let credential = enter(&config)?;
-        Opened::inside(config, ways, credential, look)
-    }
-
-    /// Opens the data directory that `config` names, after `enter`.
-    ///
-    /// # Errors
-    /// As `open`.
-    pub(super) fn inside(
-        config: Config,
-        (client, sender): (Client, Sender),
-        credential: Option<Key>,
-        look: Look,
-    ) -> Result<Opened, Failure> {
-        refuse_foreign(&config.data_dir)?;
-        let key = Key::load(&config.data_dir, credential)?;
-        let store = open_store(&config, key, look)?;
-        Ok(Opened(Arc::new(Premises {
-            live: Live::new(&config),
-            config,
-            store,
-            client,
-            sender,
-            clock: SystemClock,
-        })))
-    }
-
-    /// Takes the agent's lock.
-    ///
-    /// # Errors
-    /// `Locked` when an agent runs; a file error.
-    pub(super) fn take_lock(&self) -> Result<AgentLock, StoreError> {
-        AgentLock::take(&self.config.data_dir)
-    }
+/// Opens the data directory that `config` names, after `enter`.
+///
+/// # Errors
+/// As `open`.
+pub(super) fn open_inside(
+    config: Config,
+    (client, sender): (Client, Sender),
+    credential: Option<Key>,
+    look: Look,
+) -> Result<Arc<Premises>, Failure> {
+    refuse_foreign(&config.data_dir)?;
+    let key = Key::load(&config.data_dir, credential)?;
+    let store = open_store(&config, key, look)?;
+    Ok(Arc::new(Premises {
+        live: Live::new(&config),
+        config,
+        store,
+        client,
+        sender,
+        clock: SystemClock,
+    }))
 }
 
 /// Tells a database that may not be looked at from one that is missing.

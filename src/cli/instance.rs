@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::{Args, InstanceCommand};
 use super::failure::Failure;
-use super::house::Opened;
+use super::house;
 use super::input::{Input, assignment};
 use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
@@ -51,7 +51,7 @@ fn write(
     document: &str,
     change: impl FnOnce(&House<'_>, &str) -> Result<Written, CommandError>,
 ) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let house = opened.house();
     let outcome = change(&house, document)?;
     if args.json {
@@ -119,7 +119,7 @@ fn polled(house: &House<'_>, id: i64) -> Result<String, StoreError> {
 }
 
 fn list(args: &Args) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let mut rows = Vec::new();
     let mut listed = Vec::new();
     for instance in opened.store.instances()? {
@@ -174,7 +174,7 @@ fn yes_or_no(value: bool) -> String {
 }
 
 fn show(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let instance = opened.store.find_instance(id_or_name)?;
     let json = opened.house().shown(&instance);
     if args.json {
@@ -259,7 +259,7 @@ fn readable(value: &Value) -> String {
 }
 
 fn enable(args: &Args, id_or_name: &str, enabled: bool) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let house = opened.house();
     let before = house.store.find_instance(id_or_name)?;
     house
@@ -279,7 +279,7 @@ fn enable(args: &Args, id_or_name: &str, enabled: bool) -> Result<Reply, Failure
 }
 
 fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let house = opened.house();
     let instance = house.store.find_instance(id_or_name)?;
     let pending = house
@@ -309,7 +309,7 @@ fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure
 }
 
 fn ping(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let (instance, answer) = opened.house().ping(id_or_name)?;
     let url = instance
         .configuration

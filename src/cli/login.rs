@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::house::Opened;
+use super::house;
 use super::reply::{Reply, printable};
 use super::signals;
 use crate::core::shown::shown;
@@ -12,7 +12,7 @@ use crate::store::Look;
 
 /// Signs an instance in by device code.
 pub(super) fn login(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let stop = signals::stop_flag()?;
     let instance = opened.house().login(id_or_name, &stop, &mut |instance, code| {
         // Now, and on standard error: the answer comes when the person has signed in.

@@ -9,11 +9,12 @@ use serde_json::value::RawValue;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::house::Opened;
+use super::house;
 use super::outbox_args::{OutboxArgs, OutboxCommand, State};
 use super::outbox_redeliver::{discard, replay, resume, retry};
 use super::reply::Reply;
 use super::table::{or_dash, pairs, table};
+use crate::commands::Premises;
 use crate::core::model::{EndpointState, Event, OutboxState, time_from_text};
 use crate::core::outbox::{Attempt, Endpoint, Entry};
 use crate::core::shown::{is_hidden, shown};
@@ -21,7 +22,7 @@ use crate::store::{Look, PausedRow};
 
 /// Runs one command of the group.
 pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     match &outbox.command {
         None => counts(args, &opened),
         Some(OutboxCommand::List {
@@ -37,7 +38,7 @@ pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
     }
 }
 
-fn counts(args: &Args, opened: &Opened) -> Result<Reply, Failure> {
+fn counts(args: &Args, opened: &Premises) -> Result<Reply, Failure> {
     let (counts, endpoints) = (opened.store.outbox_counts()?, opened.store.endpoints()?);
     let paused = opened.store.paused_instances()?;
     if args.json {
@@ -136,7 +137,7 @@ fn age(time: &str, now: Timestamp) -> String {
 
 fn list(
     args: &Args,
-    opened: &Opened,
+    opened: &Premises,
     state: Option<State>,
     instance: Option<&str>,
     limit: u32,
@@ -194,7 +195,7 @@ struct Whole<'a> {
     body: &'a RawValue,
 }
 
-fn show(args: &Args, opened: &Opened, id: &str) -> Result<Reply, Failure> {
+fn show(args: &Args, opened: &Premises, id: &str) -> Result<Reply, Failure> {
     let Some((row, body, events, attempts)) = opened.store.outbox_notification(id, usize::MAX)? else {
         let hint = "`deltapost outbox list` shows them; delivered ones are not kept for ever".to_owned();
         return Err(Failure::wrong(

@@ -4,17 +4,16 @@ use serde_json::json;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::house::Opened;
 use super::outbox_args::{Chosen, Replayable, Undelivered};
 use super::reply::Reply;
 use super::table::counted;
-use crate::commands::{Retried, Which};
+use crate::commands::{Premises, Retried, Which};
 use crate::core::model::{EndpointState, OutboxState};
 use crate::core::outbox::{Endpoint, Tallied};
 use crate::core::shown::shown;
 
 /// `outbox retry`.
-pub(super) fn retry(args: &Args, opened: &Opened, chosen: &Chosen) -> Result<Reply, Failure> {
+pub(super) fn retry(args: &Args, opened: &Premises, chosen: &Chosen) -> Result<Reply, Failure> {
     let retried = opened.house().retry(&Which::from(chosen))?;
     let notes = retry_notes(&retried);
     let Retried {
@@ -82,7 +81,7 @@ fn retry_notes(retried: &Retried) -> Vec<String> {
 /// `outbox discard`.
 pub(super) fn discard(
     args: &Args,
-    opened: &Opened,
+    opened: &Premises,
     chosen: &Chosen,
     state: Undelivered,
     yes: bool,
@@ -103,7 +102,7 @@ pub(super) fn discard(
 }
 
 /// `outbox replay`.
-pub(super) fn replay(args: &Args, opened: &Opened, chosen: &Replayable) -> Result<Reply, Failure> {
+pub(super) fn replay(args: &Args, opened: &Premises, chosen: &Replayable) -> Result<Reply, Failure> {
     let done = opened.house().replay(&Which::from(chosen))?;
     let mut notes = Vec::new();
     if done.waiting > 0 {
@@ -119,7 +118,7 @@ pub(super) fn replay(args: &Args, opened: &Opened, chosen: &Replayable) -> Resul
 }
 
 /// `outbox resume`.
-pub(super) fn resume(args: &Args, opened: &Opened, url: &str) -> Result<Reply, Failure> {
+pub(super) fn resume(args: &Args, opened: &Premises, url: &str) -> Result<Reply, Failure> {
     let endpoints = opened.house().resume(url)?;
     let dead = endpoints.iter().filter(|row| row.dead > 0).map(|row| {
         format!(

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::args::{Args, PollArgs};
 use super::ask::Agent;
 use super::failure::Failure;
-use super::house::Opened;
+use super::house;
 use super::polled::reply;
 use super::progress::Progress;
 use super::reply::Reply;
 use super::signals;
 use crate::agent;
+use crate::commands::Premises;
 use crate::core::model::OutboxState;
 use crate::core::poll::Poll;
 use crate::deliver::Tally;
@@ -18,7 +19,7 @@ use crate::store::{Depth, Look, StoreError};
 
 /// `poll`: one instance, all its resources or one.
 pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let stop = signals::stop_flag()?;
     let instance = opened.store.find_instance(&wanted.instance)?;
     let resources = opened
@@ -62,7 +63,7 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
 }
 
 /// Polls in this process. What it had come to when it failed is shown, too.
-fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, depth: Depth) -> Poll {
+fn poll_here(opened: &Premises, stop: &AtomicBool, resource_id: i64, depth: Depth) -> Poll {
     let house = opened.house();
     let progress = Progress::new(house.clock);
     let mut so_far = Poll::default();
@@ -79,7 +80,7 @@ fn poll_here(opened: &Opened, stop: &AtomicBool, resource_id: i64, depth: Depth)
 
 /// `once`: every enabled resource, and then what is due for delivery.
 pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let stop = signals::stop_flag()?;
     match opened.take_lock() {
         Ok(_lock) => {
@@ -123,7 +124,7 @@ fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
     Ok(reply(args, polls, Some(delivery)))
 }
 
-fn counted(opened: &Opened, state: OutboxState) -> Result<u64, StoreError> {
+fn counted(opened: &Premises, state: OutboxState) -> Result<u64, StoreError> {
     let counts = opened.store.outbox_counts()?;
     let counts = counts.iter().filter(|count| count.state == state);
     Ok(counts.map(|count| count.tally.notifications).sum())

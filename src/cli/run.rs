@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::house::{self, Opened};
+use super::house;
 use super::reply::Reply;
 use super::signals;
 use crate::agent::{self, ConfigFile};
+use crate::commands::Premises;
 use crate::store::{AgentLock, Look, StoreError};
 use crate::web;
 
@@ -22,7 +23,7 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         path,
         wanted: signals::hangup_flag()?,
     };
-    let opened = Opened::open(args, Look::Whole)?;
+    let opened = house::open(args, Look::Whole)?;
     let _lock = lock(&opened)?;
     starting.store(false, Ordering::Relaxed);
     log::info!(
@@ -32,7 +33,7 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         opened.store.instance_count()?,
         std::process::id()
     );
-    let listening = web::listen(&opened.0, &stop)?;
+    let listening = web::listen(&opened, &stop)?;
     agent::run(&opened.house(), &opened.live, Some(file), &stop)?;
     if let Some(listening) = listening {
         listening.stop();
@@ -47,7 +48,7 @@ const APART: Duration = Duration::from_millis(100);
 
 /// Takes the agent's lock. A command that makes sure whether an agent runs holds it for a moment, and a short one works
 /// under it: neither should keep the agent from its start.
-fn lock(opened: &Opened) -> Result<AgentLock, StoreError> {
+fn lock(opened: &Premises) -> Result<AgentLock, StoreError> {
     for tried in 1..TRIES {
         match opened.take_lock() {
             Err(StoreError::Locked { pid, .. }) => {

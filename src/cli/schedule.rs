@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::args::{Args, ScheduleArgs};
 use super::failure::Failure;
-use super::house::Opened;
+use super::house;
 use super::reply::Reply;
 use super::table::table;
 use crate::clock::{Clock, SystemClock};
@@ -113,7 +113,7 @@ fn configured(
     count: usize,
     now: Timestamp,
 ) -> Result<(Vec<Told>, Vec<String>), Failure> {
-    let opened = Opened::open(args, Look::Brief)?;
+    let opened = house::open(args, Look::Brief)?;
     let rules = &opened.config.polling;
     let mut rows = Vec::new();
     opened.store.planned(Rows::All, |row| rows.push(row))?;

@@ -22,7 +22,7 @@ use crate::core::model::{Configuration, GrantState, Instance, OutboxState, Setti
 use crate::core::payload::{self, Origin};
 use crate::deliver;
 use crate::graph::client::Client;
-use crate::store::{NewInstance, Rows, Selection, Store, StoreError};
+use crate::store::{AgentLock, NewInstance, Rows, Selection, Store, StoreError};
 use crate::zones::Zones;
 
 use edit::Codes;
@@ -81,6 +81,14 @@ impl Premises {
             sender: &self.sender,
             clock: &self.clock,
         }
+    }
+
+    /// Takes the agent's lock.
+    ///
+    /// # Errors
+    /// `Locked` when an agent runs; a file error.
+    pub fn take_lock(&self) -> Result<AgentLock, StoreError> {
+        AgentLock::take(&self.config.data_dir)
     }
 }
 

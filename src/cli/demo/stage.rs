@@ -13,9 +13,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::failure::Failure;
-use super::super::house::Opened;
+use super::super::house;
 use super::teller::Teller;
 use crate::clock::{self, Clock, SystemClock};
+use crate::commands::Premises;
 use crate::config::Config;
 use crate::core::model::OutboxState;
 use crate::sim::onedrive::{Account, Drive, OneDrive};
@@ -43,7 +44,7 @@ pub(super) struct Stage {
     pub(super) drive: Drive,
     /// `None` where the user names a callback.
     pub(super) receiver: Option<Receiver>,
-    pub(super) opened: Opened,
+    pub(super) opened: Arc<Premises>,
     /// The polled resource's id.
     pub(super) resource: i64,
     /// The last notification that was told of.
@@ -151,7 +152,7 @@ fn no_port(error: io::Error) -> Failure {
 }
 
 /// Creates and opens the house of a new agent whose provider is `cloud`.
-fn open(data_dir: &Path, cloud: &OneDrive) -> Result<Opened, Failure> {
+fn open(data_dir: &Path, cloud: &OneDrive) -> Result<Arc<Premises>, Failure> {
     let (key, _) = Key::create(data_dir)?;
     Store::create(data_dir, Sharing::Owner, &key, SystemClock.now())?;
     let mut config = Config {
@@ -162,7 +163,7 @@ fn open(data_dir: &Path, cloud: &OneDrive) -> Result<Opened, Failure> {
     config.delivery.timeout = TIMEOUT;
     config.microsoft.graph = cloud.graph_base();
     config.microsoft.authority = cloud.authority();
-    Opened::with(config, Look::Brief)
+    house::open_for(config, Look::Brief)
 }
 
 /// The instance, as Cloud Elements documents it. Its interval is so long that it is polled on request only.
