@@ -11,13 +11,12 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::files::open_own;
-use super::{BUSY, DATABASE, Store, StoreError, Target, connect, migrate, remove_if_there};
-
-/// The copy that an upgrade keeps, within the data directory: what the database was before the last one.
-pub const BEFORE_UPGRADE: &str = "deltapost.db.before-upgrade";
-
-/// A copy is for its owner, whoever may read the database.
-pub(super) const COPY_MODE: u32 = 0o600;
+use super::migrate::{self, BEFORE_UPGRADE};
+use super::whole::{
+    COPY_MODE, clear_away, create_private, key_beside, refuse_existing, sync_directory_of, with_suffix,
+    write_private,
+};
+use super::{BUSY, DATABASE, Store, StoreError, Target, connect, remove_if_there};
 
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -68,21 +67,11 @@ impl Store {
     }
 }
 
-/// The name of the key that belongs to the copy `file`, where it lies beside it.
-pub fn key_beside(file: &Path) -> PathBuf {
-    with_suffix(file, ".key")
-}
-
 /// Keeps what the database at `path` is before its schema is brought up to date, in place of what an earlier upgrade kept.
 pub(super) fn keep_before_upgrade(path: &Path) -> Result<PathBuf, StoreError> {
     let kept = path.with_file_name(BEFORE_UPGRADE);
     publish(&connect(path)?, &kept)?;
     Ok(kept)
-}
-
-/// What the last upgrade of the database at `path` has kept.
-pub(super) fn kept_before_upgrade(path: &Path) -> Option<PathBuf> {
-    Some(path.with_file_name(BEFORE_UPGRADE)).filter(|kept| kept.exists())
 }
 
 /// Copies what `source` has open and gives the copy its name when it is whole and durable.
@@ -96,13 +85,6 @@ fn publish(source: &Connection, file: &Path) -> Result<Contents, StoreError> {
         Ok(contents)
     };
     finish().inspect_err(|_| clear_away(&unfinished))
-}
-
-/// Removes what is of no use without a copy that failed; why it failed is told by its caller.
-fn clear_away(file: &Path) {
-    if let Err(error) = remove_if_there(file) {
-        log::warn!("an unfinished copy is left error={:?}", error.to_string());
-    }
 }
 
 /// Copies one state of the database that `source` has open into the file `target`, made anew with `mode`, and durably.
@@ -168,65 +150,6 @@ pub(super) fn open_read_only(file: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY)?;
     connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     Ok(connection)
-}
-
-/// Writes the new file `file`, whole or not at all.
-pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    write_whole("create", file, COPY_MODE, bytes)
-}
-
-/// Writes `file` durably, whole or not at all, in the place of one that may be there.
-///
-/// # Errors
-/// What `doing` it has failed; what was there is there still.
-pub fn write_whole(doing: &'static str, file: &Path, mode: u32, bytes: &[u8]) -> Result<(), StoreError> {
-    let unfinished = with_suffix(file, ".new");
-    remove_if_there(&unfinished)?;
-    let write = || {
-        let mut written = create_private(&unfinished, mode)?;
-        io::Write::write_all(&mut written, bytes)?;
-        written.sync_all()?;
-        fs::rename(&unfinished, file)
-    };
-    write().map_err(|source| {
-        clear_away(&unfinished);
-        StoreError::file(doing, file, source)
-    })?;
-    sync_directory_of(file)
-}
-
-fn create_private(path: &Path, mode: u32) -> io::Result<fs::File> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-}
-
-/// Makes the name `file` durable; the file's own sync does not.
-pub(super) fn sync_directory_of(file: &Path) -> Result<(), StoreError> {
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|source| StoreError::file("sync", directory, source))
-}
-
-/// `path` with `suffix` behind its whole name.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-pub(super) fn refuse_existing(file: &Path) -> Result<(), StoreError> {
-    match file.symlink_metadata() {
-        Ok(_) => Err(StoreError::Exists(file.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(StoreError::file("look at", file, source)),
-    }
 }
 
 fn flags(access: OpenFlags) -> OpenFlags {

@@ -3,7 +3,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::resources::void_the_set;
+use super::sweep::void_the_set;
 use super::{Resource, Store, StoreError, first};
 use crate::core::model::Phase;
 

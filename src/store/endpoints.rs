@@ -4,8 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::instances::json;
-use super::rows::{Queries, only, row};
+use super::rows::{Queries, json, only, row};
 use super::secrets::Key;
 use super::{Store, StoreError};
 use crate::core::elements::{self, keys::CALLBACK_URL};

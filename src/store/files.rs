@@ -13,7 +13,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
-use super::{StoreError, backup};
+use super::{StoreError, whole};
 
 /// More than any of the small files holds.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -141,7 +141,7 @@ pub fn read_own(path: &Path) -> Result<String, StoreError> {
 /// `Linked`; a file error.
 pub(super) fn refuse_linked(database: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let path = backup::with_suffix(database, suffix);
+        let path = whole::with_suffix(database, suffix);
         match path.symlink_metadata() {
             Ok(look) if !is_own(&look) => return Err(StoreError::Linked(path)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -113,7 +113,7 @@ impl Store {
         };
         self.change(
             "UPDATE instance SET grant_state = ?2, grant_error = ?3
-                  WHERE grant_state = ?1 AND (?1 = 'ok' OR grant_error = ?4)",
+              WHERE grant_state = ?1 AND (?1 = 'ok' OR grant_error = ?4)",
             (from, to, error, &reason),
         )?;
         Ok(())

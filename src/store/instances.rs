@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::first::Starts;
 use super::grants::{ACCESS_TOKEN, Grant, REFRESH_TOKEN};
+use super::rows::json;
 use super::secrets::{place, secrets_of};
 use super::{Store, StoreError, endpoints, known, plan, resources};
 use crate::core::elements;
@@ -366,8 +367,4 @@ fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Res
 
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
-}
-
-pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("strings, numbers and maps of them are JSON")
 }

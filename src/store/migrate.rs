@@ -1,13 +1,13 @@
 //! Versions of the schema: forward only, all steps in one transaction together with their `user_version`.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::StoreError;
 use super::secrets::Key;
-use super::{StoreError, backup};
 use crate::core::model::time_text;
 use crate::killpoint;
 
@@ -21,6 +21,9 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../schema/0003_instance_token.sql"),
     include_str!("../../schema/0004_promises.sql"),
 ];
+
+/// The copy that an upgrade keeps, within the data directory: what the database was before the last one.
+pub const BEFORE_UPGRADE: &str = "deltapost.db.before-upgrade";
 
 /// What is sealed in `meta.key_check`.
 const KEY_CHECK: &[u8] = b"deltapost";
@@ -41,14 +44,8 @@ pub(super) fn create(connection: &mut Connection, key: &Key, now: Timestamp) -> 
     Ok(())
 }
 
-/// What an upgrade keeps of the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// A copy beside it, for the way back.
-    Former,
-    /// Nothing: it is a copy itself.
-    Nothing,
-}
+/// Makes the copy that is the way back.
+type Keep = fn(&Path) -> Result<PathBuf, StoreError>;
 
 /// How many steps the database at `path` is behind the present version.
 pub(super) fn pending_steps(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
@@ -70,7 +67,7 @@ fn pending_of(steps: &[&str], connection: &Connection, path: &Path) -> Result<us
             path: path.to_owned(),
             found,
             known,
-            kept: backup::kept_before_upgrade(path),
+            kept: kept_before_upgrade(path),
         });
     }
     Ok(usize::try_from(known - found)
@@ -78,12 +75,22 @@ fn pending_of(steps: &[&str], connection: &Connection, path: &Path) -> Result<us
         .min(steps.len()))
 }
 
-/// Brings the database at `path` to the present version in one transaction, or says why it stays as it is.
-pub(super) fn migrate(connection: &mut Connection, path: &Path, keep: Keep) -> Result<(), StoreError> {
+/// Brings the database at `path` to the present version in one transaction, or says why it stays as it is. What it was
+/// before is kept by `keep`, unless it is a copy itself.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    keep: Option<Keep>,
+) -> Result<(), StoreError> {
     take(STEPS, connection, path, keep)
 }
 
-fn take(steps: &[&str], connection: &mut Connection, path: &Path, keep: Keep) -> Result<(), StoreError> {
+fn take(
+    steps: &[&str],
+    connection: &mut Connection,
+    path: &Path,
+    keep: Option<Keep>,
+) -> Result<(), StoreError> {
     if pending_of(steps, connection, path)? == 0 {
         return Ok(());
     }
@@ -93,8 +100,8 @@ fn take(steps: &[&str], connection: &mut Connection, path: &Path, keep: Keep) ->
     if taken == steps.len() {
         return Ok(());
     }
-    if keep == Keep::Former {
-        keep_former(path)?;
+    if let Some(keep) = keep {
+        keep_former(path, keep)?;
     }
     for step in &steps[taken..] {
         transaction.execute_batch(step)?;
@@ -108,8 +115,8 @@ fn take(steps: &[&str], connection: &mut Connection, path: &Path, keep: Keep) ->
 
 /// Keeps a copy of what the database is. A box without room for it goes on without a way back: it should not stand still
 /// until somebody comes.
-fn keep_former(path: &Path) -> Result<(), StoreError> {
-    match backup::keep_before_upgrade(path) {
+fn keep_former(path: &Path, keep: Keep) -> Result<(), StoreError> {
+    match keep(path) {
         Ok(_) => Ok(()),
         Err(StoreError::File { source, .. }) if source.kind() == ErrorKind::StorageFull => {
             log::warn!(
@@ -119,6 +126,11 @@ fn keep_former(path: &Path) -> Result<(), StoreError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// What the last upgrade of the database at `path` has kept.
+fn kept_before_upgrade(path: &Path) -> Option<PathBuf> {
+    Some(path.with_file_name(BEFORE_UPGRADE)).filter(|kept| kept.exists())
 }
 
 /// SQLite's own check of every page, without the indexes' order.
@@ -153,6 +165,9 @@ pub(super) fn is_the_key(connection: &Connection, key: &Key) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::backup::keep_before_upgrade;
+
+    const KEEP: Option<Keep> = Some(keep_before_upgrade);
 
     /// A database of version 1 in a file of its own, open.
     fn first_version(directory: &Path) -> (Connection, std::path::PathBuf) {
@@ -184,10 +199,10 @@ mod tests {
         // More of them than this version knows.
         let mut steps = vec![STEPS[0], "CREATE TABLE second (x)", "CREATE TABLE third (x)"];
         steps.resize(steps.len() + STEPS.len(), "");
-        take(&steps, &mut connection, &path, Keep::Former).unwrap();
+        take(&steps, &mut connection, &path, KEEP).unwrap();
         assert_eq!(version(&connection), steps.len() as i64);
         connection.execute_batch("SELECT * FROM second, third").unwrap();
-        let kept = Connection::open(path.with_file_name(backup::BEFORE_UPGRADE)).unwrap();
+        let kept = Connection::open(path.with_file_name(BEFORE_UPGRADE)).unwrap();
         assert_eq!(version(&kept), 1);
         kept.execute_batch("SELECT * FROM second").unwrap_err();
         // The older version finds the way back.
@@ -207,7 +222,7 @@ mod tests {
         for (name, until) in [("paused", "+1 hour"), ("wrong", "+10 years"), ("well", "-1 hour")] {
             connection.execute(insert, (name, until)).unwrap();
         }
-        migrate(&mut connection, &path, Keep::Former).unwrap();
+        migrate(&mut connection, &path, KEEP).unwrap();
         let pauses =
             "SELECT group_concat(name || ' ' || round((julianday(until) - julianday('now')) * 24), ', ')
                         FROM instance JOIN throttle USING (app) WHERE until > since";
@@ -220,7 +235,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (mut connection, path) = first_version(directory.path());
         let steps = [STEPS[0], "CREATE TABLE second (x)", "no SQL"];
-        take(&steps, &mut connection, &path, Keep::Former).unwrap_err();
+        take(&steps, &mut connection, &path, KEEP).unwrap_err();
         assert_eq!(version(&connection), 1);
         connection.execute_batch("SELECT * FROM second").unwrap_err();
     }

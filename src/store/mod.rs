@@ -34,6 +34,7 @@ mod sweep;
 mod throttle;
 mod tokens;
 mod waits;
+mod whole;
 mod windows;
 
 use std::fs;
@@ -48,7 +49,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
-pub use backup::{BEFORE_UPGRADE, Contents, key_beside, write_whole};
+pub use backup::Contents;
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
 pub use counters::{CLASSES, Counters, Counts};
@@ -62,6 +63,7 @@ pub use grants::Grant;
 pub use instances::{NewInstance, Removal};
 pub use listing::{Listing, MinuteCount, Page, Wanted};
 pub use lock::{AGENT_LOCK, AgentLock, DATABASE_LOCK, DirectoryLock};
+pub use migrate::BEFORE_UPGRADE;
 pub use outbox::Whole;
 pub use outside::{Source, Target};
 pub use pages::PageStep;
@@ -72,9 +74,11 @@ pub use reports::{EndpointGauge, Overview, ResourceGauge, ResourceRow, StandingA
 pub use requests::{Depth, Request};
 pub use resources::Resource;
 pub use restore::{Candidate, Replaced};
+use rows::{Queries, get};
 pub use secrets::{KEY_FILE, Key};
 pub use sweep::Doomed;
 pub use throttle::Throttling;
+pub use whole::{key_beside, write_whole};
 pub use windows::{SeenRecord, WindowStep};
 
 /// The database's name within the data directory.
@@ -178,7 +182,7 @@ impl Store {
         connection.close().map_err(|(_, source)| source)?;
         // What is left of a database that was taken away would be read as the new one's.
         for suffix in ["-wal", "-shm", "-journal"] {
-            remove_if_there(&backup::with_suffix(&path, suffix))?;
+            remove_if_there(&whole::with_suffix(&path, suffix))?;
         }
         // Only a whole database ever bears the name.
         fs::rename(&unfinished, &path).map_err(|source| StoreError::file("create", &path, source))?;
@@ -207,7 +211,7 @@ impl Store {
         let in_use = DirectoryLock::shared(data_dir)?;
         let file = identity(&path)?;
         let mut writer = connect(&path)?;
-        migrate::migrate(&mut writer, &path, migrate::Keep::Former)?;
+        migrate::migrate(&mut writer, &path, Some(backup::keep_before_upgrade))?;
         if look == Look::Whole {
             migrate::quick_check(&writer, &path)?;
         }
@@ -312,7 +316,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn data_version(&self) -> Result<i64, StoreError> {
-        self.read(|connection| Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?))
+        self.value("PRAGMA data_version", [])
     }
 
     /// Whether anybody has written to the database since this was last asked.
@@ -334,11 +338,10 @@ impl Store {
         // Its own reader is done in a moment.
         let _reader = lock(&self.reader);
         writer.busy_timeout(Duration::ZERO)?;
-        let emptied = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-            Ok(row.get::<_, i64>(0)? == 0)
-        });
+        let busy: Result<Option<bool>, _> =
+            writer.first("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| get(row, "busy"));
         writer.busy_timeout(BUSY)?;
-        let emptied = emptied.map_err(StoreError::from);
+        let emptied = busy.map(|busy| busy == Some(false));
         self.note_space(&emptied);
         emptied
     }

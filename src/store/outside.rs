@@ -10,8 +10,9 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use rusqlite::Connection;
 
-use super::backup::{COPY_MODE, key_beside, open_read_only};
+use super::backup::open_read_only;
 use super::files::{open_directory, open_own, open_own_in};
+use super::whole::{COPY_MODE, key_beside};
 use super::{Key, StoreError, migrate};
 
 /// How much of a database is written last: without its beginning it is none.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::instances::json;
+use super::rows::json;
 use super::rows::{Queries, only, row};
 use super::{Store, StoreError};
 use crate::core::model::time_text;

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::comparison::Hold;
 use super::first::Starts;
+use super::sweep::void_the_set;
 use super::{Store, StoreError, first, known};
 use crate::core::feed::Mode;
 use crate::core::model::{
@@ -359,19 +360,6 @@ fn learn_anew(
                 last_fault = NULL, last_fault_at = NULL
           WHERE id = ?1",
         (resource_id, silent, goes_on),
-    )?;
-    Ok(())
-}
-
-/// Takes back what a set that is read no further said is gone, also where its sweep has begun.
-pub(super) fn void_the_set(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
-    connection.execute(
-        "DELETE FROM staged_deletion WHERE resource_id = ?1",
-        [resource_id],
-    )?;
-    connection.execute(
-        "UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0",
-        [resource_id],
     )?;
     Ok(())
 }

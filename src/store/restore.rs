@@ -9,9 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
-use super::backup::{Contents, copy, database, sync_directory_of, verify, with_suffix, write_private};
+use super::backup::{Contents, copy, database, verify};
 use super::files::refuse_linked;
 use super::secrets::{KEY_FILE, Key};
+use super::whole::{sync_directory_of, with_suffix, write_private};
 use super::{DirectoryLock, Sharing, Source, StoreError, migrate, remove_if_there};
 use crate::killpoint;
 
@@ -58,7 +59,7 @@ impl Candidate {
             copy(&source.connection, &path, sharing.file_mode())?;
             let contents = verify(&path)?;
             let mut copied = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            migrate::migrate(&mut copied, &path, migrate::Keep::Nothing)?;
+            migrate::migrate(&mut copied, &path, None)?;
             copied.close().map_err(|(_, source)| source)?;
             Ok((contents, source.fitting_key(key)?))
         };

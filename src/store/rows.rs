@@ -34,6 +34,11 @@ pub(super) fn word<T>(row: &Row<'_>, at: usize, read: impl Fn(&str) -> Option<T>
     read(&text).ok_or_else(|| StoreError::unreadable(what, &text))
 }
 
+/// What a column holds of a list or a map.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("strings, numbers and maps of them are JSON")
+}
+
 /// Reads a row into a struct, or a tuple, by the names of its columns: `row!(Type { id, name })`, `row!(id, name)`. A
 /// field's column bears its name, or another one: `instance as "name"`. Where a field needs more, the row is named:
 /// `row!(row => Type { id, size: size(row)? })`.

@@ -16,7 +16,8 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hmac;
 use rusqlite::Connection;
 
-use super::{Store, StoreError, backup, read_own, refuse_exposed};
+use super::rows::{Queries, row};
+use super::{Store, StoreError, read_own, refuse_exposed, whole};
 use crate::clock;
 use crate::core::model::{Secret, time_text};
 
@@ -114,9 +115,9 @@ impl Key {
     pub fn create(data_dir: &Path) -> Result<(Key, PathBuf), StoreError> {
         let path = data_dir.join(KEY_FILE);
         let key = Key::new(&clock::random_bytes());
-        backup::refuse_existing(&path)?;
+        whole::refuse_existing(&path)?;
         // Half a key would be taken for one at the next try.
-        backup::write_private(&path, key.text().as_bytes())?;
+        whole::write_private(&path, key.text().as_bytes())?;
         Ok((key, path))
     }
 
@@ -183,9 +184,11 @@ pub(super) fn secrets_of(
     connection: &Connection,
     instance_id: i64,
 ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT key, sealed FROM secret WHERE instance_id = ?1")?;
-    let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    connection.all(
+        "SELECT key, sealed FROM secret WHERE instance_id = ?1",
+        [instance_id],
+        row!(key, sealed),
+    )
 }
 
 /// The place that a secret is bound to.

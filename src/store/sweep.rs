@@ -258,6 +258,19 @@ fn refuse_moved(connection: &Connection, resource: &Resource) -> Result<(), Stor
     }
 }
 
+/// Takes back what a set that is read no further said is gone, also where its sweep has begun.
+pub(super) fn void_the_set(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
+    connection.change(
+        "DELETE FROM staged_deletion WHERE resource_id = ?1",
+        [resource_id],
+    )?;
+    connection.change(
+        "UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0",
+        [resource_id],
+    )?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
