@@ -3,12 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::bounds::{paused_by, unsigned};
-use super::{Store, StoreError, known};
-use crate::core::alert::{
-    Alert, AlertKind, AlertState, DisabledEndpoint, FailingResource, HeldResource, LostLogin, PausedInstance,
-};
-use crate::core::bounds::PausedBy;
+use super::rows::{Queries, get, row};
+use super::{Store, StoreError};
+use crate::core::alert::{Alert, DisabledEndpoint, FailingResource, HeldResource, LostLogin, PausedInstance};
 use crate::core::model::{time_from_text, time_text};
 
 /// Changes that are kept when they are told and over.
@@ -67,7 +64,7 @@ impl Store {
     /// When the database cannot be read.
     pub fn alerts(&self) -> Result<(Vec<AlertEntry>, i64), StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare(
+            let entries = connection.all(
                 "SELECT * FROM alert a
                   WHERE next_attempt_at IS NOT NULL
                      OR (state = 'raised'
@@ -75,15 +72,13 @@ impl Store {
                                           WHERE later.alert = a.alert AND later.subject_key = a.subject_key
                                             AND later.id > a.id))
                   ORDER BY id",
+                [],
+                entry,
             )?;
-            let mut rows = statement.query([])?;
-            let mut entries = Vec::new();
-            while let Some(row) = rows.next()? {
-                entries.push(entry(row)?);
-            }
-            let next: i64 =
-                connection.query_row("SELECT coalesce(max(id), 0) + 1 FROM alert", [], |row| row.get(0))?;
-            Ok((entries, next))
+            Ok((
+                entries,
+                connection.value("SELECT coalesce(max(id), 0) + 1 FROM alert", [])?,
+            ))
         })
     }
 
@@ -120,7 +115,7 @@ impl Store {
                     time_text(entry.waits_since),
                 ))?;
             }
-            connection.execute(
+            connection.change(
                 "DELETE FROM alert
                   WHERE id <= (SELECT max(id) FROM alert) - ?1 AND next_attempt_at IS NULL
                     AND (state = 'cleared'
@@ -135,99 +130,73 @@ impl Store {
 }
 
 fn disabled(connection: &Connection) -> Result<Vec<DisabledEndpoint>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT e.id, e.url, e.state_since, coalesce(sum(i.backlog_events), 0) AS waiting
+    connection.all(
+        "SELECT e.id, e.url, e.state_since AS since, coalesce(sum(i.backlog_events), 0) AS waiting_events
            FROM endpoint e LEFT JOIN instance i ON i.endpoint_id = e.id
           WHERE e.state = 'disabled' GROUP BY e.id",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(DisabledEndpoint {
-            id: row.get("id")?,
-            url: row.get("url")?,
-            since: time(row, "state_since")?,
-            waiting_events: unsigned(row, "waiting")?,
-        });
-    }
-    Ok(found)
+        [],
+        row!(DisabledEndpoint {
+            id,
+            url,
+            since,
+            waiting_events
+        }),
+    )
 }
 
 fn logins(connection: &Connection) -> Result<Vec<LostLogin>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, name, grant_error FROM instance
+    connection.all(
+        "SELECT id AS instance_id, name AS instance, grant_error AS error FROM instance
           WHERE grant_state = 'login_required' AND enabled AND events_enabled AND deleting_since IS NULL",
-    )?;
-    let rows = statement.query_map([], |row| {
-        Ok(LostLogin {
-            instance_id: row.get(0)?,
-            instance: row.get(1)?,
-            error: row.get(2)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        [],
+        row!(LostLogin {
+            instance_id,
+            instance,
+            error
+        }),
+    )
 }
 
 fn paused(connection: &Connection) -> Result<Vec<PausedInstance>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, name, paused_by, paused_since, backlog_events FROM instance
+    connection.all(
+        "SELECT id AS instance_id, name AS instance, paused_by, paused_since AS since, backlog_events AS waiting_events
+           FROM instance
           WHERE paused_by IS NOT NULL AND enabled AND events_enabled AND deleting_since IS NULL",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(PausedInstance {
-            instance_id: row.get("id")?,
-            instance: row.get("name")?,
-            by: paused_by(row)?.unwrap_or(PausedBy::MaxEvents),
-            since: time(row, "paused_since")?,
-            waiting_events: unsigned(row, "backlog_events")?,
-        });
-    }
-    Ok(found)
+        [],
+        row!(PausedInstance { instance_id, instance, by as "paused_by", since, waiting_events }),
+    )
 }
 
 fn failing(connection: &Connection) -> Result<Vec<FailingResource>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT r.id, i.name AS instance, r.name, r.failures, r.last_error
+    let found = connection.all(
+        "SELECT r.id AS resource_id, i.name AS instance, r.name AS resource, r.failures, r.last_error AS error
            FROM resource r JOIN instance i ON i.id = r.instance_id
           WHERE r.failures > 0 AND r.held IS NULL AND i.grant_state = 'ok' AND i.enabled AND i.events_enabled
             AND i.deleting_since IS NULL",
+        [],
+        |row| {
+            // Without a history it cannot be said since when: the next failure begins one.
+            let since = failing_since(connection, get(row, "resource_id")?, get(row, "failures")?)?;
+            let failing = |since| row!(row => FailingResource { resource_id, instance, resource, since: since, error });
+            since.map(failing).transpose()
+        },
     )?;
-    let mut rows = statement.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let id: i64 = row.get("id")?;
-        // Without a history it cannot be said since when: the next failure begins one.
-        let Some(since) = failing_since(connection, id, row.get("failures")?)? else {
-            continue;
-        };
-        found.push(FailingResource {
-            resource_id: id,
-            instance: row.get("instance")?,
-            resource: row.get("name")?,
-            since,
-            error: row.get("last_error")?,
-        });
-    }
-    Ok(found)
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn held(connection: &Connection) -> Result<Vec<HeldResource>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT r.id, i.name, r.name, r.last_error
+    connection.all(
+        "SELECT r.id AS resource_id, i.name AS instance, r.name AS resource, r.last_error AS error
            FROM resource r JOIN instance i ON i.id = r.instance_id
           WHERE r.held IS NOT NULL AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL",
-    )?;
-    let rows = statement.query_map([], |row| {
-        Ok(HeldResource {
-            resource_id: row.get(0)?,
-            instance: row.get(1)?,
-            resource: row.get(2)?,
-            error: row.get(3)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        [],
+        row!(HeldResource {
+            resource_id,
+            instance,
+            resource,
+            error
+        }),
+    )
 }
 
 /// When the first of a resource's failures in a row was, or the oldest of them that the history has.
@@ -236,43 +205,29 @@ fn failing_since(
     resource_id: i64,
     failures: i64,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let since: Option<String> = connection
-        .prepare_cached(
-            "SELECT min(started_at)
-               FROM (SELECT started_at FROM poll
-                      WHERE resource_id = ?1 AND outcome = 'failed' ORDER BY id DESC LIMIT ?2)",
-        )?
-        .query_row((resource_id, failures), |row| row.get(0))?;
-    since
-        .map(|since| known("started_at", &since, time_from_text))
-        .transpose()
+    connection.value(
+        "SELECT min(started_at)
+           FROM (SELECT started_at FROM poll
+                  WHERE resource_id = ?1 AND outcome = 'failed' ORDER BY id DESC LIMIT ?2)",
+        (resource_id, failures),
+    )
 }
 
 fn entry(row: &Row<'_>) -> Result<AlertEntry, StoreError> {
-    let next: Option<String> = row.get("next_attempt_at")?;
-    let since: Option<String> = row.get("waits_since")?;
-    Ok(AlertEntry {
-        alert: Alert {
-            id: row.get("id")?,
-            kind: known("alert", &row.get::<_, String>("alert")?, AlertKind::from_text)?,
-            key: row.get("subject_key")?,
-            subject: row.get("subject")?,
-            state: known("state", &row.get::<_, String>("state")?, AlertState::from_text)?,
-            since: time(row, "since")?,
-            message: row.get("message")?,
-        },
-        posted: row.get("posted")?,
-        ran: row.get("ran")?,
-        attempts: row.get("attempts")?,
-        waits_since: since
-            .as_deref()
-            .and_then(time_from_text)
-            .unwrap_or(Timestamp::MIN),
-        next_attempt_at: next.as_deref().and_then(time_from_text),
-        last_error: row.get("last_error")?,
+    // A wait that nobody can read is over.
+    let wait = |column| -> Result<Option<Timestamp>, StoreError> {
+        let text: Option<String> = get(row, column)?;
+        Ok(text.as_deref().and_then(time_from_text))
+    };
+    let alert =
+        row!(row => Alert { id, kind as "alert", key as "subject_key", subject, state, since, message })?;
+    row!(row => AlertEntry {
+        alert: alert,
+        posted,
+        ran,
+        attempts,
+        waits_since: wait("waits_since")?.unwrap_or(Timestamp::MIN),
+        next_attempt_at: wait("next_attempt_at")?,
+        last_error,
     })
-}
-
-fn time(row: &Row<'_>, column: &'static str) -> Result<Timestamp, StoreError> {
-    known(column, &row.get::<_, String>(column)?, time_from_text)
 }

@@ -4,9 +4,8 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Row;
 
-use super::rows::{Queries, get, row};
+use super::rows::{Queries, row};
 use super::{Store, StoreError, lock};
 use crate::core::bounds::{Backlog, PausedBy};
 use crate::core::model::{time_from_text, time_text};
@@ -280,16 +279,6 @@ impl Store {
             unit * system.blocks() as u64,
         ))
     }
-}
-
-/// Reads `paused_by` of an instance's row.
-pub(super) fn paused_by(row: &Row<'_>) -> Result<Option<PausedBy>, StoreError> {
-    get(row, "paused_by")
-}
-
-/// Reads a count.
-pub(super) fn unsigned(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
-    get(row, column)
 }
 
 fn signed(count: u64) -> i64 {

@@ -1,8 +1,7 @@
 //! Reading a feed whole again, to compare it with what is known or to learn it anew, and what holds the outcome of that
 //! back until a person has looked at it.
 
-use rusqlite::OptionalExtension;
-
+use super::rows::{Queries, only};
 use super::sweep::void_the_set;
 use super::{Resource, Store, StoreError, first};
 use crate::core::model::Phase;
@@ -105,21 +104,17 @@ impl Store {
     /// When the database cannot be read.
     pub fn drastic_deletions(&self, resource_id: i64) -> Result<Option<(i64, i64)>, StoreError> {
         self.read(|connection| {
-            let compared: Option<i64> = connection
-                .query_row(
-                    "SELECT compared_items FROM resource WHERE id = ?1",
-                    [resource_id],
-                    |row| row.get(0),
-                )
-                .optional()?
-                .flatten();
-            let Some(known) = compared.filter(|known| *known > FEW) else {
+            let compared: Option<Option<i64>> = connection.first(
+                "SELECT compared_items FROM resource WHERE id = ?1",
+                [resource_id],
+                only,
+            )?;
+            let Some(known) = compared.flatten().filter(|known| *known > FEW) else {
                 return Ok(None);
             };
-            let doomed: i64 = connection.query_row(
+            let doomed: i64 = connection.value(
                 "SELECT count(*) FROM item WHERE resource_id = ?1 AND doomed > 0",
                 [resource_id],
-                |row| row.get(0),
             )?;
             Ok((doomed > known / 2).then_some((doomed, known)))
         })
@@ -130,17 +125,11 @@ impl Store {
     /// # Errors
     /// `Superseded`; when the database cannot be written.
     pub fn hold(&self, resource: &Resource, hold: Hold) -> Result<(), StoreError> {
-        self.write(|connection| {
-            let held = connection.execute(
-                "UPDATE resource SET held = ?3 WHERE id = ?1 AND cursor_seq = ?2",
-                (resource.id, resource.cursor_seq, hold.as_str()),
-            )?;
-            if held == 1 {
-                Ok(())
-            } else {
-                Err(StoreError::Superseded)
-            }
-        })
+        let held = self.change(
+            "UPDATE resource SET held = ?3 WHERE id = ?1 AND cursor_seq = ?2",
+            (resource.id, resource.cursor_seq, hold.as_str()),
+        );
+        held.and_then(StoreError::unless_moved)
     }
 
     /// Whether one of an instance's resources is held because the account shows another drive.
@@ -148,12 +137,9 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn shows_another_drive(&self, instance_id: i64) -> Result<bool, StoreError> {
-        self.read(|connection| {
-            Ok(connection.query_row(
-                "SELECT EXISTS (SELECT 1 FROM resource WHERE instance_id = ?1 AND held = 'drive')",
-                [instance_id],
-                |row| row.get(0),
-            )?)
-        })
+        self.value(
+            "SELECT EXISTS (SELECT 1 FROM resource WHERE instance_id = ?1 AND held = 'drive')",
+            [instance_id],
+        )
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
 
 use super::{Depth, Store, StoreError};
-use crate::core::alert::AlertKind;
+use crate::core::alert::{AlertKind, AlertState};
 use crate::core::bounds::PausedBy;
 use crate::core::model::{
     BaselineMode, ElementKey, EndpointState, EventType, Format, GrantState, ItemKind, OutboxState, Phase,
@@ -192,6 +192,7 @@ macro_rules! as_words {
 
 as_words!(
     AlertKind,
+    AlertState,
     BaselineMode,
     Depth,
     ElementKey,
