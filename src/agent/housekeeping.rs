@@ -340,5 +340,4 @@ fn giving_way<T>(clock: &dyn Clock, write: impl FnOnce() -> Result<T, StoreError
 }
 
 #[cfg(test)]
-#[path = "housekeeping_tests.rs"]
 mod tests;

@@ -10,11 +10,7 @@ mod news;
 mod panics;
 mod polling;
 mod reload;
-#[cfg(test)]
-mod reload_tests;
 mod scheduler;
-#[cfg(test)]
-mod scheduler_tests;
 mod systemd;
 mod timetable;
 mod watchdog;

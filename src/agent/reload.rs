@@ -178,3 +178,6 @@ fn stamp(path: &Path) -> Stamp {
         metadata.ctime_nsec(),
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,3 +244,6 @@ impl<'a> Scheduler<'a> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

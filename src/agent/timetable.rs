@@ -326,5 +326,4 @@ fn history(row: &Planned) -> History {
 }
 
 #[cfg(test)]
-#[path = "timetable_tests.rs"]
 mod tests;

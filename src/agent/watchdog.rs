@@ -116,5 +116,4 @@ impl Watchdog {
 }
 
 #[cfg(test)]
-#[path = "watchdog_tests.rs"]
 mod tests;

@@ -1,13 +1,9 @@
 //! The configuration file: TOML text to a `Config` that is complete and within its ranges, or all its problems at
 //! once, each with line and column. It reads one file; when to read it again, and what then changes, is the agent's.
 
-#[cfg(test)]
-mod listen_tests;
 mod live;
 mod problem;
 mod reader;
-#[cfg(test)]
-mod schedule_tests;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -1,5 +1,8 @@
 //! What a configuration file may say, what it may not, and how that is told.
 
+mod listen;
+mod schedule;
+
 use super::*;
 
 #[track_caller]

@@ -401,5 +401,4 @@ fn wait(count: u64) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "alert_tests.rs"]
 mod tests;

@@ -304,5 +304,4 @@ fn path_wanted(path: Option<&str>, filter: &Filter) -> bool {
 }
 
 #[cfg(test)]
-#[path = "detect_tests.rs"]
 mod tests;

@@ -191,5 +191,4 @@ impl Polling {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

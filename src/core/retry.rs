@@ -309,5 +309,4 @@ fn drawn(wait: Duration, draw: f64) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "retry_tests.rs"]
 mod tests;

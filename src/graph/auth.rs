@@ -351,5 +351,4 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str], now:
 }
 
 #[cfg(test)]
-#[path = "auth_tests.rs"]
 mod tests;

@@ -353,5 +353,4 @@ fn secure(url: &str, name: &'static str) -> Result<Url, ConfigError> {
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
 mod tests;

@@ -253,5 +253,4 @@ fn own_link(name: &'static str, link: String, base: &str) -> Result<Secret, Page
 }
 
 #[cfg(test)]
-#[path = "page_tests.rs"]
 mod tests;

@@ -203,5 +203,4 @@ fn rounded(timeout: NextTimeout) -> NextTimeout {
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
 mod tests;

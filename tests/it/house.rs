@@ -6,6 +6,7 @@ mod proofs;
 mod rules;
 mod source;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rules::broken_rules;
@@ -160,6 +161,12 @@ const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
 
 const MAX_LINES: usize = 450;
 
+/// Longer tests lie in a file of their own.
+const MAX_INLINE: usize = 100;
+
+/// What is no part of the product, by a part of its path.
+const NOT_THE_PRODUCT: &[&str] = &["/tests", "/sim/", "/demo"];
+
 fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = directory.read_dir() else {
         return;
@@ -174,8 +181,8 @@ fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn every_file_keeps_the_house_rules() {
+/// Each file of Rust with its path.
+fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     for directory in ["src", "tests", "benches", "examples"] {
@@ -186,13 +193,52 @@ fn every_file_keeps_the_house_rules() {
         let path = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         (path, std::fs::read_to_string(file).unwrap())
     };
-    let files: Vec<(String, String)> = found.iter().map(read).collect();
+    found.iter().map(read).collect()
+}
+
+#[test]
+fn every_file_keeps_the_house_rules() {
+    let files = sources();
     assert!(
         files.iter().any(|(path, _)| path == "src/lib.rs"),
         "the sources were not found"
     );
     let broken = broken_rules(&files);
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+/// `cargo test --test it code_of_each_room -- --nocapture` prints how much each room has, and the whole.
+#[test]
+fn the_code_of_each_room_is_counted() {
+    let mut rooms: BTreeMap<String, usize> = BTreeMap::new();
+    for (path, text) in sources() {
+        let Some(inside) = path.strip_prefix("src/") else {
+            continue;
+        };
+        if NOT_THE_PRODUCT.iter().any(|part| path.contains(part)) {
+            continue;
+        }
+        let room = match inside.split('/').collect::<Vec<_>>()[..] {
+            ["core", part, _, ..] => format!("core/{part}"),
+            [room, ..] => room.to_owned(),
+            [] => unreachable!("a split gives one part at least"),
+        };
+        *rooms.entry(room).or_default() += lines_of_code(&text);
+    }
+    for (room, lines) in &rooms {
+        println!("{lines:6} {room}");
+    }
+    println!("{:6} in all", rooms.values().sum::<usize>());
+    assert!(rooms.contains_key("core"));
+}
+
+/// Lines that are neither blank nor a comment, up to the inline tests.
+fn lines_of_code(text: &str) -> usize {
+    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
+    let lines = product.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .count()
 }
 
 #[test]

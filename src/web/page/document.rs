@@ -371,5 +371,4 @@ pub(super) fn add_resource(form: &mut Form) {
 }
 
 #[cfg(test)]
-#[path = "document_tests.rs"]
 mod tests;

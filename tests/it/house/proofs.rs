@@ -1,7 +1,7 @@
 //! Each house rule on made-up sources: that it finds what it should, and nothing else.
 
 use super::rules::broken_rules;
-use super::{MAX_LINES, UNFINISHED};
+use super::{MAX_INLINE, MAX_LINES, UNFINISHED};
 
 /// The rules that `files` break, given as paths and texts. Each text stands below a proper header, from line 2.
 fn broken(files: &[(&str, &str)]) -> Vec<String> {
@@ -87,8 +87,8 @@ fn a_file_is_test_code_when_its_declaration_says_so() {
         ),
         (
             "src/poll/page.rs",
-            "#[cfg(test)] #[path = \"page_tests.rs\"] mod tests;",
-            "src/poll/page_tests.rs",
+            "#[cfg(test)] mod tests;",
+            "src/poll/page/tests.rs",
         ),
         ("src/lib.rs", "#[cfg(test)] mod poll;", "src/poll.rs"),
     ] {
@@ -222,4 +222,30 @@ fn what_must_not_be_committed_is_found() {
         &[&format!("src/poll.rs:2: {unwrap}")],
     );
     check("src/poll.rs", "fn f() { x.unwrap_or(todo) } // todo!", &[]);
+}
+
+#[test]
+fn tests_that_do_not_stand_where_they_belong_are_found() {
+    let inline = |lines: usize| format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "f!();\n".repeat(lines));
+    check("src/poll.rs", &inline(MAX_INLINE), &[]);
+    check(
+        "src/poll.rs",
+        &inline(MAX_INLINE + 1),
+        &[
+            "src/poll.rs:3: 101 lines of tests stand inline, and 100 at most are allowed: put them into `x/tests.rs`",
+        ],
+    );
+    check(
+        "src/poll.rs",
+        "#[cfg(test)]\n#[path = \"elsewhere.rs\"]\nmod tests;",
+        &["src/poll.rs:3: a module lies where its name says: no `#[path]`"],
+    );
+    check(
+        "src/poll_tests.rs",
+        "",
+        &[
+            "src/poll_tests.rs:1: `poll_tests` is no room of this house: give it a row in tests/it/house.rs",
+            "src/poll_tests.rs:1: tests of `x` lie in `x/tests.rs`",
+        ],
+    );
 }

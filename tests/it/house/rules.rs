@@ -1,7 +1,7 @@
 //! How each house rule is checked on the text of one file. What the rules say stands in the tables of `house.rs`.
 
 use super::source::{Kind, Named, Source};
-use super::{IMPURE, MAX_LINES, ROOMS, SQL, UNFINISHED};
+use super::{IMPURE, MAX_INLINE, MAX_LINES, ROOMS, SQL, UNFINISHED};
 
 /// Every broken rule in `files`, their paths and texts, each as `path:line: what is wrong`.
 pub(crate) fn broken_rules(files: &[(String, String)]) -> Vec<String> {
@@ -68,15 +68,11 @@ impl File<'_> {
             _ => place,
         };
         let declared = self.source.test_modules().into_iter();
-        let paths = declared.map(|(name, at)| match at {
-            Some(file) => format!("{directory}/{}", file.trim_end_matches(".rs")),
-            None => format!("{below}/{name}"),
-        });
-        paths.collect()
+        declared.map(|name| format!("{below}/{name}")).collect()
     }
 }
 
-const RULES: &[fn(&File) -> Vec<Broken>] = &[imports, purity, sql, header_and_length, markers];
+const RULES: &[fn(&File) -> Vec<Broken>] = &[imports, purity, sql, header_and_length, tests_place, markers];
 
 /// Each room imports what its row allows. Tests may set up whatever they like.
 fn imports(file: &File) -> Vec<Broken> {
@@ -197,6 +193,45 @@ fn header_and_length(file: &File) -> Vec<Broken> {
     if lines > MAX_LINES {
         let what = format!("the file has {lines} lines, and {MAX_LINES} at most are allowed: split it");
         broken.push(Broken { line: lines, what });
+    }
+    broken
+}
+
+/// Tests stand at the end of their file while they are short, else in `x/tests.rs` beside `x`; no module lies elsewhere
+/// than its name says.
+fn tests_place(file: &File) -> Vec<Broken> {
+    if file.module().is_none() {
+        return Vec::new();
+    }
+    let mut broken = Vec::new();
+    if file.path.ends_with("_tests.rs") {
+        let what = "tests of `x` lie in `x/tests.rs`".to_owned();
+        broken.push(Broken { line: 1, what });
+    }
+    let tokens = &file.source.tokens;
+    for (at, token) in tokens.iter().enumerate() {
+        if file.source.word(at) == Some("path") && at > 1 && file.source.is_sign(at - 2, '#') {
+            let what = "a module lies where its name says: no `#[path]`".to_owned();
+            broken.push(Broken {
+                line: token.line,
+                what,
+            });
+        }
+        let inline = file.source.word(at) == Some("mod") && token.in_test && file.source.is_sign(at + 2, '{');
+        if inline {
+            let inside = tokens[at..].iter().take_while(|token| token.in_test);
+            let lines = inside.last().map_or(0, |last| last.line - token.line);
+            if lines > MAX_INLINE + 1 {
+                let what = format!(
+                    "{} lines of tests stand inline, and {MAX_INLINE} at most are allowed: put them into `x/tests.rs`",
+                    lines - 1
+                );
+                broken.push(Broken {
+                    line: token.line,
+                    what,
+                });
+            }
+        }
     }
     broken
 }

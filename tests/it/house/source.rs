@@ -52,23 +52,12 @@ impl Source {
             .is_some_and(|token| token.kind == Kind::Sign(sign))
     }
 
-    /// The modules that are declared for tests and stand in files of their own: the name, and the file where an
-    /// attribute says which.
-    pub(crate) fn test_modules(&self) -> Vec<(&str, Option<&str>)> {
-        let mut modules = Vec::new();
-        let mut file = None;
-        for (at, token) in self.tokens.iter().enumerate().filter(|(_, token)| token.in_test) {
-            match &token.kind {
-                Kind::Text(text) if self.word(at.wrapping_sub(2)) == Some("path") => {
-                    file = Some(text.as_str())
-                }
-                Kind::Word(word) if word == "mod" && self.is_sign(at + 2, ';') => {
-                    modules.extend(self.word(at + 1).map(|name| (name, file.take())));
-                }
-                _ => {}
-            }
-        }
-        modules
+    /// The modules that are declared for tests and stand in files of their own.
+    pub(crate) fn test_modules(&self) -> Vec<&str> {
+        let declared = (0..self.tokens.len()).filter(|at| {
+            self.tokens[*at].in_test && self.word(*at) == Some("mod") && self.is_sign(at + 2, ';')
+        });
+        declared.filter_map(|at| self.word(at + 1)).collect()
     }
 
     /// Every path of two words or more, in order.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::*;
-use crate::agent::scheduler_tests::Site;
+use crate::agent::scheduler::tests::Site;
 use crate::callback::Sender;
 use crate::clock::FakeClock;
 use crate::config::Config;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::reload::{ConfigFile, Reloader};
-use super::scheduler_tests::open;
+use super::{ConfigFile, Reloader};
+use crate::agent::scheduler::tests::open;
 use crate::clock::FakeClock;
 use crate::config::Config;
 use crate::config::Live;

@@ -1,7 +1,7 @@
 //! `[schedule]` and `[[poll]]`, and the file read again.
 
-use super::tests::check;
-use super::{Config, ConfigError};
+use super::check;
+use crate::config::{Config, ConfigError};
 
 #[test]
 fn every_problem_of_a_schedule_is_told_with_its_place_and_what_was_meant() {

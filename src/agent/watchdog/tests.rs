@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::super::alerts::Alerter;
-use super::super::scheduler_tests::Site;
 use super::*;
+use crate::agent::scheduler::tests::Site;
 use crate::callback::Sender;
 use crate::clock::Clock;
 use crate::commands::House;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::scheduler::{Job, Scheduler};
+use super::{Job, Scheduler};
 use crate::clock::{Clock, FakeClock};
 use crate::config::Config;
 use crate::config::Live;
@@ -24,9 +24,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const NONE: [i64; 0] = [];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) struct Site {
-    pub(super) store: Store,
-    pub(super) clock: FakeClock,
+pub(in crate::agent) struct Site {
+    pub(in crate::agent) store: Store,
+    pub(in crate::agent) clock: FakeClock,
     live: Live,
     _dir: tempfile::TempDir,
 }
@@ -36,7 +36,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A new database in `data_dir`, which is made.
-pub(super) fn open(data_dir: &Path, now: Timestamp) -> Store {
+pub(in crate::agent) fn open(data_dir: &Path, now: Timestamp) -> Store {
     DirBuilder::new().mode(0o700).create(data_dir).unwrap();
     let (key, _) = Key::create(data_dir).unwrap();
     Store::create(data_dir, Sharing::Owner, &key, now).unwrap();
@@ -52,7 +52,7 @@ pub(super) fn open(data_dir: &Path, now: Timestamp) -> Store {
 
 impl Site {
     /// Its clock shows `now`, its configuration file holds `config`, and there is no jitter.
-    pub(super) fn new(now: &str, config: &str) -> Site {
+    pub(in crate::agent) fn new(now: &str, config: &str) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
         Site {
@@ -64,7 +64,7 @@ impl Site {
     }
 
     /// Makes an instance with one resource. Returns the resource's id.
-    pub(super) fn add(&self, name: &str, keys: serde_json::Value) -> i64 {
+    pub(in crate::agent) fn add(&self, name: &str, keys: serde_json::Value) -> i64 {
         let mut configuration: Configuration = serde_json::from_value(keys).unwrap();
         configuration.insert("event.notification.enabled".to_owned(), json!(true));
         configuration.insert(
