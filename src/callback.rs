@@ -119,7 +119,7 @@ impl Sender {
         clock: &dyn Clock,
     ) -> Answer {
         let started = clock.now();
-        let sent = wire::once_more_if_stale(|on_new_connection| {
+        let sent = wire::once_more_if_stale(clock, |on_new_connection| {
             let mut request = self.agent.post(url.expose());
             for (name, value) in headers {
                 request = request.header(*name, *value);

@@ -221,7 +221,7 @@ impl Client {
         }
         let authorization = format!("Bearer {}", token.expose());
         let started = clock.now();
-        let answer = wire::once_more_if_stale(|on_new_connection| {
+        let answer = wire::once_more_if_stale(clock, |on_new_connection| {
             let mut request = self
                 .agent
                 .get(link.expose())

@@ -23,6 +23,7 @@ use ureq::http::HeaderMap;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
+use crate::clock::Clock;
 use crate::core::RETURNED_BYTES;
 use crate::core::address::Network;
 use gate::Gate;
@@ -215,16 +216,24 @@ fn roots(extra: Option<&[u8]>) -> Result<RootCerts, SetupError> {
 
 /// Sends a request, and sends it once more, on a new connection, when the reused connection that it went out on died
 /// before any byte of the answer: the other side had closed it while it was idle. `send` is told whether to insist
-/// on a new connection.
+/// on a new connection. Who hangs up on a request after a while was not idle: that is an answer, and by then the provider may
+/// have asked another request to wait.
 ///
 /// # Errors
 /// Those of `send`.
-pub fn once_more_if_stale<T>(send: impl Fn(bool) -> Result<T, ureq::Error>) -> Result<T, ureq::Error> {
+pub fn once_more_if_stale<T>(
+    clock: &dyn Clock,
+    send: impl Fn(bool) -> Result<T, ureq::Error>,
+) -> Result<T, ureq::Error> {
+    let started = clock.uptime();
     match send(false) {
-        Err(error) if dial::is_stale(&error) => send(true),
+        Err(error) if dial::is_stale(&error) && clock.uptime() < started + STALE_WITHIN => send(true),
         outcome => outcome,
     }
 }
+
+/// A closed connection says so within a round trip.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// An answer's body was longer than allowed, or did not come whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

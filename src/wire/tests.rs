@@ -6,6 +6,7 @@ use std::thread;
 
 use super::peer::{Act, Peer, answer};
 use super::*;
+use crate::clock::FakeClock;
 use crate::core::address::is_loopback;
 
 fn setup(route: Route<'_>) -> Setup<'_> {
@@ -113,6 +114,26 @@ fn a_tunnel_through_a_proxy_is_a_fresh_connection() {
     assert_eq!(fresh.reason, Failure::Closed);
     assert!(peer.request().starts_with("CONNECT"));
     assert!(peer.request().starts_with("GET"));
+}
+
+#[test]
+fn a_connection_that_dies_after_a_while_is_not_taken_for_a_stale_one() {
+    for (lasts, expect) in [(0, true), (900, true), (1_100, false)] {
+        let peer = Peer::start(vec![
+            Act::Answer(answer(204, "", "")),
+            Act::Close,
+            Act::Answer(answer(204, "", "")),
+        ]);
+        let agent = agent(&setup(Route::Direct)).unwrap();
+        let clock = FakeClock::at(Timestamp::UNIX_EPOCH);
+        agent.get(peer.url()).call().unwrap();
+        let again = once_more_if_stale(&clock, |_| {
+            let outcome = agent.get(peer.url()).call();
+            clock.advance(Duration::from_millis(lasts));
+            outcome
+        });
+        assert_eq!(again.is_ok(), expect, "{lasts} ms");
+    }
 }
 
 #[test]
