@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::drive::{Drive, Item, version_of};
+use super::drive::{Drive, Item, State, version_of};
 use super::receivers::Arrival;
 use super::replay::{Sight, Views, replay};
 use super::world::{Observer, World};
@@ -207,9 +207,7 @@ fn completeness(
 ) {
     for item in &drive.items[1..] {
         let sight = sight_at(observer, views, &item.id, f64::MAX);
-        // Nor, where the feed lists a folder alone, what was in one that was deleted soon.
-        let of_folder = (drive.item(&item.latest().parent)).is_some_and(|folder| !folder.latest().live);
-        let gone_with_it = of_folder && !item.latest().live && item.latest().at < observer.since + 30.0;
+        let gone_with_it = !item.latest().live && went_unread(observer, drive, item);
         let base = observer.base.get(&item.id);
         let same_size = base.is_some_and(|state| state.size == item.latest().size);
         let by_date = !anchored && (same_size || !item.latest().live);
@@ -224,6 +222,22 @@ fn completeness(
             });
         }
     }
+}
+
+/// Whether the item went with its folder soon after the creation. Where the feed lists the folder alone, nobody who had not
+/// read the item before can know of it.
+fn went_unread(observer: &Observer, drive: &Drive, item: &Item) -> bool {
+    let mut since = item
+        .states
+        .iter()
+        .filter(|state| state.version > observer.journal);
+    since.next().is_some_and(|gone| {
+        let with = |state: &State| !state.live && (state.at - gone.at).abs() < 1.0;
+        let folder = drive.item(&gone.parent);
+        !gone.live
+            && gone.at < observer.since + 30.0
+            && folder.is_some_and(|folder| folder.states.iter().any(with))
+    })
 }
 
 /// The schedule's interval, and what may be added to it.
@@ -248,6 +262,10 @@ fn lateness(
                 continue;
             }
             let sight = sight_at(observer, views, &item.id, due);
+            let unheard = views.get(&item.id).is_none_or(|views| views[0].0 > due);
+            if unheard && !state.live && went_unread(observer, drive, item) {
+                continue;
+            }
             if let Some(problem) = shortfall(item, state.version, sight.as_ref()) {
                 let what = format!(
                     "{}, object {}: changed at {:.3} and to be told by {due:.3}, then {problem}",

@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) outbox: Mutex<HashMap<String, Row>>,
     /// Resources that were not polled for so many seconds, and said to be well.
     pub(crate) silences: Mutex<BTreeMap<String, f64>>,
+    /// Since when what says ok has not been polled for so long.
+    quiet_since: Mutex<BTreeMap<String, f64>>,
     /// Notifications that were dead and were tried again, out of order.
     pub(crate) revived: Mutex<HashSet<String>>,
     secrets: Mutex<Vec<String>>,
@@ -124,6 +126,7 @@ impl World {
             excuses: Mutex::default(),
             outbox: Mutex::default(),
             silences: Mutex::default(),
+            quiet_since: Mutex::default(),
             revived: Mutex::default(),
             secrets: Mutex::default(),
             dice: Mutex::new(dice),
@@ -182,6 +185,7 @@ impl World {
             .unwrap()
             .iter()
             .any(|excuse| excuse.1 + 20.0 > now());
+        let mut quiet = self.quiet_since.lock().unwrap();
         for observer in self
             .observers
             .lock()
@@ -194,9 +198,14 @@ impl World {
             let says_ok = well
                 .iter()
                 .any(|row| row[0] == observer.plan.name && row[1] == observer.resource);
-            if says_ok && !excused && ago > 2.0 * observer.plan.every.max(3) as f64 + 8.0 {
-                let who = format!("{}, {}", observer.plan.name, observer.resource);
-                self.silences.lock().unwrap().insert(who, ago);
+            let who = format!("{}, {}", observer.plan.name, observer.resource);
+            let silent = says_ok && !excused && ago > 2.0 * observer.plan.every.max(3) as f64 + 8.0;
+            // What could not be polled for a full outbox is due at once when there is room again: it has three seconds.
+            let since = *quiet.entry(who.clone()).or_insert(now());
+            match silent {
+                false => drop(quiet.remove(&who)),
+                true if now() - since > 3.0 => drop(self.silences.lock().unwrap().insert(who, ago)),
+                true => {}
             }
         }
     }
