@@ -70,18 +70,24 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     println!("storm: --seed {} --seconds {}", options.seed, options.seconds);
-    let dir = tempfile::Builder::new().prefix("storm-").tempdir().unwrap();
-    let world = Arc::new(World::new(options.seed, options.without, dir.path().to_owned()));
+    // It is kept where the storm breaks off, too.
+    let dir = tempfile::Builder::new()
+        .prefix("storm-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    let world = Arc::new(World::new(options.seed, options.without, dir.clone()));
     let broken = storm(&world, options.seconds, options.hanging);
     println!("storm: {}", calm::figures(&world));
     if broken.is_empty() {
+        world.home.kill();
+        std::fs::remove_dir_all(&dir).unwrap();
         return ExitCode::SUCCESS;
     }
-    let kept = dir.keep();
     let diary = world.diary.lock().unwrap().join("\n");
     let all: Vec<String> = broken.iter().map(ToString::to_string).collect();
-    std::fs::write(kept.join("diary.txt"), diary).unwrap();
-    std::fs::write(kept.join("broken.txt"), all.join("\n")).unwrap();
+    std::fs::write(dir.join("diary.txt"), diary).unwrap();
+    std::fs::write(dir.join("broken.txt"), all.join("\n")).unwrap();
     let mut promises: Vec<&str> = broken.iter().map(|broken| broken.promise).collect();
     promises.sort_unstable();
     promises.dedup();
@@ -94,7 +100,7 @@ fn main() -> ExitCode {
         "\nstorm: --seed {} broke {} promises; everything is kept in {}",
         options.seed,
         broken.len(),
-        kept.display()
+        dir.display()
     );
     ExitCode::FAILURE
 }
