@@ -123,15 +123,15 @@ fn session_count(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 fn style(_: &Call<'_>) -> Result<Reply, Refusal> {
-    Ok(layout::guarded(Reply::new(200, "text/css; charset=utf-8", STYLE)))
+    Ok(asset("text/css; charset=utf-8", STYLE))
 }
 
 fn script(_: &Call<'_>) -> Result<Reply, Refusal> {
-    Ok(layout::guarded(Reply::new(
-        200,
-        "text/javascript; charset=utf-8",
-        SCRIPT,
-    )))
+    Ok(asset("text/javascript; charset=utf-8", SCRIPT))
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Reply {
+    layout::guarded(Reply::new(200, kind, text))
 }
 
 /// The id in the path.
