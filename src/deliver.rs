@@ -71,7 +71,7 @@ impl Deliverer<'_> {
     pub fn work(&self, seat: &Seat<'_>, outdated: &dyn Fn() -> bool, hire: &dyn Fn()) -> bool {
         while !self.stopping() && !outdated() {
             let heard = self.turns.rings();
-            let pause = match self.deliver_next(Refused::TryAgain, Some(hire)) {
+            let pause = match self.deliver_next(self.clock.now(), Refused::TryAgain, Some(hire)) {
                 Ok(Ok(_)) => continue,
                 Ok(Err(Vain::Nothing)) => LOOK,
                 Ok(Err(Vain::NoPlace)) => PAUSE,
@@ -88,15 +88,21 @@ impl Deliverer<'_> {
         true
     }
 
-    /// Delivers until nothing is due, nor in another thread's hand, or the thread in `seat` is not needed any more.
+    /// Delivers until nothing is left that was due at `by`, nor in another thread's hand, or the thread in `seat` is not
+    /// needed any more. What fails is not tried again, however long others take.
     ///
     /// # Errors
     /// When the outbox cannot be read or written.
-    pub fn drain(&self, seat: &Seat<'_>, hire: Option<&dyn Fn()>) -> Result<Tally, StoreError> {
+    pub fn drain(
+        &self,
+        by: Timestamp,
+        seat: &Seat<'_>,
+        hire: Option<&dyn Fn()>,
+    ) -> Result<Tally, StoreError> {
         let mut total = Tally::default();
         while !self.stopping() {
             let heard = self.turns.rings();
-            match self.deliver_next(Refused::GiveUp, hire)? {
+            match self.deliver_next(by, Refused::GiveUp, hire)? {
                 Ok(tally) => {
                     total.delivered += tally.delivered;
                     total.failed += tally.failed;
@@ -109,17 +115,18 @@ impl Deliverer<'_> {
         Ok(total)
     }
 
-    /// Takes the run whose turn it is, and sends it until the first failure.
+    /// Takes the run whose turn it is among those that are due at `by`, and sends it until the first failure.
     fn deliver_next(
         &self,
+        by: Timestamp,
         refused: Refused,
         hire: Option<&dyn Fn()>,
     ) -> Result<Result<Tally, Vain>, StoreError> {
-        let (now, settings) = (self.clock.now(), self.settings);
+        let settings = self.settings;
         let lanes = (settings.ordering == Ordering::None).then_some(settings.workers);
         let claimed = self.turns.claim(settings.workers, hire.is_some(), |state| {
             self.store.due_run(
-                now,
+                by,
                 lanes,
                 |lane| state.holds(lane),
                 |waiting| state.in_turn(waiting, settings.per_endpoint),

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, Scope};
 
+use jiff::Timestamp;
+
 use super::Floor;
 use crate::commands::House;
 use crate::config::{Delivery, Live};
@@ -20,10 +22,10 @@ const HIRED: &str = "deliver";
 pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
     let live = Live::new(house.config);
     let floor = Floor::new(house, &live, stop);
-    let total = Mutex::new(Ok(Tally::default()));
+    let (by, total) = (house.clock.now(), Mutex::new(Ok(Tally::default())));
     thread::scope(|scope| {
         for _ in 0..house.config.delivery.workers {
-            scope.spawn(|| floor.drain(scope, false, &total));
+            scope.spawn(|| floor.drain(scope, by, false, &total));
         }
     });
     total
@@ -58,14 +60,15 @@ impl Floor<'_> {
     fn drain<'s>(
         &'s self,
         scope: &'s Scope<'s, '_>,
+        by: Timestamp,
         hired: bool,
         total: &'s Mutex<Result<Tally, StoreError>>,
     ) {
         let seat = self.turns.seat(hired);
-        let hire = || self.hire_to_deliver(scope, || self.drain(scope, true, total));
+        let hire = || self.hire_to_deliver(scope, move || self.drain(scope, by, true, total));
         let drained = self
             .deliverer(&self.house.config.delivery)
-            .drain(&seat, Some(&hire));
+            .drain(by, &seat, Some(&hire));
         let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match (drained, &mut *total) {
             (Ok(tally), Ok(sum)) => {

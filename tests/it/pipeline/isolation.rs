@@ -91,3 +91,19 @@ fn four_slow_callbacks_with_twenty_waiting_each_delay_no_other() {
     let urls: Vec<String> = (0..4).map(|path| format!("{}/{path}", slow.url())).collect();
     check(&site(&urls, 20));
 }
+
+#[test]
+fn once_tries_nothing_again_while_a_receiver_hangs() {
+    let hanging = Hanging::one_host(1);
+    let sections = format!("[delivery]\ntimeout = \"3s\"\nretry = {:?}", ["1s"; 32]);
+    let site = Site::configured(Account::business(), &sections);
+    site.create_instance("Docs", json!({}));
+    site.once().code(0);
+    create_file(&site);
+    site.poll("Docs", &[]).code(0);
+    add_instances(&site, &hanging.urls, 1);
+    site.receiver.answer_always(Answer::Status(503));
+    site.once().code(1);
+    let attempts = "SELECT o.attempts FROM outbox o JOIN instance i ON i.id = o.instance_id ORDER BY i.id";
+    assert_eq!(site.sql(attempts), [["1"], ["1"]]);
+}

@@ -57,7 +57,9 @@ impl Bench {
             turns: &turns,
             stop: &AtomicBool::new(false),
         };
-        deliverer.drain(&turns.seat(false), None).unwrap()
+        deliverer
+            .drain(self.clock.now(), &turns.seat(false), None)
+            .unwrap()
     }
 
     /// Goes on to the time when something is due, and returns how long that was.
