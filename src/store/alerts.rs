@@ -115,7 +115,7 @@ impl Store {
                     time_text(entry.waits_since),
                 ))?;
             }
-            connection.change(
+            connection.run(
                 "DELETE FROM alert
                   WHERE id <= (SELECT max(id) FROM alert) - ?1 AND next_attempt_at IS NULL
                     AND (state = 'cleared'
@@ -123,8 +123,7 @@ impl Store {
                                      WHERE later.alert = alert.alert AND later.subject_key = alert.subject_key
                                        AND later.id > alert.id))",
                 [KEPT],
-            )?;
-            Ok(())
+            )
         })
     }
 }

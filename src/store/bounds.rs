@@ -116,11 +116,10 @@ impl Store {
 
     /// Lets polling of an instance go on; polls that its pause has cut off are due at once.
     pub fn resume(&self, instance_id: i64) -> Result<(), StoreError> {
-        self.change(
+        self.run(
             "UPDATE instance SET paused_by = NULL, paused_since = NULL WHERE id = ?1",
             [instance_id],
-        )?;
-        Ok(())
+        )
     }
 
     /// Takes in that the clock shows `now`, and returns its jumps ahead, oldest first: when more passed than is `believed` since
@@ -154,8 +153,7 @@ impl Store {
                         [JUMPS],
                     )?;
                 }
-                connection.change("UPDATE meta SET clock_seen_at = ?1", [time_text(now)])?;
-                Ok(())
+                connection.run("UPDATE meta SET clock_seen_at = ?1", [time_text(now)])
             })?;
         }
         self.all(

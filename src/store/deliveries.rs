@@ -228,7 +228,7 @@ fn put_endpoint(
     attempts: &[Attempt],
 ) -> Result<(), StoreError> {
     let last = attempts.iter().rfind(|attempt| attempt.endpoint_id == Some(id));
-    connection.change(
+    connection.run(
         "UPDATE endpoint
             SET state = ?2, state_since = iif(?3, ?4, state_since), failures = ?5, deaths = ?6,
                 last_accepted_at = ?7, last_failed_at = ?8, waits_since = iif(next_probe_at IS ?9, waits_since, ?4),
@@ -247,8 +247,7 @@ fn put_endpoint(
             last.and_then(|attempt| attempt.error.as_deref()),
             after.asked_to_wait,
         ),
-    )?;
-    Ok(())
+    )
 }
 
 /// A time that nobody can read counts as none: it must not hold deliveries up.

@@ -43,24 +43,22 @@ impl Store {
 
     /// Opens an endpoint as if it had never failed.
     pub fn reactivate(&self, endpoint_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.change(
+        self.run(
             "UPDATE endpoint
                 SET state_since = iif(state = 'active', state_since, ?2), state = 'active', failures = 0,
                     deaths = 0, next_probe_at = NULL, asked_to_wait = 0, last_error = NULL
               WHERE id = ?1",
             (endpoint_id, time_text(now)),
-        )?;
-        Ok(())
+        )
     }
 
     /// Lets an endpoint that backs off be tried at `now`, if it were not before.
     pub fn probe_at(&self, endpoint_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.change(
+        self.run(
             "UPDATE endpoint SET waits_since = ?2, next_probe_at = ?2
               WHERE id = ?1 AND state = 'backing_off' AND next_probe_at > ?2",
             (endpoint_id, time_text(now)),
-        )?;
-        Ok(())
+        )
     }
 
     /// Each instance with its endpoint.
@@ -128,9 +126,8 @@ pub(super) fn endpoint_of(
 
 /// Removes the endpoints that no instance uses any more.
 pub(super) fn forget_unused(connection: &Connection) -> Result<(), StoreError> {
-    connection.change(
+    connection.run(
         "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint_id FROM instance WHERE endpoint_id IS NOT NULL)",
         [],
-    )?;
-    Ok(())
+    )
 }

@@ -84,11 +84,10 @@ impl Store {
     pub fn require_login(&self, instance_id: i64, holder: &str, reason: &str) -> Result<(), StoreError> {
         self.write(|connection| {
             refuse_without_right(connection, instance_id, holder)?;
-            connection.change(
+            connection.run(
                 "UPDATE instance SET grant_state = 'login_required', grant_error = ?2 WHERE id = ?1",
                 (instance_id, reason),
-            )?;
-            Ok(())
+            )
         })
     }
 
@@ -111,12 +110,11 @@ impl Store {
             Ok(_) => ("login_required", "ok", None),
             Err(_) => ("ok", "login_required", Some(&reason)),
         };
-        self.change(
+        self.run(
             "UPDATE instance SET grant_state = ?2, grant_error = ?3
               WHERE grant_state = ?1 AND (?1 = 'ok' OR grant_error = ?4)",
             (from, to, error, &reason),
-        )?;
-        Ok(())
+        )
     }
 
     /// Keeps how many minutes this box's clock is ahead of the provider's, or that the two agree. Returns whether they
@@ -162,12 +160,11 @@ impl Store {
     /// # Errors
     /// When the database cannot be written; the right ends by itself then.
     pub fn give_renewal_up(&self, instance_id: i64, holder: &str) -> Result<(), StoreError> {
-        self.change(
+        self.run(
             "UPDATE instance SET renewal_holder = NULL, renewal_until = NULL
               WHERE id = ?1 AND renewal_holder = ?2",
             (instance_id, holder),
-        )?;
-        Ok(())
+        )
     }
 
     /// Whether an instance can renew its grant, as it is now.
@@ -236,21 +233,19 @@ impl Store {
                 Some("nobody has signed in yet: run `deltapost login`"),
             ),
         };
-        connection.change(
+        connection.run(
             "UPDATE instance SET grant_state = ?2, grant_error = ?3 WHERE id = ?1",
             (instance_id, state, error),
-        )?;
-        Ok(())
+        )
     }
 }
 
 /// Makes the instance's polls owed that have begun before: what has kept them from their ends may be mended.
 fn poll_at_once(connection: &Connection, instance_id: i64) -> Result<(), StoreError> {
-    connection.change(
+    connection.run(
         "UPDATE resource SET unfinished = 1 WHERE instance_id = ?1 AND last_poll_at IS NOT NULL",
         [instance_id],
-    )?;
-    Ok(())
+    )
 }
 
 /// What `holder` has asked the provider for must not overwrite what somebody else has kept since.

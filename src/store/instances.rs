@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::first::Starts;
 use super::grants::{ACCESS_TOKEN, Grant, REFRESH_TOKEN};
-use super::rows::json;
+use super::rows::{Queries, from_json, get, json, only, row};
 use super::secrets::{place, secrets_of};
-use super::{Store, StoreError, endpoints, known, plan, resources};
+use super::{Store, StoreError, endpoints, plan, resources};
 use crate::core::elements;
-use crate::core::model::{
-    Configuration, ElementKey, GrantState, Instance, Settings, time_from_text, time_text,
-};
+use crate::core::model::{Configuration, ElementKey, Instance, Settings, time_text};
 
 /// Rows that one transaction removes.
 const REMOVAL: i64 = 1_000;
@@ -52,7 +50,7 @@ impl Store {
         self.write(|connection| {
             refuse_taken(connection, new.name, None)?;
             let (shown, secrets) = elements::split(new.configuration);
-            connection.execute(
+            connection.run(
                 "INSERT INTO instance
                         (name, element_key, tags, events_enabled, configuration, created_at, updated_at, schedule,
                          timezone, interval_seconds)
@@ -94,14 +92,13 @@ impl Store {
         // Without the key the configuration at hand has masks for secrets, and writing it would lose them.
         self.key()?;
         self.write(|connection| {
-            let found = self.instances_where(connection, "id = ?1", instance.id)?;
-            let found = found.first().ok_or_else(|| StoreError::NoSuchInstance(instance.name.clone()))?;
-            if !is_same(found, before) {
+            let found = self.only_instance(connection, "id = ?1", instance.id, &instance.name)?;
+            if !is_same(&found, before) {
                 return Err(StoreError::Superseded);
             }
             refuse_taken(connection, &instance.name, Some(instance.id))?;
             let (shown, secrets) = elements::split(&instance.configuration);
-            connection.execute(
+            connection.run(
                 "UPDATE instance
                     SET name = ?2, tags = ?3, events_enabled = ?4, configuration = ?5, updated_at = ?6, schedule = ?7,
                         timezone = ?8, interval_seconds = ?9
@@ -118,7 +115,7 @@ impl Store {
                     plan::interval_seconds(settings.interval),
                 ),
             )?;
-            connection.execute(
+            connection.run(
                 "DELETE FROM secret WHERE instance_id = ?1 AND key NOT IN (?2, ?3)",
                 (instance.id, REFRESH_TOKEN, ACCESS_TOKEN),
             )?;
@@ -138,12 +135,8 @@ impl Store {
     /// # Errors
     /// `NoSuchInstance`.
     pub fn find_instance(&self, id_or_name: &str) -> Result<Instance, StoreError> {
-        self.read(|connection| {
-            let rows = self.instances_where(connection, "name = ?1 OR CAST(id AS TEXT) = ?1", id_or_name)?;
-            rows.into_iter()
-                .next()
-                .ok_or_else(|| StoreError::NoSuchInstance(id_or_name.to_owned()))
-        })
+        let condition = "name = ?1 OR CAST(id AS TEXT) = ?1";
+        self.read(|connection| self.only_instance(connection, condition, id_or_name, &id_or_name))
     }
 
     /// The instance with that id.
@@ -156,10 +149,22 @@ impl Store {
 
     /// The instance with that id, as `connection` sees it.
     pub(super) fn instance_of(&self, connection: &Connection, id: i64) -> Result<Instance, StoreError> {
-        let rows = self.instances_where(connection, "id = ?1", id)?;
-        rows.into_iter()
-            .next()
-            .ok_or_else(|| StoreError::NoSuchInstance(id.to_string()))
+        self.only_instance(connection, "id = ?1", id, &id)
+    }
+
+    /// The first instance of which `condition` says so; where there is none, it is called `asked`.
+    fn only_instance(
+        &self,
+        connection: &Connection,
+        condition: &str,
+        value: impl rusqlite::ToSql,
+        asked: &dyn std::fmt::Display,
+    ) -> Result<Instance, StoreError> {
+        let found = self
+            .instances_where(connection, condition, value)?
+            .into_iter()
+            .next();
+        found.ok_or_else(|| StoreError::NoSuchInstance(asked.to_string()))
     }
 
     /// All instances, by id.
@@ -175,9 +180,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn instance_count(&self) -> Result<i64, StoreError> {
-        self.read(|connection| {
-            Ok(connection.query_row("SELECT count(*) FROM instance", [], |row| row.get(0))?)
-        })
+        self.value("SELECT count(*) FROM instance", [])
     }
 
     /// Pauses or resumes polling of an instance.
@@ -185,13 +188,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn enable_instance(&self, id: i64, enabled: bool, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance SET enabled = ?2, updated_at = ?3 WHERE id = ?1",
-                (id, enabled, time_text(now)),
-            )?;
-            Ok(())
-        })
+        self.run(
+            "UPDATE instance SET enabled = ?2, updated_at = ?3 WHERE id = ?1",
+            (id, enabled, time_text(now)),
+        )
     }
 
     /// Stops polling of an instance for good; it is removed when nothing of it is pending any more.
@@ -199,13 +199,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn begin_deletion(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE instance SET deleting_since = coalesce(deleting_since, ?2) WHERE id = ?1",
-                (id, time_text(now)),
-            )?;
-            Ok(())
-        })
+        self.run(
+            "UPDATE instance SET deleting_since = coalesce(deleting_since, ?2) WHERE id = ?1",
+            (id, time_text(now)),
+        )
     }
 
     /// The ids of the instances that are being deleted.
@@ -213,12 +210,11 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn leaving_instances(&self) -> Result<Vec<i64>, StoreError> {
-        self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id FROM instance WHERE deleting_since IS NOT NULL")?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        self.all(
+            "SELECT id FROM instance WHERE deleting_since IS NOT NULL",
+            [],
+            only,
+        )
     }
 
     /// The instances being deleted of which nothing is pending.
@@ -226,15 +222,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn drained_deletions(&self) -> Result<Vec<(i64, String)>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, name FROM instance i
-                  WHERE deleting_since IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM outbox WHERE instance_id = i.id AND state = 'pending')",
-            )?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        self.all(
+            "SELECT id, name FROM instance i
+              WHERE deleting_since IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM outbox WHERE instance_id = i.id AND state = 'pending')",
+            [],
+            row!(id, name),
+        )
     }
 
     /// Removes an instance and everything of it, in transactions of at most a thousand rows, itself last. Returns whether
@@ -259,7 +253,7 @@ impl Store {
     pub fn remove_part_of_instance(&self, id: i64) -> Result<Removal, StoreError> {
         self.write(|connection| {
             let pending = "SELECT EXISTS (SELECT 1 FROM outbox WHERE instance_id = ?1 AND state = 'pending')";
-            if connection.query_row(pending, [id], |row| row.get(0))? {
+            if connection.value(pending, [id])? {
                 return Ok(Removal::Refused);
             }
             for statement in [
@@ -271,11 +265,11 @@ impl Store {
                      WHERE resource_id IN (SELECT id FROM resource WHERE instance_id = ?1) LIMIT ?2)",
                 "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE instance_id = ?1 LIMIT ?2 / 10)",
             ] {
-                if connection.execute(statement, (id, REMOVAL))? > 0 {
+                if connection.change(statement, (id, REMOVAL))? > 0 {
                     return Ok(Removal::Part);
                 }
             }
-            connection.execute("DELETE FROM instance WHERE id = ?1", [id])?;
+            connection.run("DELETE FROM instance WHERE id = ?1", [id])?;
             endpoints::forget_unused(connection)?;
             Ok(Removal::Whole)
         })
@@ -287,23 +281,16 @@ impl Store {
         condition: &str,
         value: impl rusqlite::ToSql,
     ) -> Result<Vec<Instance>, StoreError> {
-        let mut statement = connection.prepare_cached(&format!(
+        let select = format!(
             "SELECT id, name, element_key, tags, enabled, grant_state, created_at, configuration
                FROM instance WHERE {condition} ORDER BY id"
-        ))?;
-        let mut rows = statement.query([value])?;
-        let mut instances = Vec::new();
-        while let Some(row) = rows.next()? {
-            instances.push(self.read_instance(connection, row)?);
-        }
-        Ok(instances)
+        );
+        connection.all(&select, [value], |row| self.read_instance(connection, row))
     }
 
     /// Reads a row, with its secrets and with what its configuration means.
     fn read_instance(&self, connection: &Connection, row: &Row<'_>) -> Result<Instance, StoreError> {
-        let text = |column| row.get::<_, String>(column);
-        let id = row.get("id")?;
-        let element = known("element_key", &text("element_key")?, ElementKey::from_text)?;
+        let (id, element) = (get(row, "id")?, get(row, "element_key")?);
         let mut secrets = BTreeMap::new();
         for (key, sealed) in secrets_of(connection, id)? {
             // Without the key a secret stays masked: the instance can be shown, but not used.
@@ -313,18 +300,18 @@ impl Store {
                 secrets.insert(key, secret);
             }
         }
-        let shown: Configuration = known("configuration", &text("configuration")?, from_json)?;
+        let shown: Configuration = from_json(row, "configuration")?;
         let configuration = elements::join(&shown, &secrets);
-        Ok(Instance {
+        row!(row => Instance {
             id,
-            name: row.get("name")?,
-            element,
-            tags: known("tags", &text("tags")?, from_json)?,
-            enabled: row.get("enabled")?,
-            grant_state: known("grant_state", &text("grant_state")?, GrantState::from_text)?,
-            created_at: known("created_at", &text("created_at")?, time_from_text)?,
+            name,
+            element: element,
+            tags: from_json(row, "tags")?,
+            enabled,
+            grant_state,
+            created_at,
             settings: elements::settings(element, &configuration, &self.graph_base),
-            configuration,
+            configuration: configuration,
         })
     }
 
@@ -339,11 +326,10 @@ impl Store {
             Some(url) => Some(endpoints::endpoint_of(connection, self.key()?, url, now)?),
             None => None,
         };
-        connection.execute(
+        connection.run(
             "UPDATE instance SET endpoint_id = ?2 WHERE id = ?1",
             (instance_id, endpoint),
-        )?;
-        Ok(())
+        )
     }
 }
 
@@ -354,17 +340,9 @@ fn is_same(one: &Instance, other: &Instance) -> bool {
 }
 
 fn refuse_taken(connection: &Connection, name: &str, except: Option<i64>) -> Result<(), StoreError> {
-    let holder: Option<i64> = connection
-        .query_row("SELECT id FROM instance WHERE name = ?1", [name], |row| {
-            row.get(0)
-        })
-        .optional()?;
+    let holder: Option<i64> = connection.first("SELECT id FROM instance WHERE name = ?1", [name], only)?;
     match holder {
         Some(id) if Some(id) != except => Err(StoreError::NameTaken(name.to_owned())),
         _ => Ok(()),
     }
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_str(text).ok()
 }

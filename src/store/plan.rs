@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Row;
 
-use super::rows::{Queries, get, row};
-use super::{Store, StoreError, known};
+use super::rows::{Queries, from_json, get, row};
+use super::{Store, StoreError};
 use crate::core::model::{Interval, time_text};
 use crate::core::plan::{Keys, Subject};
 
@@ -90,10 +90,9 @@ impl Store {
     pub fn show_next_polls(&self, next: &[(i64, Option<Timestamp>)]) -> Result<(), StoreError> {
         for some in next.chunks(AT_ONCE) {
             self.write(|connection| {
-                let mut statement =
-                    connection.prepare_cached("UPDATE resource SET next_poll_at = ?2 WHERE id = ?1")?;
+                let statement = "UPDATE resource SET next_poll_at = ?2 WHERE id = ?1";
                 for (id, at) in some {
-                    statement.execute((id, at.map(time_text)))?;
+                    connection.run(statement, (id, at.map(time_text)))?;
                 }
                 Ok(())
             })?;
@@ -103,11 +102,10 @@ impl Store {
 
     /// Keeps why the running agent goes on with other settings than the configuration file's; `None`: it does not.
     pub fn note_settings_error(&self, error: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
-        self.change(
+        self.run(
             "UPDATE meta SET settings_error = ?1, settings_error_at = ?2",
             (error, error.map(|_| time_text(now))),
-        )?;
-        Ok(())
+        )
     }
 
     /// Why the agent goes on with other settings than the configuration file's, and since when, if it does.
@@ -136,11 +134,10 @@ fn interval(seconds: Option<i64>) -> Option<Interval> {
 }
 
 fn planned(row: &Row<'_>) -> Result<Planned, StoreError> {
-    let tags: String = get(row, "tags")?;
     let subject = row!(row => Subject {
         instance_id,
         instance,
-        tags: known("tags", &tags, |text| serde_json::from_str(text).ok())?,
+        tags: from_json(row, "tags")?,
         resource as "name",
         own: row!(row => Keys { schedule, timezone })?,
         of_instance: row!(row => Keys { schedule as "instance_schedule", timezone as "instance_timezone" })?,

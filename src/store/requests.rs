@@ -79,11 +79,10 @@ impl Store {
 
     /// Answers a request with what its poll came to.
     pub fn answer_request(&self, id: i64, answer: &Poll) -> Result<(), StoreError> {
-        self.change(
+        self.run(
             "UPDATE request SET state = 'done', answer = ?2 WHERE id = ?1",
             (id, json(answer)),
-        )?;
-        Ok(())
+        )
     }
 
     /// The answer to a request, once there is one.
@@ -100,16 +99,14 @@ impl Store {
 
     /// Removes the answers to what was asked for before `before`.
     pub fn forget_answers(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.change(
+        self.run(
             "DELETE FROM request WHERE state = 'done' AND created_at < ?1",
             [time_text(before)],
-        )?;
-        Ok(())
+        )
     }
 
     /// Removes a request, answered or not.
     pub fn withdraw_request(&self, id: i64) -> Result<(), StoreError> {
-        self.change("DELETE FROM request WHERE id = ?1", [id])?;
-        Ok(())
+        self.run("DELETE FROM request WHERE id = ?1", [id])
     }
 }

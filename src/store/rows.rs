@@ -34,6 +34,13 @@ pub(super) fn word<T>(row: &Row<'_>, at: usize, read: impl Fn(&str) -> Option<T>
     read(&text).ok_or_else(|| StoreError::unreadable(what, &text))
 }
 
+/// What the column `name` holds of a list or a map.
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, name: &str) -> Result<T, StoreError> {
+    word(row, row.as_ref().column_index(name)?, |text| {
+        serde_json::from_str(text).ok()
+    })
+}
+
 /// What a column holds of a list or a map.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("strings, numbers and maps of them are JSON")
@@ -86,6 +93,11 @@ pub(super) trait Queries {
 
     /// Changes rows. Returns how many.
     fn change(&self, sql: &str, params: impl Params) -> Result<usize, StoreError>;
+
+    /// Changes rows, however many.
+    fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.change(sql, params).map(drop)
+    }
 }
 
 impl Queries for Connection {

@@ -165,15 +165,14 @@ impl Store {
         secrets: &BTreeMap<String, Secret>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut statement = connection.prepare_cached(
-            "INSERT INTO secret (instance_id, key, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (instance_id, key) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at",
-        )?;
+        let put = "INSERT INTO secret (instance_id, key, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (instance_id, key)
+                   DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at";
         for (key, secret) in secrets {
             let sealed = self
                 .key()?
                 .seal(&place(instance_id, key), secret.expose().as_bytes());
-            statement.execute((instance_id, key, sealed, time_text(now)))?;
+            connection.run(put, (instance_id, key, sealed, time_text(now)))?;
         }
         Ok(())
     }

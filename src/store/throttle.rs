@@ -2,8 +2,8 @@
 //! of the app there keep one pause, in every thread, every process, and after a restart.
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
 
+use super::rows::{Queries, get, only};
 use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
 
@@ -25,21 +25,18 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn throttling(&self, instance_id: i64) -> Result<Throttling, StoreError> {
-        self.read(|connection| {
-            let row: Option<(String, u32)> = connection
-                .prepare_cached(
-                    "SELECT until, throttles FROM throttle
-                      WHERE app = (SELECT app FROM instance WHERE id = ?1)",
-                )?
-                .query_row([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            Ok(
-                row.map_or_else(Throttling::default, |(until, throttles)| Throttling {
+        let found = self.first(
+            "SELECT until, throttles FROM throttle WHERE app = (SELECT app FROM instance WHERE id = ?1)",
+            [instance_id],
+            |row| {
+                let until: String = get(row, "until")?;
+                Ok(Throttling {
                     until: time_from_text(&until),
-                    throttles,
-                }),
-            )
-        })
+                    throttles: get(row, "throttles")?,
+                })
+            },
+        )?;
+        Ok(found.unwrap_or_default())
     }
 
     /// Keeps that the instance makes its requests as `app`, the name of a tenant and a client id. Nothing is kept without
@@ -50,26 +47,20 @@ impl Store {
     pub fn note_app(&self, instance_id: i64, app: &Secret) -> Result<(), StoreError> {
         let Ok(key) = self.key() else { return Ok(()) };
         let app = key.name(app.expose());
-        let known: Option<Vec<u8>> = self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT app FROM instance WHERE id = ?1")?;
-            Ok(statement
-                .query_row([instance_id], |row| row.get(0))
-                .optional()?
-                .flatten())
-        })?;
+        let known = self.first("SELECT app FROM instance WHERE id = ?1", [instance_id], only)?;
+        let known: Option<Vec<u8>> = known.flatten();
         if known.as_deref() == Some(&app[..]) {
             return Ok(());
         }
         self.write(|connection| {
-            connection.execute("UPDATE instance SET app = ?2 WHERE id = ?1", (instance_id, &app))?;
+            connection.run("UPDATE instance SET app = ?2 WHERE id = ?1", (instance_id, &app))?;
             // A pause that nobody else keeps any more goes along, unless the app is known to have one.
             let unused = "app = ?1 AND NOT EXISTS (SELECT 1 FROM instance WHERE app = ?1)";
-            connection.execute(
+            connection.run(
                 &format!("UPDATE OR IGNORE throttle SET app = ?2 WHERE {unused}"),
                 (&known, &app),
             )?;
-            connection.execute(&format!("DELETE FROM throttle WHERE {unused}"), [&known])?;
-            Ok(())
+            connection.run(&format!("DELETE FROM throttle WHERE {unused}"), [&known])
         })
     }
 
@@ -78,10 +69,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn forget_app(&self, instance_id: i64) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute("UPDATE instance SET app = NULL WHERE id = ?1", [instance_id])?;
-            Ok(())
-        })
+        self.run("UPDATE instance SET app = NULL WHERE id = ?1", [instance_id])
     }
 
     /// Keeps that nothing is requested for the app of this instance from `since` on and before `until`, unless a longer
@@ -95,17 +83,14 @@ impl Store {
         (since, until): (Timestamp, Timestamp),
         refused: bool,
     ) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "INSERT INTO throttle (app, since, until, throttles)
-                 SELECT app, ?2, ?3, ?4 FROM instance WHERE id = ?1 AND app IS NOT NULL
-                 ON CONFLICT (app) DO UPDATE
-                    SET since = iif(excluded.until > until, excluded.since, since),
-                        until = max(until, excluded.until), throttles = throttles + excluded.throttles",
-                (instance_id, time_text(since), time_text(until), refused),
-            )?;
-            Ok(())
-        })
+        self.run(
+            "INSERT INTO throttle (app, since, until, throttles)
+             SELECT app, ?2, ?3, ?4 FROM instance WHERE id = ?1 AND app IS NOT NULL
+             ON CONFLICT (app) DO UPDATE
+                SET since = iif(excluded.until > until, excluded.since, since),
+                    until = max(until, excluded.until), throttles = throttles + excluded.throttles",
+            (instance_id, time_text(since), time_text(until), refused),
+        )
     }
 
     /// Notes that the provider answers the app of this instance again.
@@ -113,13 +98,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn calm(&self, instance_id: i64) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE throttle SET throttles = 0 WHERE app = (SELECT app FROM instance WHERE id = ?1)",
-                [instance_id],
-            )?;
-            Ok(())
-        })
+        self.run(
+            "UPDATE throttle SET throttles = 0 WHERE app = (SELECT app FROM instance WHERE id = ?1)",
+            [instance_id],
+        )
     }
 
     /// Removes pauses that were over before `before`, a bounded number of them.
@@ -128,20 +110,16 @@ impl Store {
     /// When the database cannot be read or written.
     pub fn purge_pauses(&self, before: Timestamp) -> Result<(), StoreError> {
         let before = time_text(before);
-        let any = self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT 1 FROM throttle WHERE until < ?1")?;
-            Ok(statement.exists([&before])?)
-        })?;
-        if !any {
+        if !self.value(
+            "SELECT EXISTS (SELECT 1 FROM throttle WHERE until < ?1)",
+            [&before],
+        )? {
             return Ok(());
         }
-        self.write(|connection| {
-            connection.execute(
-                "DELETE FROM throttle WHERE app IN (SELECT app FROM throttle WHERE until < ?1 LIMIT ?2)",
-                (&before, PURGED),
-            )?;
-            Ok(())
-        })
+        self.run(
+            "DELETE FROM throttle WHERE app IN (SELECT app FROM throttle WHERE until < ?1 LIMIT ?2)",
+            (&before, PURGED),
+        )
     }
 
     /// Ends the pause of the instance's app at `now`, since a person wants it.
@@ -149,13 +127,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn lift_pause(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "UPDATE throttle SET since = ?2, until = ?2
-                  WHERE app = (SELECT app FROM instance WHERE id = ?1) AND until > ?2",
-                (instance_id, time_text(now)),
-            )?;
-            Ok(())
-        })
+        self.run(
+            "UPDATE throttle SET since = ?2, until = ?2
+              WHERE app = (SELECT app FROM instance WHERE id = ?1) AND until > ?2",
+            (instance_id, time_text(now)),
+        )
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::rows::{Queries, only};
 use super::{Store, StoreError};
 use crate::core::model::{time_from_text, time_text};
 use crate::core::waits::{SLACK, put_off, resumed};
@@ -59,7 +60,7 @@ impl Store {
             self.write(|connection| mend(connection, now, &ahead))?;
         }
         let until = |since, until| resumed(since, until, now);
-        for instance in self.read(|connection| suspects(connection, now, &ahead, thoroughly))? {
+        for instance in suspects(self, now, &ahead, thoroughly)? {
             changed |= self.move_outbox(instance, now, now, &until)?;
         }
         Ok(changed)
@@ -74,14 +75,12 @@ impl Store {
         let until = |since, until| put_off(since, until, from, now);
         self.write(|connection| {
             move_waits(connection, now, &until)?;
-            connection.execute(
+            connection.run(
                 "UPDATE request SET created_at = ?2 WHERE created_at <= ?1",
                 (time_text(from), time_text(now)),
-            )?;
-            Ok(())
+            )
         })?;
-        let all = self.read(|connection| suspects(connection, from, "", true))?;
-        for instance in all {
+        for instance in suspects(self, from, "", true)? {
             self.move_outbox(instance, from, now, &until)?;
         }
         Ok(())
@@ -105,12 +104,11 @@ impl Store {
                        WHERE id = ?1 AND state = 'pending'";
         let (mut after, mut changed) = (0, false);
         loop {
-            let rows = self.read(|connection| {
-                let mut statement = connection.prepare_cached(select)?;
-                let rows =
-                    statement.query_map((time_text(running_at), instance_id, after, ROWS as i64), wait)?;
-                Ok(rows.collect::<Result<Vec<Wait>, _>>()?)
-            })?;
+            let rows = self.all(
+                select,
+                (time_text(running_at), instance_id, after, ROWS as i64),
+                wait,
+            )?;
             let moved = moved(&rows, until);
             if !moved.is_empty() {
                 changed = true;
@@ -130,7 +128,7 @@ type Wait = (Value, String, String);
 /// The end of a wait, by its begin and its end, when it has to be moved.
 type Until<'a> = dyn Fn(Timestamp, Timestamp) -> Option<Timestamp> + 'a;
 
-fn wait(row: &rusqlite::Row<'_>) -> rusqlite::Result<Wait> {
+fn wait(row: &rusqlite::Row<'_>) -> Result<Wait, StoreError> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
@@ -149,9 +147,8 @@ fn put(
     moved: &[(&Value, Timestamp)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(update)?;
     for (key, until) in moved {
-        statement.execute((key, time_text(now), time_text(*until)))?;
+        connection.run(update, (key, time_text(now), time_text(*until)))?;
     }
     Ok(())
 }
@@ -165,35 +162,27 @@ fn any_ahead(connection: &Connection, ahead: &str) -> Result<bool, StoreError> {
         .iter()
         .map(|(table, is_ahead, _)| (*table, (*is_ahead).to_owned()));
     for (table, is_ahead) in waits.chain(past) {
-        if exists(
-            connection,
-            &format!("SELECT 1 FROM {table} WHERE {is_ahead} LIMIT ?2"),
-            ahead,
-        )? {
+        let select = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {is_ahead})");
+        if connection.value(&select, [ahead])? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn exists(connection: &Connection, select: &str, ahead: &str) -> Result<bool, StoreError> {
-    Ok(connection.prepare_cached(select)?.exists((ahead, 1))?)
-}
-
 fn mend(connection: &Connection, now: Timestamp, ahead: &str) -> Result<(), StoreError> {
     move_waits(connection, now, &|since, until| resumed(since, until, now))?;
     for (table, is_ahead, change) in PAST {
         match change {
-            "" => connection.execute(&format!("DELETE FROM {table} WHERE {is_ahead}"), [ahead])?,
-            change => connection.execute(
+            "" => connection.run(&format!("DELETE FROM {table} WHERE {is_ahead}"), [ahead])?,
+            change => connection.run(
                 &format!("UPDATE {table} SET {change} WHERE {is_ahead}"),
                 (ahead, time_text(now)),
             )?,
         };
     }
     // A timetable is made by these times.
-    connection.execute("UPDATE meta SET plan_version = plan_version + 1", [])?;
-    Ok(())
+    connection.run("UPDATE meta SET plan_version = plan_version + 1", [])
 }
 
 /// Has the waits of endpoints and apps end at what `until` says.
@@ -202,8 +191,7 @@ fn move_waits(connection: &Connection, now: Timestamp, until: &Until<'_>) -> Res
         let select = format!(
             "SELECT {key}, {begin}, {end} FROM {table} WHERE {begin} IS NOT NULL AND {end} IS NOT NULL"
         );
-        let mut statement = connection.prepare_cached(&select)?;
-        let rows = statement.query_map([], wait)?.collect::<Result<Vec<Wait>, _>>()?;
+        let rows = connection.all(&select, [], wait)?;
         let update = format!("UPDATE {table} SET {begin} = ?2, {end} = ?3 WHERE {key} = ?1");
         put(connection, &update, &moved(&rows, until), now)?;
     }
@@ -211,15 +199,14 @@ fn move_waits(connection: &Connection, now: Timestamp, until: &Until<'_>) -> Res
 }
 
 /// The instances of whose pending notifications one may wait for a time that a wrong clock has set.
-fn suspects(connection: &Connection, now: Timestamp, ahead: &str, all: bool) -> Result<Vec<i64>, StoreError> {
+fn suspects(queries: &impl Queries, now: Timestamp, ahead: &str, all: bool) -> Result<Vec<i64>, StoreError> {
     let pending =
         "FROM outbox INDEXED BY outbox_pending_by_instance WHERE instance_id = i.id AND state = 'pending'";
-    let mut statement = connection.prepare_cached(&format!(
+    let select = format!(
         "SELECT i.id FROM instance i
           WHERE EXISTS (SELECT 1 FROM outbox
                          WHERE id IN ((SELECT min(id) {pending}), (SELECT max(id) {pending}))
                            AND (?3 OR (next_attempt_at > ?1 AND coalesce(waits_since, created_at) > ?2)))"
-    ))?;
-    let rows = statement.query_map((time_text(now), ahead, all), |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    );
+    queries.all(&select, (time_text(now), ahead, all), only)
 }
