@@ -42,9 +42,6 @@ pub struct Sick {
 impl Store {
     /// Disabled endpoints, and the polled instances that must sign in, wait for the outbox or for
     /// a person, or fail.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn sick(&self) -> Result<Sick, StoreError> {
         self.read(|connection| {
             Ok(Sick {
@@ -59,9 +56,6 @@ impl Store {
 
     /// The changes that still matter, in their order: what is not told yet, and what stands. With them the id of the
     /// next change.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn alerts(&self) -> Result<(Vec<AlertEntry>, i64), StoreError> {
         self.read(|connection| {
             let entries = connection.all(
@@ -83,9 +77,6 @@ impl Store {
     }
 
     /// Writes new and changed entries, and forgets the oldest that are told and over.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn put_alerts(&self, entries: &[&AlertEntry]) -> Result<(), StoreError> {
         self.write(|connection| {
             let mut put = connection.prepare_cached(

@@ -191,11 +191,10 @@ impl Store {
         }
         self.write(|connection| {
             // It may have been made to wait again since it was chosen.
-            let mut remove =
-                connection.prepare_cached("DELETE FROM outbox WHERE id = ?1 AND state = 'delivered'")?;
-            let gone = ids
-                .iter()
-                .try_fold(0, |gone, id| Ok::<_, StoreError>(gone + remove.execute([id])?))?;
+            let mut gone = 0;
+            for id in &ids {
+                gone += connection.change("DELETE FROM outbox WHERE id = ?1 AND state = 'delivered'", [id])?;
+            }
             // What was delivered before them by a clock that was ahead is older than they are, whatever it says.
             let before_them = connection.change(
                 "DELETE FROM outbox WHERE id IN

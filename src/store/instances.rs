@@ -168,25 +168,16 @@ impl Store {
     }
 
     /// All instances, by id.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn instances(&self) -> Result<Vec<Instance>, StoreError> {
         self.read(|connection| self.instances_where(connection, "?1", true))
     }
 
     /// How many instances there are.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn instance_count(&self) -> Result<i64, StoreError> {
         self.value("SELECT count(*) FROM instance", [])
     }
 
     /// Pauses or resumes polling of an instance.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn enable_instance(&self, id: i64, enabled: bool, now: Timestamp) -> Result<(), StoreError> {
         self.run(
             "UPDATE instance SET enabled = ?2, updated_at = ?3 WHERE id = ?1",
@@ -195,9 +186,6 @@ impl Store {
     }
 
     /// Stops polling of an instance for good; it is removed when nothing of it is pending any more.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn begin_deletion(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.run(
             "UPDATE instance SET deleting_since = coalesce(deleting_since, ?2) WHERE id = ?1",
@@ -206,9 +194,6 @@ impl Store {
     }
 
     /// The ids of the instances that are being deleted.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn leaving_instances(&self) -> Result<Vec<i64>, StoreError> {
         self.all(
             "SELECT id FROM instance WHERE deleting_since IS NOT NULL",
@@ -218,9 +203,6 @@ impl Store {
     }
 
     /// The instances being deleted of which nothing is pending.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn drained_deletions(&self) -> Result<Vec<(i64, String)>, StoreError> {
         self.all(
             "SELECT id, name FROM instance i
@@ -247,9 +229,6 @@ impl Store {
 
     /// Removes as much of an instance as one transaction should. That nothing of it is pending is looked at in the same
     /// transaction: `outbox retry` may have revived something since the instance was found drained.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn remove_part_of_instance(&self, id: i64) -> Result<Removal, StoreError> {
         self.write(|connection| {
             let pending = "SELECT EXISTS (SELECT 1 FROM outbox WHERE instance_id = ?1 AND state = 'pending')";

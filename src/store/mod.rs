@@ -312,17 +312,11 @@ impl Store {
 
     /// A number that is another one when anybody has written to the database meanwhile, this process included. Asking for it
     /// reads no page.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn data_version(&self) -> Result<i64, StoreError> {
         self.value("PRAGMA data_version", [])
     }
 
     /// Whether anybody has written to the database since this was last asked.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn written_since_asked(&self) -> Result<bool, StoreError> {
         let version = self.data_version()?;
         Ok(self.seen_version.swap(version, Ordering::Relaxed) != version)

@@ -23,9 +23,6 @@ pub struct PastEvent {
 
 impl Store {
     /// The newest polls of an instance.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn past_polls(&self, instance_id: i64, most: u32) -> Result<Vec<Poll>, StoreError> {
         self.all(
             "SELECT p.*, r.name AS resource, i.name AS instance,
@@ -57,9 +54,6 @@ impl Store {
     }
 
     /// The newest events of an instance.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn past_events(&self, instance_id: i64, most: u32) -> Result<Vec<PastEvent>, StoreError> {
         self.all(
                 "SELECT o.id AS outbox_id, o.state, o.created_at, v.event_type, v.object_type, v.object_id, v.path,

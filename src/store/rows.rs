@@ -72,13 +72,26 @@ pub(super) use row;
 /// The forms in which a statement is run. On the store each is a transaction of its own, so that within one only those of
 /// its connection may be used.
 pub(super) trait Queries {
+    /// Runs `work` on the connection that is read from.
+    fn reading<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError>;
+
+    /// Runs `work` on the connection that is written to.
+    fn writing<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError>;
+
     /// All rows.
     fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError>;
+    ) -> Result<Vec<T>, StoreError> {
+        self.reading(|connection| {
+            connection
+                .prepare_cached(sql)?
+                .query_and_then(params, read)?
+                .collect()
+        })
+    }
 
     /// The first row, where there is one.
     fn first<T>(
@@ -86,13 +99,24 @@ pub(super) trait Queries {
         sql: &str,
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError>;
+    ) -> Result<Option<T>, StoreError> {
+        self.reading(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params)?;
+            rows.next()?.map(read).transpose()
+        })
+    }
 
     /// The one value of the one row that there always is.
-    fn value<T: Column>(&self, sql: &str, params: impl Params) -> Result<T, StoreError>;
+    fn value<T: Column>(&self, sql: &str, params: impl Params) -> Result<T, StoreError> {
+        let value = self.first(sql, params, only)?;
+        value.ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
+    }
 
     /// Changes rows. Returns how many.
-    fn change(&self, sql: &str, params: impl Params) -> Result<usize, StoreError>;
+    fn change(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.writing(|connection| Ok(connection.prepare_cached(sql)?.execute(params)?))
+    }
 
     /// Changes rows, however many.
     fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
@@ -101,61 +125,22 @@ pub(super) trait Queries {
 }
 
 impl Queries for Connection {
-    fn all<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        self.prepare_cached(sql)?.query_and_then(params, read)?.collect()
+    fn reading<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        work(self)
     }
 
-    fn first<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.prepare_cached(sql)?;
-        let mut rows = statement.query(params)?;
-        rows.next()?.map(read).transpose()
-    }
-
-    fn value<T: Column>(&self, sql: &str, params: impl Params) -> Result<T, StoreError> {
-        self.first(sql, params, only)?
-            .ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
-    }
-
-    fn change(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-        Ok(self.prepare_cached(sql)?.execute(params)?)
+    fn writing<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        work(self)
     }
 }
 
 impl Queries for Store {
-    fn all<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        self.read(|connection| connection.all(sql, params, read))
+    fn reading<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.read(work)
     }
 
-    fn first<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        self.read(|connection| connection.first(sql, params, read))
-    }
-
-    fn value<T: Column>(&self, sql: &str, params: impl Params) -> Result<T, StoreError> {
-        self.read(|connection| connection.value(sql, params))
-    }
-
-    fn change(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-        self.write(|connection| connection.change(sql, params))
+    fn writing<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.write(work)
     }
 }
 

@@ -21,9 +21,6 @@ pub struct Throttling {
 
 impl Store {
     /// What the provider has asked of the app of this instance.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn throttling(&self, instance_id: i64) -> Result<Throttling, StoreError> {
         let found = self.first(
             "SELECT until, throttles FROM throttle WHERE app = (SELECT app FROM instance WHERE id = ?1)",
@@ -41,9 +38,6 @@ impl Store {
 
     /// Keeps that the instance makes its requests as `app`, the name of a tenant and a client id. Nothing is kept without
     /// the key: then nothing is requested, either.
-    ///
-    /// # Errors
-    /// When the database cannot be read or written.
     pub fn note_app(&self, instance_id: i64, app: &Secret) -> Result<(), StoreError> {
         let Ok(key) = self.key() else { return Ok(()) };
         let app = key.name(app.expose());
@@ -65,18 +59,12 @@ impl Store {
     }
 
     /// Leaves the app of an instance open, since it has another one. The pause of the former one stays its own.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn forget_app(&self, instance_id: i64) -> Result<(), StoreError> {
         self.run("UPDATE instance SET app = NULL WHERE id = ?1", [instance_id])
     }
 
     /// Keeps that nothing is requested for the app of this instance from `since` on and before `until`, unless a longer
     /// pause is known. `refused`: the provider has turned a request away.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn throttle(
         &self,
         instance_id: i64,
@@ -94,9 +82,6 @@ impl Store {
     }
 
     /// Notes that the provider answers the app of this instance again.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn calm(&self, instance_id: i64) -> Result<(), StoreError> {
         self.run(
             "UPDATE throttle SET throttles = 0 WHERE app = (SELECT app FROM instance WHERE id = ?1)",
@@ -105,9 +90,6 @@ impl Store {
     }
 
     /// Removes pauses that were over before `before`, a bounded number of them.
-    ///
-    /// # Errors
-    /// When the database cannot be read or written.
     pub fn purge_pauses(&self, before: Timestamp) -> Result<(), StoreError> {
         let before = time_text(before);
         if !self.value(
@@ -123,9 +105,6 @@ impl Store {
     }
 
     /// Ends the pause of the instance's app at `now`, since a person wants it.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn lift_pause(&self, instance_id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.run(
             "UPDATE throttle SET since = ?2, until = ?2
