@@ -1,22 +1,27 @@
-//! Copies of the database as one file each: made while others write, checked before they bear their name. What takes a
-//! copy back into use is `restore`.
+//! Copies of the database as one file each: made while others write, checked before they bear their name. Where a command of
+//! root's copies it out of the data directory, the file is opened before its process becomes the directory's owner, who may not
+//! reach it. What takes a copy back into use is `restore`.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::files::open_own;
-use super::migrate::{self, BEFORE_UPGRADE};
-use super::whole::{
-    COPY_MODE, clear_away, create_private, key_beside, refuse_existing, sync_directory_of, with_suffix,
-    write_private,
+use super::files::{
+    COPY_MODE, clear_away, create_private, key_beside, open_directory, open_own, open_own_in,
+    refuse_existing, sync_directory_of, with_suffix, write_private,
 };
-use super::{BUSY, DATABASE, Store, StoreError, Target, connect, remove_if_there};
+use super::migrate::{self, BEFORE_UPGRADE};
+use super::rows::Queries;
+use super::{BUSY, Key, Store, StoreError, connect, remove_if_there};
+
+/// How much of a database is written last: without its beginning it is none.
+const BEGINNING: usize = 4_096;
 
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -122,14 +127,13 @@ pub(super) fn verify(file: &Path) -> Result<Contents, StoreError> {
     let connection = open_read_only(file)?;
     migrate::pending_steps(&connection, file)?;
     migrate::whole_check(&connection, file)?;
-    let number = |query: &str| connection.query_row(query, [], |row| row.get(0));
     Ok(Contents {
         bytes: fs::metadata(file)
             .map_err(|source| StoreError::file("look at", file, source))?
             .len(),
-        schema_version: number("PRAGMA user_version")?,
-        instances: number("SELECT count(*) FROM instance")?,
-        pending: number("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
+        schema_version: connection.value("PRAGMA user_version", [])?,
+        instances: connection.value("SELECT count(*) FROM instance", [])?,
+        pending: connection.value("SELECT count(*) FROM outbox WHERE state = 'pending'", [])?,
     })
 }
 
@@ -156,7 +160,98 @@ fn flags(access: OpenFlags) -> OpenFlags {
     access | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-/// The database's path within `data_dir`.
-pub(super) fn database(data_dir: &Path) -> PathBuf {
-    data_dir.join(DATABASE)
+/// Where a backup goes. Its name is there from the beginning, since its maker may not change names there later.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    file: File,
+    key: Option<File>,
+}
+
+impl Target {
+    /// Makes the file `path`, and that of its key where it is wanted. An empty one, as a failure leaves it, will do. Others who
+    /// may write to its directory lead it nowhere.
+    ///
+    /// # Errors
+    /// `Exists`; `Linked`; when the disk refuses.
+    pub fn create(path: &Path, with_key: bool) -> Result<Target, StoreError> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = open_directory(parent.unwrap_or(Path::new(".")))?;
+        let key = with_key
+            .then(|| create_empty(&directory, &key_beside(path)))
+            .transpose()?;
+        let file = create_empty(&directory, path)?;
+        let synced = directory.sync_all();
+        synced.map_err(|source| StoreError::file("sync the directory of", path, source))?;
+        Ok(Target {
+            path: path.to_owned(),
+            file,
+            key,
+        })
+    }
+
+    /// Writes the database in `copy`, and the text of its key where that was wanted.
+    pub(super) fn fill(&self, copy: &Path, key: Option<&Key>) -> Result<(), StoreError> {
+        if let Some(mut file) = self.key.as_ref() {
+            let key = key.ok_or(StoreError::NoKey)?;
+            file.write_all(key.text().as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(|source| StoreError::file("write", &key_beside(&self.path), source))?;
+        }
+        let from = open_own("read", copy, OFlag::O_RDONLY)?;
+        let write = || {
+            let (mut from, mut to) = (&from, &self.file);
+            let mut beginning = [0; BEGINNING];
+            from.read_exact(&mut beginning)?;
+            to.seek(SeekFrom::Start(BEGINNING as u64))?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()?;
+            to.rewind()?;
+            to.write_all(&beginning)?;
+            to.sync_all()
+        };
+        write().map_err(|source| StoreError::file("write", &self.path, source))
+    }
+
+    /// Takes back what was written; why it is of no use is told by the caller.
+    pub(super) fn empty(&self) {
+        for file in self.key.iter().chain([&self.file]) {
+            if let Err(error) = file.set_len(0) {
+                log::warn!("an unfinished copy is left error={:?}", error.to_string());
+            }
+        }
+    }
+}
+
+fn create_empty(directory: &File, path: &Path) -> Result<File, StoreError> {
+    let failed = |source| StoreError::file("create", path, source);
+    let name = Path::new(
+        path.file_name()
+            .ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?,
+    );
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT;
+    let file = open_own_in(directory, name, "create", path, flags)?;
+    let look = file.metadata().map_err(failed)?;
+    // In a directory of everybody's it could be anybody's, or a second name of an empty file of root's.
+    if look.len() > 0 || look.nlink() > 1 || look.uid() != geteuid().as_raw() {
+        return Err(StoreError::Exists(path.to_owned()));
+    }
+    file.set_permissions(Permissions::from_mode(COPY_MODE))
+        .map_err(failed)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_copy_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join("deltapost.db.copy");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let target = Target::create(&home.path().join("copy.db"), false).unwrap();
+        let error = target.fill(&pipe, None).unwrap_err();
+        assert!(matches!(error, StoreError::Linked(_)), "{error:?}");
+    }
 }

@@ -3,14 +3,13 @@
 
 use std::fs;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::rows::{Queries, row};
 use super::{Store, StoreError, lock};
 use crate::core::bounds::{Backlog, PausedBy};
-use crate::core::model::{time_from_text, time_text};
+use crate::core::model::time_text;
 use crate::core::shown::shown;
-use crate::core::waits::SLACK;
 
 /// Rows that one transaction removes: notifications, their events and their attempts.
 const PURGED: i64 = 1_000;
@@ -23,12 +22,6 @@ const PURGED_BEFORE: i64 = 50;
 
 /// Pages that are given back to the disk at a time.
 const GIVEN_BACK: i64 = 256;
-
-/// How often it is kept at least what the clock shows.
-const KEPT_CLOCK: SignedDuration = SignedDuration::from_hours(1);
-
-/// Jumps of the clock that are kept: more than count.
-const JUMPS: i64 = 8;
 
 const PAGES: &str = "PRAGMA page_count";
 const FREE_PAGES: &str = "PRAGMA freelist_count";
@@ -119,47 +112,6 @@ impl Store {
         self.run(
             "UPDATE instance SET paused_by = NULL, paused_since = NULL WHERE id = ?1",
             [instance_id],
-        )
-    }
-
-    /// Takes in that the clock shows `now`, and returns its jumps ahead, oldest first: when more passed than is `believed` since
-    /// `seen`, or since it was last kept here what the clock showed.
-    pub fn note_clock(
-        &self,
-        seen: Option<Timestamp>,
-        now: Timestamp,
-        believed: SignedDuration,
-    ) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
-        let kept: Option<String> = self.value("SELECT clock_seen_at FROM meta", [])?;
-        let kept = kept.as_deref().and_then(time_from_text);
-        let (passed, unkept) = (
-            seen.or(kept).map(|seen| now.duration_since(seen)),
-            kept.map(|kept| now.duration_since(kept)),
-        );
-        let jumped = passed.filter(|passed| *passed > believed);
-        let soon = believed.min(KEPT_CLOCK);
-        if jumped.is_some() || unkept.is_none_or(|unkept| unkept > soon || unkept < -SLACK) {
-            self.write(|connection| {
-                // It was none, where the clock has been set back since.
-                connection.change("DELETE FROM clock_jump WHERE jumped_to > ?1", [time_text(now)])?;
-                if let Some(from) = jumped.and_then(|passed| now.checked_sub(passed).ok()) {
-                    connection.change(
-                        "INSERT OR REPLACE INTO clock_jump VALUES (?1, ?2)",
-                        (time_text(from), time_text(now)),
-                    )?;
-                    connection.change(
-                        "DELETE FROM clock_jump WHERE jumped_from NOT IN
-                           (SELECT jumped_from FROM clock_jump ORDER BY jumped_to DESC LIMIT ?1)",
-                        [JUMPS],
-                    )?;
-                }
-                connection.run("UPDATE meta SET clock_seen_at = ?1", [time_text(now)])
-            })?;
-        }
-        self.all(
-            "SELECT jumped_from, jumped_to FROM clock_jump ORDER BY jumped_to",
-            [],
-            row!(jumped_from, jumped_to),
         )
     }
 

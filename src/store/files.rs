@@ -1,19 +1,23 @@
-//! The files of a data directory: each is opened as itself, never through a link, a second name or a device. Whoever may
-//! write to the directory could otherwise lead a command of another user to any file of the box.
+//! The files of a data directory: each is opened as itself, never through a link, a second name or a device, since whoever may
+//! write to the directory could otherwise lead a command of another user to any file of the box; and each is written whole or
+//! not at all, and durably. Two of them are locks: one agent at a time works with the directory, and while whole files are
+//! exchanged nobody else at all. Only the owner can open them: whoever may only read the database can keep nobody from his work.
 
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Component, Path, absolute};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf, absolute};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
-use super::{StoreError, whole};
+use super::{StoreError, remove_if_there};
+use crate::clock::{Clock, SystemClock};
 
 /// More than any of the small files holds.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -141,7 +145,7 @@ pub fn read_own(path: &Path) -> Result<String, StoreError> {
 /// `Linked`; a file error.
 pub(super) fn refuse_linked(database: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let path = whole::with_suffix(database, suffix);
+        let path = with_suffix(database, suffix);
         match path.symlink_metadata() {
             Ok(look) if !is_own(&look) => return Err(StoreError::Linked(path)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -172,4 +176,168 @@ pub(super) fn refuse_exposed(path: &Path, widest: u32) -> Result<(), StoreError>
         });
     }
     Ok(())
+}
+
+/// A copy is for its owner, whoever may read the database.
+pub(super) const COPY_MODE: u32 = 0o600;
+
+/// The name of the key that belongs to the copy `file`, where it lies beside it.
+pub fn key_beside(file: &Path) -> PathBuf {
+    with_suffix(file, ".key")
+}
+
+/// Writes the new file `file`, whole or not at all.
+pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_whole("create", file, COPY_MODE, bytes)
+}
+
+/// Writes `file` durably, whole or not at all, in the place of one that may be there.
+///
+/// # Errors
+/// What `doing` it has failed; what was there is there still.
+pub fn write_whole(doing: &'static str, file: &Path, mode: u32, bytes: &[u8]) -> Result<(), StoreError> {
+    let unfinished = with_suffix(file, ".new");
+    remove_if_there(&unfinished)?;
+    let write = || {
+        let mut written = create_private(&unfinished, mode)?;
+        written.write_all(bytes)?;
+        written.sync_all()?;
+        fs::rename(&unfinished, file)
+    };
+    write().map_err(|source| {
+        clear_away(&unfinished);
+        StoreError::file(doing, file, source)
+    })?;
+    sync_directory_of(file)
+}
+
+pub(super) fn create_private(path: &Path, mode: u32) -> io::Result<File> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+}
+
+/// Makes the name `file` durable; the file's own sync does not.
+pub(super) fn sync_directory_of(file: &Path) -> Result<(), StoreError> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|source| StoreError::file("sync", directory, source))
+}
+
+/// `path` with `suffix` behind its whole name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+pub(super) fn refuse_existing(file: &Path) -> Result<(), StoreError> {
+    match file.symlink_metadata() {
+        Ok(_) => Err(StoreError::Exists(file.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(StoreError::file("look at", file, source)),
+    }
+}
+
+/// Removes what is of no use without a copy that failed; why it failed is told by its caller.
+pub(super) fn clear_away(file: &Path) {
+    if let Err(error) = remove_if_there(file) {
+        log::warn!("an unfinished copy is left error={:?}", error.to_string());
+    }
+}
+
+/// The agent's lock, with its pid.
+pub const AGENT_LOCK: &str = "agent.lock";
+
+/// The lock of everybody who has the database open.
+pub const DATABASE_LOCK: &str = "database.lock";
+
+/// How often and how long apart it is looked whether who exchanges the database is done: he has done all that takes long
+/// before.
+const TRIES: u32 = 100;
+const APART: Duration = Duration::from_millis(50);
+
+/// Held while an agent works with the data directory; the system lets go of it with the process, however it ends.
+#[derive(Debug)]
+pub struct AgentLock {
+    _file: File,
+}
+
+impl AgentLock {
+    /// Takes the lock, or says who has it.
+    ///
+    /// # Errors
+    /// `StoreError::Locked` with the holder's pid, or a file error.
+    pub fn take(data_dir: &Path) -> Result<AgentLock, StoreError> {
+        let path = data_dir.join(AGENT_LOCK);
+        let failed = |source| StoreError::file("lock", &path, source);
+        let mut file = open_own("lock", &path, OFlag::O_RDWR | OFlag::O_CREAT)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).map_err(failed)?;
+                return Err(StoreError::Locked {
+                    path: data_dir.to_owned(),
+                    pid: holder.trim().parse().ok(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(AgentLock { _file: file })
+    }
+}
+
+/// Held by everyone who has the data directory's database open, together; and alone by who makes or exchanges it.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Waits until nobody exchanges the database, for 5 s at most, and keeps it from being exchanged.
+    ///
+    /// # Errors
+    /// `InUse`; when the file cannot be opened or locked.
+    pub(super) fn shared(data_dir: &Path) -> Result<DirectoryLock, StoreError> {
+        for tried in 1..TRIES {
+            match DirectoryLock::take(data_dir, File::try_lock_shared) {
+                Err(StoreError::InUse(_)) if tried == 1 => log::info!("waiting for a restore to end"),
+                Err(StoreError::InUse(_)) => SystemClock.sleep(APART),
+                other => return other,
+            }
+        }
+        DirectoryLock::take(data_dir, File::try_lock_shared)
+    }
+
+    /// Takes the directory for itself.
+    ///
+    /// # Errors
+    /// `InUse` when any other deltapost has its database open, or exchanges it; a file error.
+    pub fn alone(data_dir: &Path) -> Result<DirectoryLock, StoreError> {
+        DirectoryLock::take(data_dir, File::try_lock)
+    }
+
+    fn take(
+        data_dir: &Path,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    ) -> Result<DirectoryLock, StoreError> {
+        let path = data_dir.join(DATABASE_LOCK);
+        // Read-only, so that a file that is there can be locked where nothing can be written.
+        let file = open_own("lock", &path, OFlag::O_RDONLY | OFlag::O_CREAT)?;
+        match lock(&file) {
+            Ok(()) => Ok(DirectoryLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(data_dir.to_owned())),
+            Err(TryLockError::Error(source)) => Err(StoreError::file("lock", &path, source)),
+        }
+    }
 }

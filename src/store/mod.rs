@@ -6,8 +6,6 @@ mod alerts;
 mod backup;
 mod bounds;
 mod comparison;
-mod counters;
-mod deliveries;
 mod due;
 mod endpoints;
 mod error;
@@ -16,25 +14,18 @@ mod first;
 mod grants;
 mod instances;
 mod listing;
-mod lock;
 mod migrate;
 mod outbox;
-mod outside;
 mod pages;
-mod past;
 mod plan;
 mod redeliver;
 mod reports;
-mod requests;
 mod resources;
 mod restore;
 mod rows;
 mod secrets;
 mod sweep;
-mod throttle;
-mod tokens;
 mod waits;
-mod whole;
 mod windows;
 
 use std::fs;
@@ -49,36 +40,35 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use alerts::{AlertEntry, Sick};
-pub use backup::Contents;
+pub use backup::{Contents, Target};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
-pub use counters::{CLASSES, Counters, Counts};
-pub use deliveries::{Attempt, Recorded, Turned};
 pub use due::{Due, Lane, Most, Reputation, Run, Waiting};
+pub use endpoints::{Attempt, Recorded, Turned};
 pub use error::StoreError;
-pub use files::{look_at_own, look_at_own_in, open_directory, read_own};
+pub use files::{
+    AGENT_LOCK, AgentLock, DATABASE_LOCK, DirectoryLock, key_beside, look_at_own, look_at_own_in,
+    open_directory, read_own, write_whole,
+};
 use files::{refuse_exposed, refuse_linked};
 pub use first::Starts;
 pub use grants::Grant;
 pub use instances::{NewInstance, Removal};
 pub use listing::{Listing, MinuteCount, Page, Wanted};
-pub use lock::{AGENT_LOCK, AgentLock, DATABASE_LOCK, DirectoryLock};
 pub use migrate::BEFORE_UPGRADE;
 pub use outbox::Whole;
-pub use outside::{Source, Target};
 pub use pages::PageStep;
-pub use past::PastEvent;
-pub use plan::{Planned, Rows};
+pub use plan::{Depth, Planned, Request, Rows};
 pub use redeliver::{Replayed, Selection};
-pub use reports::{EndpointGauge, Overview, ResourceGauge, ResourceRow, StandingAlert};
-pub use requests::{Depth, Request};
+pub use reports::{
+    CLASSES, Counters, Counts, EndpointGauge, Overview, PastEvent, ResourceGauge, ResourceRow, StandingAlert,
+};
 pub use resources::Resource;
-pub use restore::{Candidate, Replaced};
+pub use restore::{Candidate, Replaced, Source};
 use rows::{Queries, get};
 pub use secrets::{KEY_FILE, Key};
 pub use sweep::Doomed;
-pub use throttle::Throttling;
-pub use whole::{key_beside, write_whole};
+pub use waits::Throttling;
 pub use windows::{SeenRecord, WindowStep};
 
 /// The database's name within the data directory.
@@ -182,7 +172,7 @@ impl Store {
         connection.close().map_err(|(_, source)| source)?;
         // What is left of a database that was taken away would be read as the new one's.
         for suffix in ["-wal", "-shm", "-journal"] {
-            remove_if_there(&whole::with_suffix(&path, suffix))?;
+            remove_if_there(&files::with_suffix(&path, suffix))?;
         }
         // Only a whole database ever bears the name.
         fs::rename(&unfinished, &path).map_err(|source| StoreError::file("create", &path, source))?;

@@ -9,15 +9,59 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
-use super::backup::{Contents, copy, database, verify};
-use super::files::refuse_linked;
+use super::backup::{Contents, copy, open_read_only, verify};
+use super::files::{key_beside, refuse_linked, sync_directory_of, with_suffix, write_private};
 use super::secrets::{KEY_FILE, Key};
-use super::whole::{sync_directory_of, with_suffix, write_private};
-use super::{DirectoryLock, Sharing, Source, StoreError, migrate, remove_if_there};
+use super::{DATABASE, DirectoryLock, Sharing, StoreError, migrate, remove_if_there};
 use crate::killpoint;
 
 /// How long whoever has the replaced database open may take to let go of it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A copy that may be restored, opened.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    connection: Connection,
+    /// The key beside it, where something is there.
+    beside: Option<Result<Key, StoreError>>,
+}
+
+impl Source {
+    /// Opens the database `path` with all that belongs to it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no deltapost database of a known version.
+    pub fn open(path: &Path) -> Result<Source, StoreError> {
+        let connection = open_read_only(path)?;
+        // From the first reading on, SQLite opens nothing more, and its state stays the same.
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|source| StoreError::opening(path, source))?;
+        migrate::pending_steps(&connection, path)?;
+        let beside = key_beside(path);
+        Ok(Source {
+            path: path.to_owned(),
+            connection,
+            beside: beside.exists().then(|| Key::read(&beside)),
+        })
+    }
+
+    /// The key beside it where the one in use, `in_use`, does not open it; `None` where that does.
+    fn fitting_key(&mut self, in_use: Option<&Key>) -> Result<Option<Key>, StoreError> {
+        let is_opened_by = |key: &Key| migrate::is_the_key(&self.connection, key);
+        if in_use.is_some_and(is_opened_by) {
+            return Ok(None);
+        }
+        match self.beside.take().transpose()? {
+            Some(key) if is_opened_by(&key) => Ok(Some(key)),
+            _ => Err(StoreError::ForeignKey {
+                copy: self.path.clone(),
+                key: key_beside(&self.path),
+            }),
+        }
+    }
+}
 
 /// A copy that is ready to be put in place. Nobody else works with the data directory while this lives.
 #[derive(Debug)]
@@ -54,7 +98,7 @@ impl Candidate {
         key: Option<&Key>,
     ) -> Result<Candidate, StoreError> {
         let alone = DirectoryLock::alone(data_dir)?;
-        let path = with_suffix(&database(data_dir), ".new");
+        let path = with_suffix(&data_dir.join(DATABASE), ".new");
         let mut prepared = || {
             copy(&source.connection, &path, sharing.file_mode())?;
             let contents = verify(&path)?;
@@ -105,7 +149,7 @@ impl Candidate {
 
     fn exchange(&self, now: Timestamp) -> Result<Replaced, StoreError> {
         let suffix = format!(".replaced-{}", now.strftime("%Y%m%dT%H%M%S%.3fZ"));
-        let database = database(&self.data_dir);
+        let database = self.data_dir.join(DATABASE);
         let mut replaced = Replaced::default();
         // Keeps programs away that are not ours until the names are exchanged.
         let mut _held = None;

@@ -1,5 +1,5 @@
 //! Sealing: what must not be read from a copied database. ChaCha20-Poly1305, each value bound to its row, so that a
-//! sealed value moved to another row does not open.
+//! sealed value moved to another row does not open. Instances' own tokens are sealed, too, and found by a keyed hash.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -16,10 +16,14 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hmac;
 use rusqlite::Connection;
 
-use super::rows::{Queries, row};
-use super::{Store, StoreError, read_own, refuse_exposed, whole};
+use super::files::{read_own, refuse_existing, refuse_exposed, write_private};
+use super::rows::{Queries, only, row};
+use super::{Store, StoreError};
 use crate::clock;
-use crate::core::model::{Secret, time_text};
+use crate::core::model::{Instance, Secret, time_text};
+
+/// The part of a token's place behind its instance.
+const TOKEN: &str = "token";
 
 const KEY_LEN: usize = 32;
 
@@ -115,9 +119,9 @@ impl Key {
     pub fn create(data_dir: &Path) -> Result<(Key, PathBuf), StoreError> {
         let path = data_dir.join(KEY_FILE);
         let key = Key::new(&clock::random_bytes());
-        whole::refuse_existing(&path)?;
+        refuse_existing(&path)?;
         // Half a key would be taken for one at the next try.
-        whole::write_private(&path, key.text().as_bytes())?;
+        write_private(&path, key.text().as_bytes())?;
         Ok((key, path))
     }
 
@@ -175,6 +179,56 @@ impl Store {
             connection.run(put, (instance_id, key, sealed, time_text(now)))?;
         }
         Ok(())
+    }
+
+    /// The token of the instance `id`, made where it has none yet.
+    ///
+    /// # Errors
+    /// `NoSuchInstance`; `NoKey`.
+    pub fn instance_token(&self, id: i64) -> Result<Secret, StoreError> {
+        if let Some(token) = self.read(|connection| self.token_of(connection, id))? {
+            return Ok(token);
+        }
+        self.write(|connection| {
+            // Looked at again behind the lock: another may have made it in the meantime.
+            if let Some(token) = self.token_of(connection, id)? {
+                return Ok(token);
+            }
+            let token = Secret::new(clock::new_token());
+            let sealed = self.key()?.seal(&place(id, TOKEN), token.expose().as_bytes());
+            connection.change(
+                "UPDATE instance SET token = ?2, token_mac = ?3 WHERE id = ?1",
+                (id, sealed, self.key()?.name(token.expose())),
+            )?;
+            Ok(token)
+        })
+    }
+
+    /// The instance whose token that is, unless it is being deleted.
+    ///
+    /// # Errors
+    /// `NoSuchInstance`, which does not tell the token; `NoKey`.
+    pub fn instance_with_token(&self, token: &Secret) -> Result<Instance, StoreError> {
+        let mac = self.key()?.name(token.expose());
+        let id = self.first(
+            "SELECT id FROM instance WHERE token_mac = ?1 AND deleting_since IS NULL",
+            [mac],
+            only,
+        )?;
+        match id {
+            Some(id) => self.instance(id),
+            None => Err(StoreError::NoSuchInstance("of this token".to_owned())),
+        }
+    }
+
+    fn token_of(&self, connection: &Connection, id: i64) -> Result<Option<Secret>, StoreError> {
+        let sealed: Option<Option<Vec<u8>>> =
+            connection.first("SELECT token FROM instance WHERE id = ?1", [id], only)?;
+        match sealed {
+            None => Err(StoreError::NoSuchInstance(id.to_string())),
+            Some(None) => Ok(None),
+            Some(Some(sealed)) => self.key()?.open(&place(id, TOKEN), &sealed).map(Some),
+        }
     }
 }
 
