@@ -118,7 +118,7 @@ impl Sender {
         body: &[u8],
         clock: &dyn Clock,
     ) -> Answer {
-        let started = clock.now();
+        let started = clock.uptime();
         let sent = wire::once_more_if_stale(clock, |on_new_connection| {
             let mut request = self.agent.post(url.expose());
             for (name, value) in headers {

@@ -86,7 +86,7 @@ impl Clock for FakeClock {
 
 /// Notices when a clock is set ahead: then it moves by more than the machine's uptime does. A machine that sleeps is no such
 /// case, since its uptime includes the sleep.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Leaps {
     /// The clock as it was set when it was last looked at: what it showed when the machine started.
     started: Timestamp,
@@ -115,10 +115,9 @@ fn started(clock: &dyn Clock) -> Timestamp {
     now.saturating_sub(uptime).unwrap_or(Timestamp::MIN)
 }
 
-/// The time since `started`; none where the clock was put back.
-pub fn since(started: Timestamp, clock: &dyn Clock) -> Duration {
-    let elapsed = clock.now().duration_since(started);
-    elapsed.try_into().unwrap_or(Duration::ZERO)
+/// The time since `began`, an uptime of `clock`.
+pub fn since(began: Duration, clock: &dyn Clock) -> Duration {
+    clock.uptime().saturating_sub(began)
 }
 
 /// Microseconds since the machine's start, by the clock that nobody can set; for messages that want exactly that.

@@ -8,7 +8,7 @@ mod turns;
 use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 pub use self::turns::{Seat, Turns};
 
@@ -23,7 +23,7 @@ use crate::killpoint;
 use crate::store::{Attempt, Due, Recorded, Run, Store, StoreError, Turned};
 
 /// How long answers may wait to be recorded together: one sync to the disk for many of them.
-const GROUP: SignedDuration = SignedDuration::from_millis(50);
+const GROUP: Duration = Duration::from_millis(50);
 
 /// How often a worker looks for work that nobody told it of.
 const LOOK: Duration = Duration::from_secs(1);
@@ -188,7 +188,7 @@ impl Deliverer<'_> {
 
     /// Sends a run one by one until one is not accepted, or the answers so far have waited long enough.
     fn send_in_order(&self, target: &Target<'_>, claim: &Claim<'_>) -> Vec<Attempt> {
-        let (began, run) = (self.clock.now(), &claim.run);
+        let (began, run) = (self.clock.uptime(), &claim.run);
         let mut attempts = Vec::with_capacity(run.notifications.len());
         for due in &run.notifications {
             claim.asked();
@@ -196,7 +196,7 @@ impl Deliverer<'_> {
             let go_on = attempt
                 .outcome
                 .is_some_and(|outcome| outcome.class == Class::Accepted)
-                && attempt.ended_at.duration_since(began) < GROUP
+                && clock::since(began, self.clock) < GROUP
                 && !self.stopping();
             attempts.push(attempt);
             if !go_on {

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::core::feed::{self, Feed};
 use crate::core::model::Instance;
 use crate::core::poll::Poll;
@@ -179,6 +179,7 @@ impl Poller<'_> {
         depth: Depth,
         progress: &mut dyn FnMut(&Poll),
     ) -> Result<Poll, PollError> {
+        let began = self.clock.uptime();
         let mut record = Poll::begun(self.clock.now());
         self.store.begin_poll(resource_id, record.started_at)?;
         let mut outcome = self.run(resource_id, depth, &mut record, progress);
@@ -188,8 +189,10 @@ impl Poller<'_> {
         {
             outcome = Err(error.into());
         }
-        let duration = self.clock.now().duration_since(record.started_at);
-        record.duration_ms = duration.as_millis().try_into().unwrap_or(i64::MAX);
+        record.duration_ms = clock::since(began, self.clock)
+            .as_millis()
+            .try_into()
+            .unwrap_or(i64::MAX);
         record.error = outcome.as_ref().err().map(ToString::to_string);
         record.postponed = outcome.as_ref().is_err_and(PollError::is_postponement);
         self.store.end_poll(resource_id, &record)?;

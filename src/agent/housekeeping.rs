@@ -28,7 +28,7 @@ const RESUME_LOOKS: u32 = 50;
 const LOOKS_HELD: u32 = 2;
 
 /// How long one step may take before the rest of the house, and the service manager's watchdog, is looked after again.
-const SPAN: SignedDuration = SignedDuration::from_secs(2);
+const SPAN: Duration = Duration::from_secs(2);
 
 /// How long the house rests after one write at most.
 const LONGEST_REST: Duration = Duration::from_secs(2);
@@ -132,7 +132,7 @@ impl<'a> Housekeeper<'a> {
 
     /// Removes the instances that were deleted and are drained by now.
     fn remove_drained(&mut self) -> Result<(), StoreError> {
-        let began = self.house.clock.now();
+        let began = self.house.clock.uptime();
         for (id, name) in self.house.store.drained_deletions()? {
             loop {
                 match self.giving_way(|| self.house.store.remove_part_of_instance(id))? {
@@ -213,7 +213,7 @@ impl<'a> Housekeeper<'a> {
     /// Puts the WAL away, and if that is not enough removes what is delivered, oldest first, until the database is
     /// below 90 % of its bound. Returns its size then; `None` when the time is over before.
     fn make_room(&mut self, limits: &OutboxLimits) -> Result<Option<u64>, StoreError> {
-        let (store, began) = (self.house.store, self.house.clock.now());
+        let (store, began) = (self.house.store, self.house.clock.uptime());
         let mut emptied = store.checkpoint()?;
         let mut used = store.used_bytes()?;
         let mut purged = 0;
@@ -264,13 +264,13 @@ impl<'a> Housekeeper<'a> {
             return Ok(());
         }
         let store = self.house.store;
-        let began = self.house.clock.now();
-        let ago = |age: SignedDuration| began.saturating_sub(age).unwrap_or(Timestamp::MIN);
+        let (began, now) = (self.house.clock.uptime(), self.house.clock.now());
+        let ago = |age: SignedDuration| now.saturating_sub(age).unwrap_or(Timestamp::MIN);
         let keep = SignedDuration::try_from(self.live.current().outbox.keep_delivered);
         let keep = keep.unwrap_or(SignedDuration::MAX);
-        let jumps = store.note_clock(self.purged_at, began, waits::believed(keep))?;
-        self.purged_at = Some(began);
-        let before = waits::kept_since(began, keep, &jumps);
+        let jumps = store.note_clock(self.purged_at, now, waits::believed(keep))?;
+        self.purged_at = Some(now);
+        let before = waits::kept_since(now, keep, &jumps);
         store.purge_requests(ago(REQUEST_AGE))?;
         store.purge_pauses(ago(PAUSE_AGE))?;
         let mut purged = 0;
@@ -311,10 +311,8 @@ impl<'a> Housekeeper<'a> {
         giving_way(self.house.clock, write)
     }
 
-    fn may_go_on(&self, began: Timestamp) -> bool {
-        let age = self.house.clock.now().duration_since(began);
-        // A clock that was set back ends it, too.
-        !self.stopping() && (SignedDuration::ZERO..SPAN).contains(&age)
+    fn may_go_on(&self, began: Duration) -> bool {
+        !self.stopping() && clock::since(began, self.house.clock) < SPAN
     }
 
     fn limits(&self) -> OutboxLimits {
@@ -332,9 +330,8 @@ impl<'a> Housekeeper<'a> {
 
 /// Runs one write, then rests for as long as it took: who polls or delivers gets half of the time at least.
 fn giving_way<T>(clock: &dyn Clock, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let began = clock.now();
+    let began = clock.uptime();
     let result = write()?;
-    // A clock that was set meanwhile tells of years.
     clock.sleep(clock::since(began, clock).min(LONGEST_REST));
     Ok(result)
 }

@@ -235,7 +235,7 @@ impl Client {
         let mut form = vec![("client_id", client_id)];
         form.extend_from_slice(fields);
         // Not sent again on a stale connection: a code works once.
-        let (url, started) = (endpoint(&self.authority, app.tenant, action), clock.now());
+        let (url, started) = (endpoint(&self.authority, app.tenant, action), clock.uptime());
         let answer = self
             .agent
             .post(url.as_str())

@@ -220,7 +220,7 @@ impl Client {
             });
         }
         let authorization = format!("Bearer {}", token.expose());
-        let started = clock.now();
+        let started = clock.uptime();
         let answer = wire::once_more_if_stale(clock, |on_new_connection| {
             let mut request = self
                 .agent

@@ -31,7 +31,7 @@ impl Run<'_> {
         let Poller {
             stop, crowded, clock, ..
         } = self.poller;
-        let is_long = || clock::since(self.started_at, clock) >= TURN;
+        let is_long = || clock::since(self.began, clock) >= TURN;
         // Who sees it first makes room for one; the rest go on.
         let makes_room = |crowded: &AtomicBool| is_long() && crowded.swap(false, Ordering::Relaxed);
         stop.load(Ordering::Relaxed) || crowded.is_some_and(makes_room)

@@ -2,6 +2,7 @@
 //! sweep. What may not be believed is held for a person before anything of it is kept.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -32,7 +33,8 @@ pub(super) struct Run<'a> {
     pub(super) record: &'a mut Poll,
     pub(super) cycle: Cycle,
     pub(super) restarts: u32,
-    pub(super) started_at: Timestamp,
+    /// The uptime at its begin.
+    pub(super) began: Duration,
     pub(super) quiet: Quiet,
     /// Items that the set has shown so far, when that was last counted.
     pub(super) shown: i64,
@@ -66,7 +68,7 @@ impl<'a> Run<'a> {
             record,
             cycle: Cycle::default(),
             restarts: 0,
-            started_at: poller.clock.now(),
+            began: poller.clock.uptime(),
             quiet: Quiet::default(),
             shown: 0,
             sets: 0,

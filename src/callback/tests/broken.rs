@@ -1,6 +1,6 @@
 //! POSTs to peers that refuse, break off, drag on or never end.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 
@@ -195,14 +195,18 @@ fn trying_again_takes_no_more_than_the_time_that_is_left() {
     assert!(matches!(failure(answer.outcome).reason, Failure::Timeout(_)));
 }
 
-/// A clock that moves on by an hour each time it is looked at.
+/// A clock on which an hour passes each time it is measured by.
 #[derive(Debug)]
 struct Slow(FakeClock);
 
 impl Clock for Slow {
     fn now(&self) -> Timestamp {
-        self.0.advance(Duration::from_secs(3600));
         self.0.now()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.0.advance(Duration::from_secs(3600));
+        self.0.uptime()
     }
 
     fn sleep(&self, wait: Duration) {
@@ -228,4 +232,41 @@ fn a_wait_asked_for_is_told_as_it_is() {
         let answer = sender.post(&Secret::new(peer.url()), &[], b"x", &clock);
         assert_eq!(answer.retry_after(), expect.map(Duration::from_secs), "{value}");
     }
+}
+
+/// A clock that is an hour further ahead each time it is looked at.
+#[derive(Debug)]
+struct Leaping(FakeClock);
+
+impl Clock for Leaping {
+    fn now(&self) -> Timestamp {
+        self.0.set(self.0.now() + SignedDuration::from_hours(1));
+        self.0.now()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.0.uptime()
+    }
+
+    fn sleep(&self, wait: Duration) {
+        self.0.sleep(wait);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_meanwhile_takes_no_time_from_the_second_try() {
+    let peer = Peer::start(vec![
+        Act::AnswerAndClose(answer(200, "", "")),
+        Act::Answer(answer(200, "", "again")),
+    ]);
+    let (sender, clock) = (
+        sender(Duration::from_secs(10)),
+        Leaping(FakeClock::at(Timestamp::UNIX_EPOCH)),
+    );
+    let url = Secret::new(peer.url());
+    let post = || sender.post(&url, &[], b"{}", &clock);
+    assert_eq!(post().outcome, plain(200, ""));
+    let second = post();
+    assert_eq!(second.outcome, plain(200, "again"));
+    assert_eq!(second.elapsed, Duration::ZERO);
 }

@@ -42,10 +42,10 @@ fn check(site: &Site) {
             .unwrap()
             .count()
     };
-    let (mut last, mut since) = (0, SystemClock.now());
+    let (mut last, mut since) = (0, SystemClock.uptime());
     eventually("no more threads are hired", || {
         if threads() != last {
-            (last, since) = (threads(), SystemClock.now());
+            (last, since) = (threads(), SystemClock.uptime());
         }
         clock::since(since, &SystemClock) > Duration::from_millis(700)
     });

@@ -82,7 +82,7 @@ fn the_wait_for_another_large_page_is_not_taken_for_the_providers_silence() {
     let bench = with_a_large_page();
     let pages = Places::new(1);
     let others = bench.client.places(1, || false);
-    let begun = SystemClock.now();
+    let begun = SystemClock.uptime();
     let record = thread::scope(|scope| {
         let polled = scope.spawn(|| poll(&bench, &pages, None, &mut |_| {}));
         eventually("it waits for longer than the provider may be silent", || {
