@@ -142,6 +142,11 @@ pub fn once(
     stop: &AtomicBool,
     progress: &(dyn Fn(&Poll) + Sync),
 ) -> Result<OnceReport, StoreError> {
+    let clock = WatchedClock::new(house.clock, house.store);
+    let house = &House {
+        clock: &clock,
+        ..*house
+    };
     house.store.resume_waits(house.clock.now(), true)?;
     let live = Live::new(house.config);
     let floor = Floor::new(house, &live, stop);

@@ -155,6 +155,20 @@ fn a_clock_that_is_set_ahead_ends_no_wait_of_a_running_agent() {
     leaps_over_no_wait(400, "SELECT max(next_attempt_at) FROM outbox");
 }
 
+#[test]
+fn a_clock_that_is_set_ahead_during_once_ends_no_wait() {
+    let bench = Bench::new(Account::business());
+    bench.create("Docs", json!({}));
+    once(&bench);
+    bench.receiver.answer_always(Answer::Status(503));
+    add_file(&bench, "refused.txt");
+    assert_eq!(once(&bench), (0, 1));
+    let ahead = bench.clock.now() + TEN_YEARS;
+    let report = agent::once(&bench.house(), &GO_ON, &|_| bench.clock.set(ahead)).unwrap();
+    assert_eq!(bench.clock.now(), ahead);
+    assert_eq!((report.delivery.delivered, report.delivery.failed), (0, 0));
+}
+
 /// `wait` is when what the receiver has answered with `status` is tried again.
 fn leaps_over_no_wait(status: u16, wait: &str) {
     let bench = Bench::new(Account::business());
