@@ -14,14 +14,13 @@ use crate::core::model::{GrantKind, GrantState, Instance, Secret, Settings};
 use crate::graph::auth::{App, AuthError, LONGEST_REQUEST, Tokens};
 use crate::graph::client::Client;
 use crate::killpoint;
-use crate::store::{Grant, Store, StoreError};
+use crate::store::{Grant, RENEWAL_RIGHT, Store, StoreError};
 
 /// How long before its end an access token is renewed.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
 
-/// How long the right to renew a grant lasts: longer than a request, the lookup of a name included.
-const RIGHT: Duration = Duration::from_secs(2 * 60);
-const _: () = assert!(LONGEST_REQUEST.as_secs() * 2 <= RIGHT.as_secs());
+/// The right to renew a grant lasts longer than a request, the lookup of a name included.
+const _: () = assert!(LONGEST_REQUEST.as_secs() * 2 <= RENEWAL_RIGHT.as_secs());
 
 /// How often it is looked whether another process has finished.
 const LOOK: Duration = Duration::from_millis(50);
@@ -144,8 +143,12 @@ impl<'a> Grants<'a> {
     ) -> Result<T, E> {
         let renewal = self.renewal_of(instance.id);
         let _alone = renewal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let give_up = self.clock.uptime() + RIGHT;
-        while !self.take_right(instance.id)? {
+        let give_up = self.clock.uptime() + RENEWAL_RIGHT;
+        let take = || {
+            self.store
+                .take_renewal(instance.id, &self.holder, self.clock.now())
+        };
+        while !take()? {
             if self.clock.uptime() >= give_up {
                 return Err(GrantError::Busy(instance.name.clone()).into());
             }
@@ -266,12 +269,6 @@ impl<'a> Grants<'a> {
         renewed
             .access_token
             .ok_or_else(|| GrantError::LoginRequired(instance.name.clone()))
-    }
-
-    fn take_right(&self, instance_id: i64) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let until = now.saturating_add(RIGHT).unwrap_or(Timestamp::MAX);
-        self.store.take_renewal(instance_id, &self.holder, now, until)
     }
 
     fn renewal_of(&self, instance_id: i64) -> Arc<Mutex<()>> {

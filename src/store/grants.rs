@@ -3,6 +3,7 @@
 //! process. The right ends by itself, so that a process that died takes it along for a while only.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -14,6 +15,9 @@ use crate::core::model::{GrantState, Secret, time_from_text, time_text};
 
 pub(super) const REFRESH_TOKEN: &str = "grant.refresh_token";
 pub(super) const ACCESS_TOKEN: &str = "grant.access_token";
+
+/// How long the right to renew a grant lasts.
+pub const RENEWAL_RIGHT: Duration = Duration::from_secs(2 * 60);
 
 /// What an account's provider has given so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,16 +140,11 @@ impl Store {
         Ok(kept.is_some() != minutes.is_some())
     }
 
-    /// Gives `holder` the right to renew the instance's grant until `until`, unless another one has it at `now`. Returns
-    /// whether it has it; who had it keeps it. A right that ends later than `until` was given before the clock was set
-    /// back, and is void.
-    pub fn take_renewal(
-        &self,
-        instance_id: i64,
-        holder: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
+    /// Gives `holder` the right to renew the instance's grant for `RENEWAL_RIGHT`, unless another one has it at `now`. Returns
+    /// whether it has it; who had it keeps it. A right that ends later than this one would was given before the clock was
+    /// set back, and is void.
+    pub fn take_renewal(&self, instance_id: i64, holder: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let until = now.saturating_add(RENEWAL_RIGHT).unwrap_or(Timestamp::MAX);
         let taken = self.change(
             "UPDATE instance SET renewal_holder = ?2, renewal_until = ?4
               WHERE id = ?1 AND (renewal_until IS NULL OR renewal_until <= ?3 OR renewal_holder = ?2

@@ -52,7 +52,7 @@ pub use files::{
 };
 use files::{refuse_exposed, refuse_linked};
 pub use first::Starts;
-pub use grants::Grant;
+pub use grants::{Grant, RENEWAL_RIGHT};
 pub use instances::{NewInstance, Removal};
 pub use listing::{Listing, MinuteCount, Page, Wanted};
 pub use migrate::BEFORE_UPGRADE;

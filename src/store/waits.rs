@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::grants::RENEWAL_RIGHT;
 use super::rows::{Queries, get, only, row};
 use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
@@ -229,6 +230,7 @@ impl Store {
         let until = |since, until| put_off(since, until, from, now);
         self.write(|connection| {
             move_waits(connection, now, &until)?;
+            move_rights(connection, now, &until)?;
             connection.run(
                 "UPDATE request SET created_at = ?2 WHERE created_at <= ?1",
                 (time_text(from), time_text(now)),
@@ -350,6 +352,17 @@ fn move_waits(connection: &Connection, now: Timestamp, until: &Until<'_>) -> Res
         put(connection, &update, &moved(&rows, until), now)?;
     }
     Ok(())
+}
+
+/// Has the rights to renew a grant end at what `until` says. They have no begin beside their end, and need none: each lasts
+/// as long as the others.
+fn move_rights(connection: &Connection, now: Timestamp, until: &Until<'_>) -> Result<(), StoreError> {
+    let select = "SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', renewal_until, ?1), renewal_until FROM instance
+          WHERE renewal_until IS NOT NULL";
+    let before = format!("-{} seconds", RENEWAL_RIGHT.as_secs());
+    let rows = connection.all(select, [before], wait)?;
+    let update = "UPDATE instance SET renewal_until = ?3 WHERE id = ?1";
+    put(connection, update, &moved(&rows, until), now)
 }
 
 /// The instances of whose pending notifications one may wait for a time that a wrong clock has set.

@@ -120,7 +120,7 @@ impl Site {
     /// From now on the first instance must sign in.
     fn lose_grant(&self) {
         let now = self.clock.now();
-        assert!(self.store.take_renewal(1, "me", now, now + MINUTE).unwrap());
+        assert!(self.store.take_renewal(1, "me", now).unwrap());
         self.store.require_login(1, "me", "revoked").unwrap();
         self.store.give_renewal_up(1, "me").unwrap();
     }

@@ -169,6 +169,25 @@ fn a_clock_that_is_set_ahead_during_once_ends_no_wait() {
     assert_eq!((report.delivery.delivered, report.delivery.failed), (0, 0));
 }
 
+#[test]
+fn the_right_to_renew_a_grant_lasts_as_long_as_was_meant_when_the_clock_is_set_ahead() {
+    for by in [60, 10 * 365 * 24 * 60 * 60].map(SignedDuration::from_secs) {
+        let bench = Bench::new(Account::business());
+        bench.create("Docs", json!({}));
+        let begin = bench.clock.now();
+        let may_renew = |who, now| bench.store.take_renewal(1, who, now).unwrap();
+        assert!(may_renew("one", begin));
+        let from = begin + Duration::from_secs(90);
+        bench.store.put_waits_off(from, from + by).unwrap();
+        // Half a minute of it is left.
+        assert!(!may_renew("another", from + by + Duration::from_secs(29)));
+        assert!(may_renew("another", from + by + Duration::from_secs(31)));
+        // One that was given by the new time stays.
+        bench.store.put_waits_off(from, from + by).unwrap();
+        assert!(may_renew("third", from + by + Duration::from_secs(31 + 121)));
+    }
+}
+
 /// `wait` is when what the receiver has answered with `status` is tried again.
 fn leaps_over_no_wait(status: u16, wait: &str) {
     let bench = Bench::new(Account::business());

@@ -9,6 +9,7 @@ use deltapost::commands::Done;
 use deltapost::grants::{GrantError, Grants};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault, Rules};
+use deltapost::store::RENEWAL_RIGHT;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -225,20 +226,15 @@ fn a_command_waits_for_the_agents_renewal_and_has_the_last_word() {
 fn a_right_that_a_dead_process_has_left_ends_by_itself() {
     let bench = must_renew();
     let now = bench.clock.now();
-    let until = now + SignedDuration::from_secs(100);
-    assert!(
-        bench
-            .store
-            .take_renewal(1, "a command that died", now, until)
-            .unwrap()
-    );
+    let until = now + RENEWAL_RIGHT;
+    assert!(bench.store.take_renewal(1, "a command that died", now).unwrap());
     bench.poll(1).unwrap();
     assert!(bench.clock.now() >= until, "it did not wait");
     // What an agent has left, its successor takes up at once.
     bench.cloud.revoke_access_tokens();
     let now = bench.clock.now();
-    let until = now + SignedDuration::from_secs(100);
-    assert!(bench.store.take_renewal(1, "agent", now, until).unwrap());
+    let until = now + RENEWAL_RIGHT;
+    assert!(bench.store.take_renewal(1, "agent", now).unwrap());
     bench.poll(1).unwrap();
     assert!(bench.clock.now() < until);
 }

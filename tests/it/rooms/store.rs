@@ -364,8 +364,7 @@ fn the_grant_comes_back_as_it_was_kept_and_a_renewal_without_a_refresh_token_kee
         access_token: Some(Secret::new("access-new")),
         expires_at: Some(now()),
     };
-    let until = now() + jiff::SignedDuration::from_mins(1);
-    assert!(store.take_renewal(1, "agent", now(), until).unwrap());
+    assert!(store.take_renewal(1, "agent", now()).unwrap());
     store.save_grant(1, "agent", &renewed, now()).unwrap();
     let kept = store.grant(1).unwrap();
     assert_eq!(kept.refresh_token.unwrap().expose(), "refresh-0123");
