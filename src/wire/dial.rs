@@ -1,8 +1,7 @@
 //! Opens connections, to addresses that the gate let through and no others. With `line`, the part of ureq used here does
 //! not follow semver.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ureq::config::Config;
@@ -18,33 +17,9 @@ use ureq::{Error, Timeout};
 use super::failure::NoAnswer;
 use super::gate::Gate;
 use super::line::{HearOut, Line, at};
-use crate::core::address::Network;
 
 /// The most addresses that are tried, and that `ResolvedSocketAddrs` holds; a push beyond panics.
 const MAX_ADDRESSES: usize = 16;
-
-/// What ureq's own errors do not tell.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Died {
-    #[error("the name was not resolved: {0}")]
-    Dns(io::Error),
-    #[error("`{address}` lies in `{network}`")]
-    Denied { address: IpAddr, network: Network },
-    /// A reused connection was closed or reset before any byte of the answer.
-    #[error("the connection was closed while it was idle")]
-    Stale,
-}
-
-impl From<Died> for Error {
-    fn from(died: Died) -> Error {
-        Error::Other(Box::new(died))
-    }
-}
-
-/// Whether the request went out on a reused connection that died before any byte of the answer.
-pub(super) fn is_stale(error: &Error) -> bool {
-    matches!(error, Error::Other(other) if matches!(other.downcast_ref(), Some(Died::Stale)))
-}
 
 /// Resolves nothing. ureq resolves before it looks into its pool, so that every request would cost a lookup; `Dial`
 /// resolves when a connection is really opened.

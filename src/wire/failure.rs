@@ -3,11 +3,35 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 
 use ureq::{Error, Timeout};
 
-use super::dial::Died;
+use crate::core::address::Network;
 use crate::core::shown::shown;
+
+/// What ureq's own errors do not tell.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Died {
+    #[error("the name was not resolved: {0}")]
+    Dns(io::Error),
+    #[error("`{address}` lies in `{network}`")]
+    Denied { address: IpAddr, network: Network },
+    /// A reused connection was closed or reset before any byte of the answer.
+    #[error("the connection was closed while it was idle")]
+    Stale,
+}
+
+impl From<Died> for Error {
+    fn from(died: Died) -> Error {
+        Error::Other(Box::new(died))
+    }
+}
+
+/// Whether the request went out on a reused connection that died before any byte of the answer.
+pub(super) fn is_stale(error: &Error) -> bool {
+    matches!(error, Error::Other(other) if matches!(other.downcast_ref(), Some(Died::Stale)))
+}
 
 /// Where a request stood when its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

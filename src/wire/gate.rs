@@ -13,7 +13,7 @@ use ureq::Error;
 use ureq::http::Uri;
 use url::Host;
 
-use super::dial::Died;
+use super::failure::Died;
 use crate::core::address::Network;
 
 /// Looks the addresses of a name up.

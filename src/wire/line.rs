@@ -9,7 +9,7 @@ use ureq::unversioned::transport::time::Duration as Limit;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 use ureq::{Error, Timeout};
 
-use super::dial::Died;
+use super::failure::Died;
 
 /// A connection that knows what it has been used for.
 #[derive(Debug)]

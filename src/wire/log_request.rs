@@ -5,7 +5,7 @@ use std::time::Duration;
 use ureq::http::Response;
 use url::Url;
 
-use super::NoAnswer;
+use super::failure::NoAnswer;
 use crate::core::shown::shown;
 
 /// Logs a request that is over: its method, host and path, the status or why there was none, and how long it took.

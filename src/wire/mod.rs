@@ -227,7 +227,7 @@ pub fn once_more_if_stale<T>(
 ) -> Result<T, ureq::Error> {
     let started = clock.uptime();
     match send(false) {
-        Err(error) if dial::is_stale(&error) && clock.uptime() < started + STALE_WITHIN => send(true),
+        Err(error) if failure::is_stale(&error) && clock.uptime() < started + STALE_WITHIN => send(true),
         outcome => outcome,
     }
 }

@@ -104,7 +104,7 @@ fn a_tunnel_through_a_proxy_is_a_fresh_connection() {
     let agent = agent(&setup(Route::Through(&proxy))).unwrap();
     let stale = |_| {
         let error = agent.get("http://nowhere.invalid/").call().err()?;
-        Some(dial::is_stale(&error))
+        Some(failure::is_stale(&error))
     };
     assert_eq!([(), ()].map(stale), [None, Some(true)]);
 
