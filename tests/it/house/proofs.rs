@@ -1,6 +1,7 @@
 //! Each house rule on made-up sources: that it finds what it should, and nothing else.
 
-use super::rules::broken_rules;
+use super::circles::circles;
+use super::rules::{broken_rules, read};
 use super::{MAX_INLINE, MAX_LINES, UNFINISHED};
 
 /// The rules that `files` break, given as paths and texts. Each text stands below a proper header, from line 2.
@@ -247,5 +248,51 @@ fn tests_that_do_not_stand_where_they_belong_are_found() {
             "src/poll_tests.rs:1: `poll_tests` is no room of this house: give it a row in tests/it/house.rs",
             "src/poll_tests.rs:1: tests of `x` lie in `x/tests.rs`",
         ],
+    );
+}
+
+#[test]
+fn a_circle_is_found_through_whatever_hands_a_name_on() {
+    let of = |files: &[(&str, &str)]| {
+        let owned = |(path, text): &(&str, &str)| (format!("src/{path}.rs"), text.to_string());
+        circles(&read(&files.iter().map(owned).collect::<Vec<_>>()))
+    };
+    let a_b = [["src/core/a.rs", "src/core/b.rs"]];
+    for (a, b) in [
+        ("use super::b::B;", "use crate::core::a;"),
+        ("fn f(b: super::b::B) {}", "fn f() { super::a::f() }"),
+        ("use super::B;", "use super::a::A;"),
+        (
+            "mod c { use super::super::b; }",
+            "use crate::core::{a::{self, A}};",
+        ),
+    ] {
+        let files = [("core/mod", "pub use b::B;"), ("core/a", a), ("core/b", b)];
+        assert_eq!(of(&files), a_b, "{a} {b}");
+    }
+    for (a, b) in [
+        ("use super::b::B;", "use super::Shared;"),
+        (
+            "use super::b::B;",
+            "#[cfg(test)]\nmod tests { use super::super::a; }",
+        ),
+        ("use super::b::B;", "// super::a::A"),
+    ] {
+        let files = [
+            ("core/mod", "pub use a::A;\npub struct Shared;"),
+            ("core/a", a),
+            ("core/b", b),
+        ];
+        assert_eq!(of(&files), [[""; 0]; 0], "{a} {b}");
+    }
+    // The parent's own need of its children counts for who needs the parent from beside it.
+    let beside = [
+        ("core/a/mod", "mod inner;\nfn f() { inner::g() }"),
+        ("core/a/inner", "use crate::core::b::B;"),
+        ("core/b", "use super::a::A;"),
+    ];
+    assert_eq!(
+        of(&beside),
+        [["src/core/a/inner.rs", "src/core/a/mod.rs", "src/core/b.rs"]]
     );
 }

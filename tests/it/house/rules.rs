@@ -5,16 +5,9 @@ use super::{IMPURE, MAX_INLINE, MAX_LINES, ROOMS, SQL, UNFINISHED};
 
 /// Every broken rule in `files`, their paths and texts, each as `path:line: what is wrong`.
 pub(crate) fn broken_rules(files: &[(String, String)]) -> Vec<String> {
-    let mut files: Vec<File> = files.iter().map(|(path, text)| File::new(path, text)).collect();
-    let test_modules: Vec<String> = files.iter().flat_map(File::test_modules).collect();
-    for file in &mut files {
-        // A module `x` is `x.rs`, `x/mod.rs` and whatever else lies in `x/`.
-        let place = file.path.trim_end_matches(".rs");
-        let within = |module: &String| place == module || place.starts_with(&format!("{module}/"));
-        file.is_test = !place.starts_with("src/") || test_modules.iter().any(within);
-    }
+    let files = &read(files);
     let mut told = Vec::new();
-    for file in &files {
+    for file in files {
         for Broken { line, what } in RULES.iter().flat_map(|rule| rule(file)) {
             told.push(format!("{}:{line}: {what}", file.path));
         }
@@ -23,13 +16,26 @@ pub(crate) fn broken_rules(files: &[(String, String)]) -> Vec<String> {
     told
 }
 
+/// All files, taken apart.
+pub(crate) fn read(files: &[(String, String)]) -> Vec<File<'_>> {
+    let mut files: Vec<File> = files.iter().map(|(path, text)| File::new(path, text)).collect();
+    let test_modules: Vec<String> = files.iter().flat_map(File::test_modules).collect();
+    for file in &mut files {
+        // A module `x` is `x.rs`, `x/mod.rs` and whatever else lies in `x/`.
+        let place = file.path.trim_end_matches(".rs");
+        let within = |module: &String| place == module || place.starts_with(&format!("{module}/"));
+        file.is_test = !place.starts_with("src/") || test_modules.iter().any(within);
+    }
+    files
+}
+
 /// One file, as the rules see it.
-struct File<'a> {
-    path: &'a str,
+pub(crate) struct File<'a> {
+    pub(crate) path: &'a str,
     text: &'a str,
     source: Source,
     /// Nothing in it ships.
-    is_test: bool,
+    pub(crate) is_test: bool,
 }
 
 /// A broken rule and where.
@@ -49,7 +55,7 @@ impl File<'_> {
     }
 
     /// The modules that lead to this file: `src/store/outbox.rs` is `store::outbox`. `None` outside of `src/`.
-    fn module(&self) -> Option<Vec<&str>> {
+    pub(crate) fn module(&self) -> Option<Vec<&str>> {
         let path = self.path.strip_prefix("src/")?.strip_suffix(".rs")?;
         let path = path.strip_suffix("/mod").unwrap_or(path);
         Some(path.split('/').collect())
@@ -85,7 +91,7 @@ fn imports(file: &File) -> Vec<Broken> {
     };
     let mut broken = Vec::new();
     for path in product_paths(file) {
-        let Some(imported) = from_the_root(file, &path) else {
+        let Some(imported) = absolute(file, &path).and_then(|path| path.into_iter().next()) else {
             continue;
         };
         let allowed = imported == name || room.may_import.contains(&imported.as_str());
@@ -103,15 +109,14 @@ fn imports(file: &File) -> Vec<Broken> {
     broken
 }
 
-fn product_paths(file: &File) -> Vec<Named> {
+pub(crate) fn product_paths(file: &File) -> Vec<Named> {
     let mut paths = file.source.paths();
     paths.retain(|path| !path.in_test && !file.is_test);
     paths
 }
 
-/// The first word of `path` behind the crate's root, when it leads there: by `crate`, by the crate's name, or by
-/// enough of `super`.
-fn from_the_root(file: &File, path: &Named) -> Option<String> {
+/// `path` from the crate's root on, when it begins there, at the file's own module, or at one that it lies in.
+pub(crate) fn absolute(file: &File, path: &Named) -> Option<Vec<String>> {
     let mut words = path.words.iter().map(String::as_str).peekable();
     let mut at: Vec<&str> = match words.peek()? {
         &"crate" | &"deltapost" => Vec::new(),
@@ -129,7 +134,7 @@ fn from_the_root(file: &File, path: &Named) -> Option<String> {
         }
     }
     at.extend(words);
-    at.first().map(|first| (*first).to_owned())
+    Some(at.into_iter().map(str::to_owned).collect())
 }
 
 /// `core` names nothing that acts.
