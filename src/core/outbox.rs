@@ -37,16 +37,12 @@ pub struct Entry {
     /// Where it goes.
     #[serde(skip)]
     pub endpoint: Option<Destination>,
-    /// Where it was asked for.
+    /// Bytes of its body.
+    #[serde(skip)]
+    pub body_bytes: usize,
+    /// Its body, once it has been read.
     #[serde(skip)]
     pub content: Option<Content>,
-}
-
-impl Entry {
-    /// Bytes of its body, where it holds one.
-    pub fn body_bytes(&self) -> usize {
-        self.content.as_ref().map_or(0, |content| content.body.len())
-    }
 }
 
 /// An endpoint, as far as it is shown with what goes there.

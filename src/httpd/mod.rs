@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use head::Request;
 use places::{Place, Shared, State};
-pub use reply::{Reply, Then};
+pub use reply::{Held, Reply, Then};
 pub use tiny_http::Method;
 
 /// What makes the answer to a request. A panic in it becomes a 500, and the connection closes.

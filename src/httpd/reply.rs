@@ -17,8 +17,11 @@ pub struct Reply {
     /// The body instead, where it is written as it goes out.
     written: Option<Written>,
     verbatim: Option<Then>,
-    held: Option<Arc<dyn Any + Send + Sync>>,
+    held: Option<Held>,
 }
+
+/// What is dropped when a reply is written, or its client is given up.
+pub type Held = Arc<dyn Any + Send + Sync>;
 
 /// Writes a body. It is called twice, first to learn how long the body is.
 pub(super) type Write = Arc<dyn Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync>;
@@ -164,15 +167,12 @@ impl Reply {
 
     /// Keeps `held` until the reply is written or the client is given up: what its memory is counted by, say.
     #[must_use]
-    pub fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Reply {
-        Reply {
-            held: Some(held),
-            ..self
-        }
+    pub fn holding(self, held: Option<Held>) -> Reply {
+        Reply { held, ..self }
     }
 
     /// What is kept with it.
-    pub(super) fn held(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+    pub(super) fn held(&self) -> Option<Held> {
         self.held.clone()
     }
 

@@ -40,6 +40,7 @@ pub struct Listing {
     pub before: Option<i64>,
     /// At most as many.
     pub most: usize,
+    /// The bodies are read next: a page ends when they are 64 KiB.
     pub with_bodies: bool,
 }
 
@@ -72,14 +73,14 @@ pub struct MinuteCount {
 }
 
 impl Page {
-    /// Bytes of the bodies that it holds.
+    /// Bytes of the bodies of its entries.
     pub fn body_bytes(&self) -> usize {
-        self.entries.iter().map(Entry::body_bytes).sum()
+        self.entries.iter().map(|entry| entry.body_bytes).sum()
     }
 }
 
 impl Store {
-    /// A page of what is asked for, newest first. It ends early when it holds 64 KiB of bodies.
+    /// A page of what is asked for, newest first, without the bodies.
     pub fn listed(&self, asked: &Listing) -> Result<Page, StoreError> {
         let mut page = Page::default();
         let (only, before) = (asked.id, asked.before.unwrap_or(i64::MAX));
@@ -92,15 +93,13 @@ impl Store {
             |connection, floor, newest| {
                 let floor = only.unwrap_or(floor);
                 let room = asked.most - page.entries.len();
-                for mut entry in entries(connection, asked, (floor, newest), room + 1)? {
+                for entry in entries(connection, asked, (floor, newest), room + 1)? {
                     if page.entries.len() == asked.most || bytes >= PAGE_BYTES {
                         page.next = page.entries.last().map(|last| last.id);
                         return Ok(false);
                     }
                     if asked.with_bodies {
-                        let content = content(connection, entry.id)?;
-                        bytes += content.body.len();
-                        entry.content = Some(content);
+                        bytes += entry.body_bytes;
                     }
                     page.entries.push(entry);
                 }
@@ -110,22 +109,28 @@ impl Store {
         Ok(page)
     }
 
-    /// The notification whose event id that is, of one instance where given, with its body.
+    /// `entries` with their bodies, without those that were purged meanwhile.
+    pub fn read_bodies(&self, mut entries: Vec<Entry>) -> Result<Vec<Entry>, StoreError> {
+        self.read(|connection| {
+            for entry in &mut entries {
+                entry.content = content(connection, entry.id)?;
+            }
+            entries.retain(|entry| entry.content.is_some());
+            Ok(entries)
+        })
+    }
+
+    /// The notification whose event id that is, of one instance where given, without its body.
     pub fn listed_event(
         &self,
         event_id: &str,
         instance_id: Option<i64>,
     ) -> Result<Option<Entry>, StoreError> {
-        self.read(|connection| {
-            let found = connection.first(
-                &format!("{ENTRY} WHERE o.event_id = ?1 AND (?2 IS NULL OR o.instance_id = ?2)"),
-                (event_id, instance_id),
-                entry,
-            )?;
-            let Some(mut found) = found else { return Ok(None) };
-            found.content = Some(content(connection, found.id)?);
-            Ok(Some(found))
-        })
+        self.first(
+            &format!("{ENTRY} WHERE o.event_id = ?1 AND (?2 IS NULL OR o.instance_id = ?2)"),
+            (event_id, instance_id),
+            entry,
+        )
     }
 
     /// Hands `each` the notifications that were written from `from` on and before `to`, counted by minute and instance;

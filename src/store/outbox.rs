@@ -16,7 +16,7 @@ const LARGE_BYTES: usize = 256 * 1024;
 pub(super) const ENTRY: &str = "SELECT o.id, o.event_id, o.instance_id, i.name AS instance, i.element_key AS element,
         i.deleting_since IS NOT NULL AS leaving, o.resource, o.format, o.state, o.created_at, o.event_count, o.attempts,
         o.next_attempt_at, o.delivered_at, o.last_status, o.last_error, o.replay_of,
-        e.id AS endpoint_id, e.url, e.state AS endpoint_state
+        length(o.body) AS body_bytes, e.id AS endpoint_id, e.url, e.state AS endpoint_state
    FROM outbox o CROSS JOIN instance i ON i.id = o.instance_id LEFT JOIN endpoint e ON e.id = i.endpoint_id";
 
 /// A notification with the beginning of its body, its events and its attempts.
@@ -128,6 +128,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
         element,
         format,
         endpoint: endpoint,
+        body_bytes: get::<u32>(row, "body_bytes")? as usize,
         content: None,
     })
 }
@@ -162,15 +163,18 @@ fn body(connection: &Connection, outbox_id: i64, most: usize) -> Result<Vec<u8>,
     Ok(body)
 }
 
-/// The body of a notification and where its objects lie.
-pub(super) fn content(connection: &Connection, outbox_id: i64) -> Result<Content, StoreError> {
+/// The body of a notification and where its objects lie; `None` where it was purged.
+pub(super) fn content(connection: &Connection, outbox_id: i64) -> Result<Option<Content>, StoreError> {
+    if !connection.value("SELECT EXISTS (SELECT 1 FROM outbox WHERE id = ?1)", [outbox_id])? {
+        return Ok(None);
+    }
     let body = body(connection, outbox_id, usize::MAX)?;
     let raws = connection.all(
         "SELECT raw_start, raw_length FROM event WHERE outbox_id = ?1 ORDER BY position",
         [outbox_id],
         raw_of,
     )?;
-    Ok(Content { body, raws })
+    Ok(Some(Content { body, raws }))
 }
 
 /// Writes notifications with their events, in order.

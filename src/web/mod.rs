@@ -30,7 +30,7 @@ use crate::httpd::{Limits, Reply, Request, Running, Server};
 use auth::Gate;
 use call::Call;
 use reply::Refusal;
-use room::Room;
+use room::{Room, Seats};
 use route::{Answer, Found, Table, Who};
 use signing::Signing;
 
@@ -51,6 +51,11 @@ const TABLES: &[Table] = &[
 
 /// How long the last requests may take after the agent has ended: it has given its own ten seconds by then.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Requests that change something at the same time, and those of them that wait for a poll. They can take as long as the
+/// provider does; `/healthz`, `/metrics` and the page's views keep the other connections.
+const MOST_CHANGES: usize = 32;
+const MOST_POLLS: usize = 16;
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +107,8 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
         premises: Arc::clone(premises),
         signing: Signing::default(),
         large: Room::default(),
+        changes: Seats::new(MOST_CHANGES, "requests that change something"),
+        polls: Seats::new(MOST_POLLS, "polls on request"),
         sessions: page::Sessions::default(),
         devices: page::Devices::default(),
         stop: Arc::clone(stop),
@@ -118,8 +125,9 @@ struct Web {
     premises: Arc<Premises>,
     gate: Gate,
     signing: Signing,
-    /// Of answers with bodies of notifications.
     large: Room,
+    changes: Seats,
+    polls: Seats,
     sessions: page::Sessions,
     devices: page::Devices,
     stop: Arc<AtomicBool>,
@@ -180,15 +188,18 @@ impl Web {
             params,
             instance: None,
         };
+        if let Answer::Plain(who, _) = route.answer {
+            call.instance = match who {
+                Who::Anyone => None,
+                Who::Client => self.gate.admit(request, &call.house)?,
+                Who::Instance => Some(self.gate.admit_instance(request, &call.house, route)?),
+            };
+        }
+        // The way back from the provider exchanges a code there.
+        let changes = route.method != "GET" || route.path == signing::CALLBACK;
+        let _seat = changes.then(|| self.changes.take()).transpose()?;
         match route.answer {
-            Answer::Plain(who, answer) => {
-                call.instance = match who {
-                    Who::Anyone => None,
-                    Who::Client => self.gate.admit(request, &call.house)?,
-                    Who::Instance => Some(self.gate.admit_instance(request, &call.house, route)?),
-                };
-                answer(&call)
-            }
+            Answer::Plain(_, answer) => answer(&call),
             Answer::Page(show) => page::show(&call, show),
             Answer::Form(act) => page::act(&call, act),
         }

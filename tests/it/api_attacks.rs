@@ -1,6 +1,8 @@
 //! What a hostile client of the local API can do, one by one, to the running agent: it lives, takes less than 96 MiB, goes
 //! on delivering meanwhile, and answers again when it is over.
 
+mod crowds;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -128,6 +130,17 @@ fn status(stream: &mut TcpStream) -> Option<u16> {
     str::from_utf8(&line[9..]).ok()?.parse().ok()
 }
 
+/// The `Cookie` of somebody who has signed in to the page.
+fn signed_in(target: &Target) -> String {
+    let form = format!("api-token={}", target.api.token);
+    let answer = target
+        .api
+        .raw("POST", "/signin", &["Host: localhost"], &form)
+        .status(303);
+    let cookie = answer.header("Set-Cookie").unwrap().split(';').next().unwrap();
+    format!("Cookie: {cookie}")
+}
+
 /// How many sockets this process may open for an attack of `wanted`.
 fn sockets(wanted: usize) -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
@@ -192,14 +205,8 @@ fn a_large_event_costs_its_memory_a_few_times_however_many_read_it() {
     site.once().code(0);
     let mut target = Target::of(site);
     target.delivered = 1;
-    let form = format!("api-token={}", target.api.token);
-    let signed_in = target
-        .api
-        .raw("POST", "/signin", &["Host: localhost"], &form)
-        .status(303);
-    let cookie = signed_in.header("Set-Cookie").unwrap().split(';').next().unwrap();
     let authorization = format!("Authorization: Bearer {}", target.api.token);
-    let cookie = format!("Cookie: {cookie}");
+    let cookie = signed_in(&target);
     let base = "/elements/api-v2";
     let event = target.api.get("/instances/events?pageSize=1").status(200);
     let event_id = event.json()[0]["id"].as_str().unwrap().to_owned();

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::super::call::Call;
 use super::super::paging;
 use super::super::reply::{self, Refusal};
-use super::super::room::Room;
 use super::super::route::{Table, Who, route};
 use super::BASE;
 use crate::core::condition::conditions;
@@ -191,15 +190,22 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
     if asked.other_channel {
         return Ok(paging::page(&[] as &[Value], None));
     }
-    let place = call.web.large.enter()?;
     let page = call.house.store.listed(&listing)?;
+    let (mut entries, mut place) = (page.entries, None);
+    if hydrate {
+        place = call
+            .web
+            .large
+            .enter(entries.iter().map(|entry| entry.body_bytes).sum())?;
+        entries = call.house.store.read_bodies(entries)?;
+    }
     // All have an endpoint: others are not listed.
-    let (count, next, bytes) = (page.entries.len(), page.next, page.body_bytes());
+    let count = entries.len();
     let reply = reply::json_written(move |out| {
-        let deliveries: Vec<Delivery<'_>> = page.entries.iter().filter_map(Delivery::of).collect();
+        let deliveries: Vec<Delivery<'_>> = entries.iter().filter_map(Delivery::of).collect();
         serde_json::to_writer(out, &deliveries)
     });
-    Ok(Room::hold(place, bytes, paging::counted(reply, count, next)))
+    Ok(paging::counted(reply, count, page.next).holding(place))
 }
 
 /// The instance whose token came with the request, where one did.

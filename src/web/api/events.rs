@@ -10,7 +10,6 @@ use serde_json::json;
 use super::super::call::Call;
 use super::super::paging;
 use super::super::reply::{self, Refusal};
-use super::super::room::Room;
 use super::super::route::{Table, Who, route};
 use super::{BASE, instances};
 use crate::core::history::EventStatus;
@@ -103,29 +102,31 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
         with_bodies: true,
         ..Listing::default()
     };
-    let place = call.web.large.enter()?;
     let page = call.house.store.listed(&asked)?;
-    let (count, next, bytes) = (page.entries.len(), page.next, page.body_bytes());
+    let place = call.web.large.enter(page.body_bytes())?;
+    let entries = call.house.store.read_bodies(page.entries)?;
+    let count = entries.len();
     let reply = reply::json_written(move |out| {
-        let events: Vec<Event<'_>> = page.entries.iter().map(Event::of).collect();
+        let events: Vec<Event<'_>> = entries.iter().map(Event::of).collect();
         serde_json::to_writer(out, &events)
     });
-    Ok(Room::hold(place, bytes, paging::counted(reply, count, next)))
+    Ok(paging::counted(reply, count, page.next).holding(place))
 }
 
 fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
     let (id, instance) = (call.param("eventId"), meant(call)?);
-    let place = call.web.large.enter()?;
-    let found = call.house.store.listed_event(id, instance)?;
-    let entry = found.ok_or_else(|| {
+    let unknown = || {
         Refusal::not_found(format!(
             "there is no event `{}`; delivered ones are not kept for ever",
             shown(id)
         ))
-    })?;
-    let bytes = entry.body_bytes();
+    };
+    let found = call.house.store.listed_event(id, instance)?.ok_or_else(unknown)?;
+    let place = call.web.large.enter(found.body_bytes)?;
+    let found = call.house.store.read_bodies(vec![found])?.pop();
+    let entry = found.ok_or_else(unknown)?;
     let reply = reply::json_written(move |out| serde_json::to_writer(out, &Event::of(&entry)));
-    Ok(Room::hold(place, bytes, reply))
+    Ok(reply.holding(place))
 }
 
 /// The instance that the path or the token names; `None` for all of them.

@@ -31,6 +31,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Polls all resources, or the `resource` of the query. 200 when all came to their end, 202 when some are still at it.
 fn poll(call: &Call<'_>) -> Result<Reply, Refusal> {
     let instance = meant(call)?;
+    let _seat = call.web.polls.take()?;
     let asked = call
         .house
         .ask_for_polls(&instance, call.query("resource").as_deref(), Depth::Changes)?;
