@@ -32,17 +32,6 @@ pub enum Edit {
 }
 
 impl House<'_> {
-    /// The instances that are not being deleted, by id.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn present_instances(&self) -> Result<Vec<Instance>, CommandError> {
-        let leaving = self.store.leaving_instances()?;
-        let mut instances = self.store.instances()?;
-        instances.retain(|instance| !leaving.contains(&instance.id));
-        Ok(instances)
-    }
-
     /// The instance with that id, unless it is being deleted.
     ///
     /// # Errors

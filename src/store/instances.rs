@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, named_params};
 
 use super::first::Starts;
 use super::grants::{ACCESS_TOKEN, Grant, REFRESH_TOKEN};
@@ -28,6 +28,30 @@ pub struct NewInstance<'a> {
     pub settings: &'a Settings,
     pub grant: &'a Grant,
     pub starts: &'a Starts,
+}
+
+/// Which instances are asked for; all of it must hold. Those that are being deleted are never among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceListing {
+    pub id: Option<i64>,
+    pub element: Option<ElementKey>,
+    /// With every one of these.
+    pub tags: Vec<String>,
+    /// With an id above this one: where the last page ended.
+    pub after: i64,
+    /// At most as many.
+    pub most: usize,
+}
+
+/// An instance without its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceRow {
+    pub id: i64,
+    pub name: String,
+    pub element: ElementKey,
+    pub enabled: bool,
+    /// Bytes of its configuration, a JSON text.
+    pub configuration_bytes: usize,
 }
 
 /// What came of a step of an instance's removal.
@@ -172,6 +196,30 @@ impl Store {
         self.read(|connection| self.instances_where(connection, "?1", true))
     }
 
+    /// The instances that are asked for, by id.
+    pub fn listed_instances(&self, asked: &InstanceListing) -> Result<Vec<InstanceRow>, StoreError> {
+        self.all(
+            "SELECT id, name, element_key AS element, enabled, octet_length(configuration) AS configuration_bytes
+               FROM instance
+              WHERE id > :after AND (:id IS NULL OR id = :id) AND deleting_since IS NULL
+                AND (:element IS NULL OR element_key = :element)
+                AND NOT EXISTS (SELECT 1 FROM json_each(:tags) asked
+                                 WHERE asked.value NOT IN (SELECT value FROM json_each(instance.tags)))
+              ORDER BY id LIMIT :most",
+            named_params! {
+                ":after": asked.after,
+                ":id": asked.id,
+                ":element": asked.element.map(ElementKey::as_str),
+                ":tags": json(&asked.tags),
+                ":most": i64::try_from(asked.most).unwrap_or(i64::MAX),
+            },
+            |row| {
+                let bytes: u32 = get(row, "configuration_bytes")?;
+                row!(row => InstanceRow { id, name, element, enabled, configuration_bytes: bytes as usize })
+            },
+        )
+    }
+
     /// How many instances there are.
     pub fn instance_count(&self) -> Result<i64, StoreError> {
         self.value("SELECT count(*) FROM instance", [])
@@ -280,7 +328,7 @@ impl Store {
             }
         }
         let shown: Configuration = from_json(row, "configuration")?;
-        let configuration = elements::join(&shown, &secrets);
+        let configuration = elements::join(shown, &secrets);
         row!(row => Instance {
             id,
             name,

@@ -53,7 +53,7 @@ pub use files::{
 use files::{refuse_exposed, refuse_linked};
 pub use first::Starts;
 pub use grants::{Grant, RENEWAL_RIGHT};
-pub use instances::{NewInstance, Removal};
+pub use instances::{InstanceListing, InstanceRow, NewInstance, Removal};
 pub use listing::{Listing, MinuteCount, Page, Wanted};
 pub use migrate::BEFORE_UPGRADE;
 pub use outbox::Whole;

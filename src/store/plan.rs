@@ -19,6 +19,8 @@ const AT_ONCE: usize = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
     All,
+    /// Those of the instance with that id.
+    Of(i64),
     /// Those of the instance that has the resource with that id.
     Beside(i64),
     /// The resource with that id.
@@ -108,6 +110,7 @@ impl Store {
     pub fn planned(&self, rows: Rows, mut each: impl FnMut(Planned)) -> Result<(), StoreError> {
         let (condition, id) = match rows {
             Rows::All => ("?1 IS NULL", None),
+            Rows::Of(id) => ("r.instance_id = ?1", Some(id)),
             Rows::Beside(id) => (
                 "r.instance_id = (SELECT instance_id FROM resource WHERE id = ?1)",
                 Some(id),

@@ -118,11 +118,16 @@ impl Store {
 
     /// What `instance_health` says of an instance, a line for each resource.
     pub fn health(&self, instance: &str) -> Result<Vec<ResourceRow>, StoreError> {
+        self.health_of_first(u32::MAX, instance)
+    }
+
+    /// The same for its first `most` resources.
+    pub fn health_of_first(&self, most: u32, instance: &str) -> Result<Vec<ResourceRow>, StoreError> {
         self.all(
             "SELECT resource, health, mode, phase, last_poll_at, last_success_at, next_poll_at, last_error, faults,
                     last_fault, pending, dead
-               FROM instance_health WHERE instance = ?1 AND resource IS NOT NULL",
-            [instance],
+               FROM instance_health WHERE instance = ?1 AND resource IS NOT NULL LIMIT ?2",
+            (instance, most),
             row!(ResourceRow {
                 resource,
                 health,

@@ -9,7 +9,8 @@ use super::reply::Refusal;
 use crate::commands::House;
 use crate::core::model::Instance;
 use crate::core::shown::shown;
-use crate::httpd::Request;
+use crate::httpd::{Held, Request};
+use crate::store::InstanceListing;
 
 /// The segments of a path in the place of `{name}`s, decoded, by these names.
 pub(super) type Params = Vec<(&'static str, String)>;
@@ -69,6 +70,21 @@ impl<'c> Call<'c> {
             .filter(|(header, _)| header.eq_ignore_ascii_case("Cookie"));
         let pairs = headers.flat_map(|(_, cookies)| cookies.split(';'));
         pairs.filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// A place for an answer that shows the instance whose `{id}` the path has, where its configuration is large.
+    ///
+    /// # Errors
+    /// 503 where there is none.
+    pub(super) fn place_for_instance(&self) -> Result<Option<Held>, Refusal> {
+        let asked = InstanceListing {
+            id: self.param("id").parse().ok(),
+            most: 1,
+            ..InstanceListing::default()
+        };
+        let found = self.house.store.listed_instances(&asked)?;
+        let bytes = found.first().map(|row| row.configuration_bytes);
+        self.web.large.enter_parsed(bytes.unwrap_or(0))
     }
 
     /// The body as text.

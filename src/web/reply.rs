@@ -5,6 +5,7 @@ use std::io;
 
 use serde::Serialize;
 use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::commands::{CommandError, Fault};
 use crate::core::elements::Problem;
@@ -16,6 +17,11 @@ use crate::store::StoreError;
 pub(super) fn json(status: u16, value: &impl Serialize) -> Reply {
     let json = serde_json::to_vec(value).expect("strings, numbers and maps of them are JSON");
     Reply::json(status, json).with("Cache-Control", "no-store")
+}
+
+/// `value` as JSON that a larger answer takes up as it is.
+pub(super) fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("strings, numbers and maps of them are JSON")
 }
 
 /// What `write` writes as an answer that nobody keeps and that is never in memory as a whole.

@@ -41,8 +41,7 @@ pub fn split(configuration: &Configuration) -> (Configuration, BTreeMap<String, 
 }
 
 /// The configuration that `split` took apart. Secrets that are missing, since they could not be unsealed, stay masked.
-pub fn join(shown: &Configuration, secrets: &BTreeMap<String, Secret>) -> Configuration {
-    let mut configuration = shown.clone();
+pub fn join(mut configuration: Configuration, secrets: &BTreeMap<String, Secret>) -> Configuration {
     for (key, secret) in secrets {
         let value = if key == HEADERS {
             // What was sealed is what `split` wrote; if it were not JSON, the headers would stay masked, thus withheld.

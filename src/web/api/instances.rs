@@ -1,6 +1,7 @@
 //! Instances: created, listed, shown, changed, paused and deleted, by id or by their own token.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::paging;
@@ -13,6 +14,7 @@ use crate::core::elements as documents;
 use crate::core::model::{ElementKey, Instance};
 use crate::core::shown::shown;
 use crate::httpd::Reply;
+use crate::store::{InstanceListing, InstanceRow};
 
 pub(crate) const TABLE: Table = Table {
     base: BASE,
@@ -44,6 +46,9 @@ pub(crate) const TABLE: Table = Table {
         route("DELETE", "/instances/{id}/enabled", Who::Client, disable),
     ],
 };
+
+/// Bytes of configurations at which a page ends; one may be larger.
+const PAGE_BYTES: usize = 128 * 1024;
 
 /// Notes of an answer: its head stays within what clients read.
 const MOST_NOTES: usize = 20;
@@ -83,32 +88,49 @@ fn list_of_element(call: &Call<'_>) -> Result<Reply, Refusal> {
 fn listed(call: &Call<'_>, element: Option<ElementKey>) -> Result<Reply, Refusal> {
     let tags: Vec<String> = call.queries("tags[]").chain(call.queries("tags")).collect();
     let hydrate = call.query_as("hydrate", "true or false")?.unwrap_or(true);
-    let (after, most) = (paging::next_page(call)?.unwrap_or(0), paging::page_size(call)?);
-    let (mut shown, mut last, mut next) = (Vec::new(), 0, None);
-    let own = call.instance.as_ref().map(|instance| instance.id);
-    for instance in call.house.present_instances()? {
-        let fits = instance.id > after
-            && own.is_none_or(|own| own == instance.id)
-            && element.is_none_or(|element| element == instance.element);
-        if fits && tags.iter().all(|tag| instance.tags.contains(tag)) {
-            if shown.len() == most {
-                next = Some(last);
-                break;
-            }
-            last = instance.id;
-            let mut one = call.house.shown_with_token(&instance)?;
-            if let Some(fields) = one.as_object_mut().filter(|_| !hydrate) {
-                fields.remove("configuration");
-                fields["element"] = serde_json::json!({"key": instance.element.as_str()});
-            }
-            shown.push(one);
+    let most = paging::page_size(call)?;
+    let rows = call.house.store.listed_instances(&InstanceListing {
+        id: call.instance.as_ref().map(|own| own.id),
+        element,
+        tags,
+        after: paging::next_page(call)?.unwrap_or(0),
+        most: most + 1,
+    })?;
+    let count = cut(&rows, most, hydrate);
+    let next = (count < rows.len()).then(|| rows[count - 1].id);
+    let rows = &rows[..count];
+    let largest = rows.iter().map(|row| row.configuration_bytes).max();
+    let place = call.web.large.enter_parsed(largest.unwrap_or(0))?;
+    let mut shown: Vec<Box<RawValue>> = Vec::new();
+    for row in rows {
+        let instance = match call.house.present_instance(row.id) {
+            Err(error) if error.is_unknown_instance() => continue,
+            found => found?,
+        };
+        let mut one = call.house.shown_with_token(&instance)?;
+        if let Some(fields) = one.as_object_mut().filter(|_| !hydrate) {
+            fields.remove("configuration");
+            fields["element"] = json!({"key": instance.element.as_str()});
         }
+        shown.push(reply::raw(&one));
     }
-    Ok(paging::page(&shown, next))
+    Ok(paging::page(&shown, next).holding(place))
+}
+
+/// How many of `rows` the page holds: `most`, or fewer where their configurations are large and `hydrate` shows them.
+fn cut(rows: &[InstanceRow], most: usize, hydrate: bool) -> usize {
+    let mut bytes = 0;
+    let fits = |row: &&InstanceRow| {
+        let fits = !hydrate || bytes < PAGE_BYTES;
+        bytes += row.configuration_bytes;
+        fits
+    };
+    rows.iter().take(most).take_while(fits).count()
 }
 
 fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
-    Ok(reply::json(200, &call.house.shown_with_token(&meant(call)?)?))
+    let place = call.place_for_instance()?;
+    Ok(reply::json(200, &call.house.shown_with_token(&meant(call)?)?).holding(place))
 }
 
 fn create(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -141,7 +163,7 @@ fn with_element(document: &str, element: ElementKey) -> Result<String, Refusal> 
         // Read first as it is: written anew, a key that is there twice would stand once.
         None => {
             documents::parse(document).map_err(Refusal::invalid)?;
-            fields.insert("element".to_owned(), serde_json::json!({"key": element.as_str()}));
+            fields.insert("element".to_owned(), json!({"key": element.as_str()}));
             Ok(Value::Object(fields).to_string())
         }
     }
@@ -164,7 +186,7 @@ fn edit(call: &Call<'_>, edit: Edit) -> Result<Reply, Refusal> {
 
 fn delete(call: &Call<'_>) -> Result<Reply, Refusal> {
     call.house.delete_instance(&meant(call)?.id.to_string(), false)?;
-    Ok(reply::json(200, &serde_json::json!({})))
+    Ok(reply::json(200, &json!({})))
 }
 
 fn enable(call: &Call<'_>) -> Result<Reply, Refusal> {

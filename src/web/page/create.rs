@@ -96,7 +96,7 @@ fn created(call: &Call<'_>, visitor: &Visitor, form: &Form, document: &Value) ->
     }
     match call.house.create_instance(&document) {
         Ok(outcome) if form.get("connect") == "device" => device::begin(call, &outcome.instance),
-        Ok(outcome) => Ok(go(&path(&outcome.instance))),
+        Ok(outcome) => Ok(go(&path(outcome.instance.id))),
         Err(error) => Ok(refused(error)),
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal>
             Some(Progress::Done) => (note("signed in; polling goes on from where it stood", false)),
             Some(Progress::Failed(why)) => (note(why, true)),
         }
-        p { (to_instance(&instance)) }
+        p { (to_instance(instance.id, &instance.name)) }
     };
     let shown = page(visitor, 200, "Sign in by device code", &content);
     Ok(match progress.is_some_and(|progress| progress.is_under_way()) {

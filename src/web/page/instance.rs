@@ -1,7 +1,7 @@
 //! One instance: its health, its polls and events, its settings, and what can be done with it.
 
 use maud::{Markup, html};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::api::oauth;
 use super::super::call::Call;
@@ -21,7 +21,11 @@ use crate::store::{Depth, PastEvent};
 /// Polls and events shown.
 const MOST: u32 = 40;
 
+/// Resources shown.
+const MOST_RESOURCES: u32 = 200;
+
 pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
+    let place = call.place_for_instance()?;
     let instance = call.house.present_instance(id(call)?)?;
     // What an action has to say after it, by a word in the URL.
     let said = match call.query("said").as_deref() {
@@ -33,13 +37,13 @@ pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal>
         @if let Some(said) = said { (note(said, false)) }
         (view(call, visitor, &instance, None)?)
     };
-    Ok(page(visitor, 200, &instance.name, &content))
+    Ok(page(visitor, 200, &instance.name, &content).holding(place))
 }
 
 /// What the buttons of the page do.
 pub(super) fn act(call: &Call<'_>, visitor: &Visitor, form: &Form) -> Result<Reply, Refusal> {
     let instance = call.house.present_instance(id(call)?)?;
-    let path = path(&instance);
+    let path = path(instance.id);
     match form.get("do") {
         "poll" => {
             call.house.ask_for_polls(&instance, None, Depth::Changes)?;
@@ -102,8 +106,8 @@ fn view(
     document: Option<&str>,
 ) -> Result<Markup, Refusal> {
     let store = call.house.store;
-    let shown = settings(&call.house.shown(instance));
-    let fields = |fields: Markup| form(visitor, &path(instance), fields);
+    let shown = settings(call.house.shown(instance));
+    let fields = |fields: Markup| form(visitor, &path(instance.id), fields);
     Ok(html! {
         (fields(actions(instance)))
         h2 { "Resources" }
@@ -157,18 +161,19 @@ fn deletion() -> Markup {
 }
 
 /// What of a shown instance can be changed, as JSON.
-fn settings(shown: &Value) -> String {
-    let known = ["name", "tags", "configuration"];
-    let settings = known.into_iter().filter_map(|key| Some((key, shown.get(key)?)));
-    let settings: Map<String, Value> = settings
-        .map(|(key, value)| (key.to_owned(), value.clone()))
-        .collect();
-    format!("{:#}", Value::from(settings))
+fn settings(mut shown: Value) -> String {
+    if let Some(fields) = shown.as_object_mut() {
+        fields.retain(|key, _| ["name", "tags", "configuration"].contains(&key.as_str()));
+    }
+    format!("{shown:#}")
 }
 
 fn resources(call: &Call<'_>, instance: &Instance) -> Result<Markup, Refusal> {
-    let resources = call.house.store.health(&instance.name)?;
-    let plans = Plans::of_all(call)?;
+    let store = call.house.store;
+    let mut resources = store.health_of_first(MOST_RESOURCES + 1, &instance.name)?;
+    let more = resources.len() > MOST_RESOURCES as usize;
+    resources.truncate(MOST_RESOURCES as usize);
+    let plans = Plans::of(call, instance.id, &resources)?;
     let wrong = resources
         .iter()
         .flat_map(|row| [&row.last_error, &row.last_fault]);
@@ -178,13 +183,14 @@ fn resources(call: &Call<'_>, instance: &Instance) -> Result<Markup, Refusal> {
             ("Resource", &|row| text(&row.resource)),
             ("Health", &|row| state(&row.health)),
             ("Phase", &|row| text(&row.phase)),
-            ("Schedule", &|row| plans.words(instance.id, row)),
+            ("Schedule", &|row| plans.words(row)),
             ("Last poll", &|row| time(row.last_poll_at.as_deref())),
             ("Last success", &|row| time(row.last_success_at.as_deref())),
-            ("Next poll", &|row| plans.next(instance.id, row)),
+            ("Next poll", &|row| plans.next(row)),
             ("#Pending", &|row| text(row.pending)),
             ("#Dead", &|row| text(row.dead)),
         ]))
+        @if more { p.dim { "These are the first " (MOST_RESOURCES) " resources." } }
         @if !wrong.is_empty() { (note(&wrong, true)) }
     })
 }

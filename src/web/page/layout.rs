@@ -5,7 +5,6 @@ use maud::{DOCTYPE, Markup, Render, html};
 use super::super::reply::Refusal;
 use super::html::visible;
 use super::visitor::Visitor;
-use crate::core::model::Instance;
 use crate::httpd::Reply;
 
 /// Nothing but this server's own files runs, loads, frames or takes a form.
@@ -187,14 +186,14 @@ pub(super) fn link(path: &str, words: &str) -> Markup {
     html! { a href=(path) { (words) } }
 }
 
-/// Where the page of `instance` is.
-pub(super) fn path(instance: &Instance) -> String {
-    format!("/page/instances/{}", instance.id)
+/// Where the page of the instance with that id is.
+pub(super) fn path(id: i64) -> String {
+    format!("/page/instances/{id}")
 }
 
 /// A link to it.
-pub(super) fn to_instance(instance: &Instance) -> Markup {
-    link(&path(instance), &instance.name)
+pub(super) fn to_instance(id: i64, name: &str) -> Markup {
+    link(&path(id), name)
 }
 
 /// A button that asks for `action`.

@@ -11,44 +11,43 @@ use crate::core::model::time_from_text;
 use crate::core::plan::{Cadence, Plan};
 use crate::store::{ResourceRow, Rows, StoreError};
 
-/// The plans of resources, by their instance's id and their name.
+/// The plans of an instance's resources, by name.
 pub(super) struct Plans<'c> {
     call: &'c Call<'c>,
-    all: BTreeMap<(i64, String), Plan>,
+    all: BTreeMap<String, Plan>,
 }
 
 impl<'c> Plans<'c> {
-    /// The plans of all resources.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub(super) fn of_all(call: &'c Call<'c>) -> Result<Plans<'c>, StoreError> {
+    /// The plans of those resources of an instance that are `shown`.
+    pub(super) fn of(
+        call: &'c Call<'c>,
+        instance_id: i64,
+        shown: &[ResourceRow],
+    ) -> Result<Plans<'c>, StoreError> {
         let settings = call.web.premises.live.current();
         let mut all = BTreeMap::new();
-        call.house.store.planned(Rows::All, |row| {
-            let plan = settings.polling.plan(&row.subject);
-            all.insert((row.subject.instance_id, row.subject.resource), plan);
+        call.house.store.planned(Rows::Of(instance_id), |row| {
+            if shown.iter().any(|one| one.resource == row.subject.resource) {
+                let plan = settings.polling.plan(&row.subject);
+                all.insert(row.subject.resource, plan);
+            }
         })?;
         Ok(Plans { call, all })
     }
 
-    fn plan(&self, instance_id: i64, resource: &ResourceRow) -> Option<&Plan> {
-        self.all.get(&(instance_id, resource.resource.clone()))
-    }
-
     /// When it is polled, and who says so.
-    pub(super) fn words(&self, instance_id: i64, resource: &ResourceRow) -> Markup {
+    pub(super) fn words(&self, resource: &ResourceRow) -> Markup {
         let words = |plan: &Plan| match &plan.disabled_by {
             Some(source) => format!("disabled by {source}"),
             None => format!("{} ({})", plan.cadence, plan.source),
         };
-        text(self.plan(instance_id, resource).map(words).unwrap_or_default())
+        text(self.all.get(&resource.resource).map(words).unwrap_or_default())
     }
 
     /// The time of the next poll, for the viewer and on the clocks of its schedule.
-    pub(super) fn next(&self, instance_id: i64, resource: &ResourceRow) -> Markup {
+    pub(super) fn next(&self, resource: &ResourceRow) -> Markup {
         let next = resource.next_poll_at.as_deref();
-        let zone = match self.plan(instance_id, resource).map(|plan| &plan.cadence) {
+        let zone = match self.all.get(&resource.resource).map(|plan| &plan.cadence) {
             Some(Cadence::Cron { timezone, .. }) => Some(timezone),
             _ => None,
         };

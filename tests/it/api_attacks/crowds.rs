@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use deltapost::sim::onedrive::Endpoint;
 
-use super::{PLACES, Target, status};
+use super::{MOST_KIB, PLACES, Target, signed_in, status};
 
 /// `count` connections that have all sent `request`.
 fn sent(target: &Target, count: usize, request: &str) -> Vec<TcpStream> {
@@ -59,5 +60,65 @@ fn whoever_reads_large_answers_slowly_or_waits_for_polls_leaves_places_to_others
     let waiting = sent(&target, PLACES + 6, &poll);
     is_open(&target, "polls are waited for");
     drop((waiting, gate));
+    target.has_survived();
+}
+
+#[test]
+fn thousands_of_instances_and_large_ones_are_read_page_by_page() {
+    let site = Target::site();
+    // 10,000 usual instances, and then 10 whose documents are as large as the API accepts.
+    let copies = |count: u32, padding: &str| {
+        format!(
+            "INSERT INTO instance (name, element_key, tags, events_enabled, configuration, created_at, updated_at)
+             WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+             SELECT name || ' {count} ' || n, element_key, '[\"Copy\"]', 1,
+                    json_set(configuration, '$.unknown', {padding}), created_at, updated_at
+               FROM instance, n WHERE instance.id = 1"
+        )
+    };
+    site.write_sql(&copies(10_000, "'usual'"));
+    let many =
+        "json((SELECT json_group_array(json_object('a', 1)) FROM (SELECT 1 FROM instance LIMIT 9999)))";
+    site.write_sql(&copies(
+        10,
+        &format!("json_array({many}, {many}, hex(zeroblob(10000)))"),
+    ));
+    let target = Target::of(site);
+    let cookie = signed_in(&target);
+    let authorization = format!("Authorization: Bearer {}", target.api.token);
+    let large = target.site.cell("SELECT max(id) FROM instance");
+    let base = "/elements/api-v2";
+    for path in [
+        format!("{base}/instances"),
+        format!("{base}/instances/{large}"),
+        "/".to_owned(),
+        "/?after=10001".to_owned(),
+        format!("/page/instances/{large}"),
+    ] {
+        thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let headers = ["Host: localhost", &authorization, &cookie];
+                    let status = target.api.raw("GET", &path, &headers, "").status;
+                    assert!(matches!(status, 200 | 503), "{status}");
+                });
+            }
+        });
+        let highest = target.peak_kib();
+        assert!(highest < MOST_KIB, "{highest} KiB after {path}");
+    }
+    // The last of the usual ones, and page by page the large ones.
+    let (mut after, mut found) = ("AAAAAAAAJw0".to_owned(), 0);
+    loop {
+        let path = format!("/instances?tags[]=Copy&pageSize=1000&nextPage={after}");
+        let page = target.api.get(&path).status(200);
+        found += page.json().as_array().unwrap().len();
+        assert!(page.body.len() < 600_000, "{}", page.body.len());
+        match page.header("Elements-Next-Page-Token") {
+            Some(token) => token.clone_into(&mut after),
+            None => break,
+        }
+    }
+    assert_eq!(found, 14);
     target.has_survived();
 }

@@ -148,7 +148,7 @@ proptest! {
     fn a_split_configuration_joins_again(configuration in sound_configuration()) {
         let (shown, secrets) = split(&configuration);
         prop_assert_eq!(&mask(&configuration), &shown);
-        prop_assert_eq!(join(&shown, &secrets), configuration);
+        prop_assert_eq!(join(shown, &secrets), configuration);
     }
 
     #[test]

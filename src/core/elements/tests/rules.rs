@@ -270,7 +270,7 @@ fn what_could_not_be_unsealed_counts_as_configured_and_holds_notifications_back(
         (public.clone(), BTreeMap::new()),
         "what is masked is never sealed"
     );
-    assert_eq!(join(&public, &secrets), given);
+    assert_eq!(join(public.clone(), &secrets), given);
 
     given.remove("event.notification.signature.key");
     given.remove("event.notification.headers");
