@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,6 +27,7 @@ pub(crate) struct Box {
     said: Mutex<File>,
     peak_kib: AtomicU64,
     pub(crate) starts: AtomicUsize,
+    up: AtomicBool,
     /// Commands that did not end.
     pub(crate) endless: Mutex<Vec<String>>,
 }
@@ -55,6 +56,7 @@ impl Box {
             spawned: AtomicUsize::new(0),
             peak_kib: AtomicU64::new(0),
             starts: AtomicUsize::new(0),
+            up: AtomicBool::new(false),
             endless: Mutex::default(),
             dir,
         };
@@ -183,7 +185,8 @@ impl Box {
     pub(crate) fn start(&self) -> Result<(), String> {
         let number = self.spawned.fetch_add(1, Ordering::Relaxed);
         let log = self.dir.join(format!("agent-{number:04}.log"));
-        let deadline = now() + 40.0;
+        // A `once` that began while there was no agent polls everything first.
+        let deadline = now() + 120.0;
         while now() < deadline {
             if !self.runs() {
                 let said = File::options().create(true).append(true).open(&log).unwrap();
@@ -196,11 +199,17 @@ impl Box {
             }
             if self.health().is_some() {
                 self.starts.fetch_add(1, Ordering::Relaxed);
+                self.up.store(true, Ordering::Relaxed);
                 return Ok(());
             }
             pause(0.05);
         }
         Err(format!("the agent does not start: {}", log.display()))
+    }
+
+    /// Whether it has started and nobody has stopped it since.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
     }
 
     pub(crate) fn runs(&self) -> bool {
@@ -212,6 +221,7 @@ impl Box {
 
     /// SIGKILL, in the middle of whatever it does.
     pub(crate) fn kill(&self) {
+        self.up.store(false, Ordering::Relaxed);
         self.note_memory();
         if let Some(mut child) = self.agent.lock().unwrap().take() {
             child.kill().unwrap();
@@ -221,6 +231,7 @@ impl Box {
 
     /// SIGTERM; what is under way may take ten seconds more. Says what was wrong about its end.
     pub(crate) fn stop(&self) -> Option<String> {
+        self.up.store(false, Ordering::Relaxed);
         self.note_memory();
         let mut child = self.agent.lock().unwrap().take()?;
         kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();

@@ -185,7 +185,7 @@ impl World {
             .unwrap()
             .iter()
             .any(|excuse| excuse.1 + 20.0 > now());
-        let excused = excused || !self.home.runs();
+        let excused = excused || !self.home.is_up();
         let mut quiet = self.quiet_since.lock().unwrap();
         for observer in self
             .observers
