@@ -44,11 +44,12 @@ impl From<io::Error> for End {
 pub(super) fn converse(place: &Place, peer: SocketAddr) -> io::Result<()> {
     place.stream.set_nodelay(true)?;
     let mut wire = Wire {
+        place,
         stream: &place.stream,
         read_timeout: None,
     };
     let shared = &place.shared;
-    match serve_requests(&mut wire, peer, place) {
+    match serve_requests(&mut wire, peer) {
         Ok(()) | Err(End::Quiet) => Ok(()),
         Err(End::Broken(error)) => Err(error),
         Err(End::Refused(refusal)) if place.enter(Stage::Writing) => {
@@ -75,7 +76,8 @@ pub(super) fn refuse_crowded(stream: &TcpStream, refuse: Refuse) {
     }
 }
 
-fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr, place: &Place) -> Result<(), End> {
+fn serve_requests(wire: &mut Wire<'_>, peer: SocketAddr) -> Result<(), End> {
+    let place = wire.place;
     let shared = &place.shared;
     let limits = &shared.limits;
     let mut silence = limits.first_byte.min(limits.idle);
@@ -237,6 +239,7 @@ fn is_timeout(error: &io::Error) -> bool {
 
 /// A client's socket with the time-outs set on it, so that a fast exchange sets none.
 struct Wire<'s> {
+    place: &'s Place,
     stream: &'s TcpStream,
     read_timeout: Option<Duration>,
 }
@@ -251,7 +254,12 @@ impl Wire<'_> {
         loop {
             match self.stream.read(room) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                done => return done,
+                done => {
+                    if matches!(done, Ok(1..)) {
+                        self.place.moved();
+                    }
+                    return done;
+                }
             }
         }
     }
@@ -270,6 +278,8 @@ impl Wire<'_> {
         let deadline = Deadline::after(limit);
         self.stream.set_write_timeout(Some(limit))?;
         while !bytes.is_empty() {
+            // Each turn but the first follows bytes that went. It is said before, so that it holds when the client has them.
+            self.place.moved();
             match self.stream.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = &bytes[written..],

@@ -33,8 +33,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// A request's body; beyond it 413, before any of it is read.
     pub body_bytes: usize,
-    /// Connections at the same time. For one more, the one that has been idle for the longest is closed; only where none
-    /// is idle, the new one is answered 503.
+    /// Connections at the same time. For one more, the one on which no byte has moved for the longest is closed; only
+    /// where none is idle, the new one is answered 503.
     pub connections: usize,
     /// From a request's first byte to its last; beyond it 408.
     pub receive: Duration,

@@ -31,7 +31,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) stopping: bool,
     pub(super) accepting: bool,
-    /// Counts connections and their stages, so that it tells which came first.
+    /// Counts what happens at connections, so that it tells what came first.
     last_id: u64,
     pub(super) open: HashMap<u64, Open>,
 }
@@ -40,7 +40,7 @@ pub(super) struct State {
 pub(super) struct Open {
     stream: Arc<TcpStream>,
     stage: Stage,
-    /// `last_id` when the stage began.
+    /// `last_id` when the stage began, or when bytes last moved in it.
     since: u64,
     /// It has had an answer.
     served: bool,
@@ -79,7 +79,7 @@ impl State {
         }
     }
 
-    /// Closes the connection that has waited for its client the longest, and returns whether there is one. A new
+    /// Closes the connection on which no byte has moved for the longest, and returns whether there is one. A new
     /// connection whose first request has arrived already stays: its thread has only not run yet.
     fn evict_idlest(&mut self) -> bool {
         let waiting: Vec<_> = self
@@ -189,6 +189,15 @@ impl Place {
         open.served |= open.stage == Stage::Writing;
         (open.stage, open.since) = (stage, since);
         !open.evicted
+    }
+
+    /// Bytes have come from the client, or gone to it: the connection is not idle.
+    pub(super) fn moved(&self) {
+        let mut state = self.shared.lock();
+        let since = state.next_id();
+        if let Some(open) = state.open.get_mut(&self.id) {
+            open.since = since;
+        }
     }
 }
 

@@ -310,15 +310,16 @@ fn a_client_that_does_not_read_is_cut_off() {
     }
 }
 
+fn two_at_a_time() -> Limits {
+    Limits {
+        connections: 2,
+        ..patient()
+    }
+}
+
 #[test]
 fn the_connection_that_has_been_idle_the_longest_gives_way() {
-    let server = start(
-        Limits {
-            connections: 2,
-            ..patient()
-        },
-        echo,
-    );
+    let server = start(two_at_a_time(), echo);
     let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     let (mut silent, mut used) = (Client::of(&server), Client::of(&server));
     used.send(get).expect(200, "GET / ");
@@ -329,6 +330,22 @@ fn the_connection_that_has_been_idle_the_longest_gives_way() {
     used.expect_closed();
     // The last one is gone or idle, so that this one stays.
     newest.send(get).expect(200, "GET / ");
+}
+
+#[test]
+fn a_slow_request_that_moves_stays_and_a_silent_one_gives_way() {
+    let server = start(two_at_a_time(), echo);
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    let (mut moving, mut silent) = (Client::of(&server), Client::of(&server));
+    // The answer shows that the server has read what was sent.
+    assert_eq!(silent.send(head).response().0, 100);
+    assert_eq!(moving.send(head).response().0, 100);
+    let mut newest = Client::of(&server);
+    silent.expect_closed();
+    moving.send("hi").expect(200, "POST / hi");
+    newest
+        .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect(200, "GET / ");
 }
 
 #[test]
