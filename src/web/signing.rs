@@ -2,8 +2,7 @@
 //! What a sign-in is for and how it ends is `commands`'.
 
 use std::sync::{Mutex, PoisonError};
-
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
 use super::codes::{Code, Codes};
 use crate::clock;
@@ -16,7 +15,7 @@ pub(super) const COOKIE: &str = "deltapost_sign_in";
 pub(super) const CALLBACK: &str = "/oauth2callback";
 
 /// How long a person may take.
-const LIFE: SignedDuration = SignedDuration::from_mins(10);
+const LIFE: Duration = Duration::from_mins(10);
 
 /// Sign-ins under way, at most: the oldest gives way to a new one.
 const MOST: usize = 64;
@@ -35,18 +34,19 @@ struct UnderWay {
     browser: Code,
     /// The `Host` by which that browser calls this server, where its cookie counts.
     host: String,
-    until: Timestamp,
+    /// By `Clock::uptime`.
+    until: Duration,
 }
 
 impl Signing {
     /// Keeps `sign_in`. Returns the `Set-Cookie` by which its browser is known when it comes back. The cookie is lax: the
     /// way back leads from the provider's site here.
-    pub(super) fn begin(&self, sign_in: SignIn, host: &str, now: Timestamp) -> String {
+    pub(super) fn begin(&self, sign_in: SignIn, host: &str, now: Duration) -> String {
         let secret = clock::new_token();
         let browser = self.codes.of(&secret);
-        let until = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
+        let until = now + LIFE;
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        keep_open(&mut under_way, now);
+        under_way.retain(|one| one.until > now);
         if under_way.len() >= MOST {
             under_way.remove(0);
         }
@@ -68,10 +68,10 @@ impl Signing {
         &self,
         state: &str,
         mut cookies: impl Iterator<Item = &'c str>,
-        now: Timestamp,
+        now: Duration,
     ) -> Result<SignIn, Option<String>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        keep_open(&mut under_way, now);
+        under_way.retain(|one| one.until > now);
         let found = under_way.iter().position(|one| one.sign_in.state == state);
         let at = found.ok_or(None)?;
         let one = &under_way[at];
@@ -80,12 +80,4 @@ impl Signing {
             false => Err(Some(one.host.clone())),
         }
     }
-}
-/// Keeps what is under way at `now`. What began before the clock was set back ends no later than if it began now.
-fn keep_open(under_way: &mut Vec<UnderWay>, now: Timestamp) {
-    let latest = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
-    under_way
-        .iter_mut()
-        .for_each(|one| one.until = one.until.min(latest));
-    under_way.retain(|one| one.until > now);
 }

@@ -117,7 +117,7 @@ fn url_of(call: &Call<'_>, wanted: Wanted) -> Result<Reply, Refusal> {
 /// As `House::begin_sign_in`.
 pub(crate) fn begun(call: &Call<'_>, subject: Subject) -> Result<(String, String), CommandError> {
     let (sign_in, url) = call.house.begin_sign_in(subject)?;
-    let now = call.house.clock.now();
+    let now = call.house.clock.uptime();
     Ok((url, call.web.signing.begin(sign_in, call.host(), now)))
 }
 
@@ -131,7 +131,7 @@ fn finish(call: &Call<'_>) -> Result<Reply, Refusal> {
     let finished = call
         .web
         .signing
-        .finish(&state, call.cookies(COOKIE), call.house.clock.now());
+        .finish(&state, call.cookies(COOKIE), call.house.clock.uptime());
     let sign_in = match finished {
         Ok(sign_in) => sign_in,
         // The provider leads back to `localhost`, and the person may have begun at `127.0.0.1`: the cookie is there.

@@ -101,7 +101,7 @@ fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
     {
         Ok(()) => {
             let token = form.get("api-token");
-            let cookie = call.web.sessions.open(token, call.house.clock.now());
+            let cookie = call.web.sessions.open(token, call.house.clock.uptime());
             Ok(layout::go("/").with("Set-Cookie", cookie))
         }
         Err(refusal) => Ok(layout::sign_in(refusal.status, Some(&refusal.message))),
@@ -118,7 +118,7 @@ fn session_count(call: &Call<'_>) -> Result<Reply, Refusal> {
     let open = call
         .web
         .sessions
-        .count(&call.web.gate.token()?, call.house.clock.now());
+        .count(&call.web.gate.token()?, call.house.clock.uptime());
     Ok(reply::json(200, &json!({"open": open})))
 }
 
