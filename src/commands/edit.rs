@@ -43,11 +43,11 @@ impl House<'_> {
         }
     }
 
-    /// The instance whose own token that is, unless it is being deleted.
+    /// The id of the instance whose own token that is, unless it is being deleted.
     ///
     /// # Errors
     /// `NoSuchInstance`.
-    pub fn instance_with_token(&self, token: &Secret) -> Result<Instance, CommandError> {
+    pub fn instance_with_token(&self, token: &Secret) -> Result<i64, CommandError> {
         Ok(self.store.instance_with_token(token)?)
     }
 

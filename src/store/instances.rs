@@ -52,6 +52,8 @@ pub struct InstanceRow {
     pub enabled: bool,
     /// Bytes of its configuration, a JSON text.
     pub configuration_bytes: usize,
+    /// What it takes of memory when it is parsed.
+    pub parsed_bytes: usize,
 }
 
 /// What came of a step of an instance's removal.
@@ -199,7 +201,7 @@ impl Store {
     /// The instances that are asked for, by id.
     pub fn listed_instances(&self, asked: &InstanceListing) -> Result<Vec<InstanceRow>, StoreError> {
         self.all(
-            "SELECT id, name, element_key AS element, enabled, octet_length(configuration) AS configuration_bytes
+            "SELECT id, name, element_key AS element, enabled, configuration
                FROM instance
               WHERE id > :after AND (:id IS NULL OR id = :id) AND deleting_since IS NULL
                 AND (:element IS NULL OR element_key = :element)
@@ -214,8 +216,19 @@ impl Store {
                 ":most": i64::try_from(asked.most).unwrap_or(i64::MAX),
             },
             |row| {
-                let bytes: u32 = get(row, "configuration_bytes")?;
-                row!(row => InstanceRow { id, name, element, enabled, configuration_bytes: bytes as usize })
+                let text = row
+                    .get_ref("configuration")?
+                    .as_bytes()
+                    .map_err(rusqlite::Error::from)?;
+                let (bytes, parsed) = (text.len(), elements::parsed_bytes(text));
+                row!(row => InstanceRow {
+                    id,
+                    name,
+                    element,
+                    enabled,
+                    configuration_bytes: bytes,
+                    parsed_bytes: parsed,
+                })
             },
         )
     }

@@ -20,7 +20,7 @@ use super::files::{read_own, refuse_existing, refuse_exposed, write_private};
 use super::rows::{Queries, only, row};
 use super::{Store, StoreError};
 use crate::clock;
-use crate::core::model::{Instance, Secret, time_text};
+use crate::core::model::{Secret, time_text};
 
 /// The part of a token's place behind its instance.
 const TOKEN: &str = "token";
@@ -204,21 +204,18 @@ impl Store {
         })
     }
 
-    /// The instance whose token that is, unless it is being deleted.
+    /// The id of the instance whose token that is, unless it is being deleted.
     ///
     /// # Errors
     /// `NoSuchInstance`, which does not tell the token; `NoKey`.
-    pub fn instance_with_token(&self, token: &Secret) -> Result<Instance, StoreError> {
+    pub fn instance_with_token(&self, token: &Secret) -> Result<i64, StoreError> {
         let mac = self.key()?.name(token.expose());
         let id = self.first(
             "SELECT id FROM instance WHERE token_mac = ?1 AND deleting_since IS NULL",
             [mac],
             only,
         )?;
-        match id {
-            Some(id) => self.instance(id),
-            None => Err(StoreError::NoSuchInstance("of this token".to_owned())),
-        }
+        id.ok_or_else(|| StoreError::NoSuchInstance("of this token".to_owned()))
     }
 
     fn token_of(&self, connection: &Connection, id: i64) -> Result<Option<Secret>, StoreError> {

@@ -8,11 +8,11 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::call::Call;
 use super::codes::Codes;
 use super::reply::Refusal;
 use super::route::Route;
 use crate::clock::Clock;
-use crate::commands::House;
 use crate::core::model::{Instance, Secret};
 use crate::core::shown::shown;
 use crate::httpd::{Method, Request};
@@ -114,11 +114,8 @@ impl Gate {
     }
 
     /// Lets in who has the API token. The instance is the one whose token comes with it, where there is one.
-    pub(super) fn admit(
-        &self,
-        request: &Request<'_>,
-        house: &House<'_>,
-    ) -> Result<Option<Instance>, Refusal> {
+    pub(super) fn admit(&self, call: &Call<'_>) -> Result<Option<Instance>, Refusal> {
+        let (request, house) = (call.request, &call.house);
         let presented = request.header("Authorization").map(presented).unwrap_or_default();
         let Some(api) = presented.api else {
             return Err(unauthorized(
@@ -130,7 +127,7 @@ impl Gate {
             return Ok(None);
         };
         match house.instance_with_token(&element) {
-            Ok(instance) => Ok(Some(instance)),
+            Ok(id) => call.instance(id).map(Some),
             Err(error) if error.is_unknown_instance() => {
                 self.note_wrong("instance", request, house.clock);
                 Err(unauthorized("no instance has this `Element` token"))
@@ -140,13 +137,8 @@ impl Gate {
     }
 
     /// The same for a path that an instance's token completes.
-    pub(super) fn admit_instance(
-        &self,
-        request: &Request<'_>,
-        house: &House<'_>,
-        route: &Route,
-    ) -> Result<Instance, Refusal> {
-        let instance = self.admit(request, house)?.ok_or_else(|| {
+    pub(super) fn admit_instance(&self, call: &Call<'_>, route: &Route) -> Result<Instance, Refusal> {
+        let instance = self.admit(call)?.ok_or_else(|| {
             unauthorized(
                 "expected the instance's token, `Element <token>`, in `Authorization`, or its id in the path",
             )

@@ -1,5 +1,6 @@
 //! One request on its way to its answer: what was found of it, and the readings that answers share.
 
+use std::cell::RefCell;
 use std::str::FromStr;
 
 use url::form_urlencoded;
@@ -23,6 +24,8 @@ pub(super) struct Call<'c> {
     pub(super) params: Params,
     /// The instance whose token came with it.
     pub(super) instance: Option<Instance>,
+    /// Its place among the large answers, where it needs one.
+    pub(super) place: RefCell<Option<Held>>,
 }
 
 impl<'c> Call<'c> {
@@ -72,19 +75,39 @@ impl<'c> Call<'c> {
         pairs.filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
     }
 
-    /// A place for an answer that shows the instance whose `{id}` the path has, where its configuration is large.
+    /// Makes room for `bytes` of an answer, or of what is made on the way to it. A request has one place at most, until its
+    /// answer is written.
     ///
     /// # Errors
     /// 503 where there is none.
-    pub(super) fn place_for_instance(&self) -> Result<Option<Held>, Refusal> {
+    pub(super) fn make_room(&self, bytes: usize) -> Result<(), Refusal> {
+        let mut place = self.place.borrow_mut();
+        if place.is_none() {
+            *place = self.web.large.enter(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the place back before a long wait, unless what it is for is kept with the request.
+    pub(super) fn leave_room(&self) {
+        if self.instance.is_none() {
+            self.place.take();
+        }
+    }
+
+    /// The instance with that id, unless it is being deleted, with room for its configuration.
+    ///
+    /// # Errors
+    /// 404; 503 where there is no room.
+    pub(super) fn instance(&self, id: i64) -> Result<Instance, Refusal> {
         let asked = InstanceListing {
-            id: self.param("id").parse().ok(),
+            id: Some(id),
             most: 1,
             ..InstanceListing::default()
         };
         let found = self.house.store.listed_instances(&asked)?;
-        let bytes = found.first().map(|row| row.configuration_bytes);
-        self.web.large.enter_parsed(bytes.unwrap_or(0))
+        self.make_room(found.first().map_or(0, |row| row.parsed_bytes))?;
+        Ok(self.house.present_instance(id)?)
     }
 
     /// The body as text.

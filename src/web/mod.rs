@@ -17,6 +17,7 @@ mod signing;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Clock, SystemClock};
 use crate::commands::Premises;
+use crate::core::elements::parsed_bytes;
 use crate::core::shown::shown;
 use crate::httpd::{Limits, Reply, Request, Running, Server};
 use auth::Gate;
@@ -187,21 +189,26 @@ impl Web {
             web: self,
             params,
             instance: None,
+            place: RefCell::default(),
         };
         if let Answer::Plain(who, _) = route.answer {
             call.instance = match who {
                 Who::Anyone => None,
-                Who::Client => self.gate.admit(request, &call.house)?,
-                Who::Instance => Some(self.gate.admit_instance(request, &call.house, route)?),
+                Who::Client => self.gate.admit(&call)?,
+                Who::Instance => Some(self.gate.admit_instance(&call, route)?),
             };
         }
         // The way back from the provider exchanges a code there.
         let changes = route.method != "GET" || route.path == signing::CALLBACK;
         let _seat = changes.then(|| self.changes.take()).transpose()?;
-        match route.answer {
-            Answer::Plain(_, answer) => answer(&call),
+        let reply = match route.answer {
+            Answer::Plain(Who::Anyone, answer) => answer(&call),
+            Answer::Plain(_, answer) => call
+                .make_room(parsed_bytes(request.body))
+                .and_then(|()| answer(&call)),
             Answer::Page(show) => page::show(&call, show),
             Answer::Form(act) => page::act(&call, act),
-        }
+        };
+        Ok(reply?.holding(call.place.take()))
     }
 }

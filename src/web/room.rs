@@ -11,9 +11,6 @@ use crate::httpd::Held;
 /// Bytes up to which an answer is not large: all connections together may have one.
 const SMALL_BYTES: usize = 256 * 1024;
 
-/// How many times its JSON text a parsed configuration takes, at most or nearly so.
-const PARSED: usize = 16;
-
 /// Requests for a large answer that wait, at most: the other connections are left to everybody else.
 const MOST_WAITING: usize = 8;
 
@@ -55,11 +52,6 @@ impl Room {
     /// 503 where too many wait already, or it does not come free.
     pub(super) fn enter(&self, bytes: usize) -> Result<Option<Held>, Refusal> {
         self.enter_within(bytes, PATIENCE)
-    }
-
-    /// The same for an answer that a configuration of `bytes` is parsed for.
-    pub(super) fn enter_parsed(&self, bytes: usize) -> Result<Option<Held>, Refusal> {
-        self.enter(bytes.saturating_mul(PARSED))
     }
 
     fn enter_within(&self, bytes: usize, patience: Duration) -> Result<Option<Held>, Refusal> {

@@ -24,7 +24,7 @@ pub use crate::core::problem::Problem;
 pub use document::{Document, parse, set};
 pub use entries::{entries, entry_of};
 pub use graph_path::refuse_detour;
-pub use json::parse as parse_json;
+pub use json::{parse as parse_json, parsed_bytes};
 pub use keys::SECRET_KEYS;
 pub use merge::{merge, replace};
 pub use render::render;

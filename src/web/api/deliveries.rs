@@ -191,12 +191,10 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
         return Ok(paging::page(&[] as &[Value], None));
     }
     let page = call.house.store.listed(&listing)?;
-    let (mut entries, mut place) = (page.entries, None);
+    let bytes = page.body_bytes();
+    let mut entries = page.entries;
     if hydrate {
-        place = call
-            .web
-            .large
-            .enter(entries.iter().map(|entry| entry.body_bytes).sum())?;
+        call.make_room(bytes)?;
         entries = call.house.store.read_bodies(entries)?;
     }
     // All have an endpoint: others are not listed.
@@ -205,7 +203,7 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
         let deliveries: Vec<Delivery<'_>> = entries.iter().filter_map(Delivery::of).collect();
         serde_json::to_writer(out, &deliveries)
     });
-    Ok(paging::counted(reply, count, page.next).holding(place))
+    Ok(paging::counted(reply, count, page.next))
 }
 
 /// The instance whose token came with the request, where one did.

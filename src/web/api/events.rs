@@ -103,14 +103,14 @@ fn list(call: &Call<'_>) -> Result<Reply, Refusal> {
         ..Listing::default()
     };
     let page = call.house.store.listed(&asked)?;
-    let place = call.web.large.enter(page.body_bytes())?;
+    call.make_room(page.body_bytes())?;
     let entries = call.house.store.read_bodies(page.entries)?;
     let count = entries.len();
     let reply = reply::json_written(move |out| {
         let events: Vec<Event<'_>> = entries.iter().map(Event::of).collect();
         serde_json::to_writer(out, &events)
     });
-    Ok(paging::counted(reply, count, page.next).holding(place))
+    Ok(paging::counted(reply, count, page.next))
 }
 
 fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -122,11 +122,12 @@ fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
         ))
     };
     let found = call.house.store.listed_event(id, instance)?.ok_or_else(unknown)?;
-    let place = call.web.large.enter(found.body_bytes)?;
+    call.make_room(found.body_bytes)?;
     let found = call.house.store.read_bodies(vec![found])?.pop();
     let entry = found.ok_or_else(unknown)?;
-    let reply = reply::json_written(move |out| serde_json::to_writer(out, &Event::of(&entry)));
-    Ok(reply.holding(place))
+    Ok(reply::json_written(move |out| {
+        serde_json::to_writer(out, &Event::of(&entry))
+    }))
 }
 
 /// The instance that the path or the token names; `None` for all of them.

@@ -60,9 +60,7 @@ pub(super) fn meant(call: &Call<'_>) -> Result<Instance, Refusal> {
         (Some(instance), "") => Ok(instance.clone()),
         _ => {
             let unknown = || Refusal::not_found(format!("there is no instance `{}`", shown(named)));
-            Ok(call
-                .house
-                .present_instance(named.parse().map_err(|_| unknown())?)?)
+            call.instance(named.parse().map_err(|_| unknown())?)
         }
     }
 }
@@ -99,8 +97,8 @@ fn listed(call: &Call<'_>, element: Option<ElementKey>) -> Result<Reply, Refusal
     let count = cut(&rows, most, hydrate);
     let next = (count < rows.len()).then(|| rows[count - 1].id);
     let rows = &rows[..count];
-    let largest = rows.iter().map(|row| row.configuration_bytes).max();
-    let place = call.web.large.enter_parsed(largest.unwrap_or(0))?;
+    let largest = rows.iter().map(|row| row.parsed_bytes).max();
+    call.make_room(largest.unwrap_or(0))?;
     let mut shown: Vec<Box<RawValue>> = Vec::new();
     for row in rows {
         let instance = match call.house.present_instance(row.id) {
@@ -114,7 +112,7 @@ fn listed(call: &Call<'_>, element: Option<ElementKey>) -> Result<Reply, Refusal
         }
         shown.push(reply::raw(&one));
     }
-    Ok(paging::page(&shown, next).holding(place))
+    Ok(paging::page(&shown, next))
 }
 
 /// How many of `rows` the page holds: `most`, or fewer where their configurations are large and `hydrate` shows them.
@@ -129,8 +127,7 @@ fn cut(rows: &[InstanceRow], most: usize, hydrate: bool) -> usize {
 }
 
 fn show(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let place = call.place_for_instance()?;
-    Ok(reply::json(200, &call.house.shown_with_token(&meant(call)?)?).holding(place))
+    Ok(reply::json(200, &call.house.shown_with_token(&meant(call)?)?))
 }
 
 fn create(call: &Call<'_>) -> Result<Reply, Refusal> {

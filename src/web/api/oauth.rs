@@ -76,7 +76,7 @@ fn begin(call: &Call<'_>) -> Result<Reply, Refusal> {
     };
     let element = element(call)?;
     if let Subject::Existing(id) = subject {
-        let own = call.house.present_instance(id)?.element;
+        let own = call.instance(id)?.element;
         if own != element {
             return Err(Refusal::bad(format!(
                 "`instanceId`: instance {id} is one of `{own}`, and the path says `{element}`"

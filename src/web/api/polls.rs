@@ -35,6 +35,9 @@ fn poll(call: &Call<'_>) -> Result<Reply, Refusal> {
     let asked = call
         .house
         .ask_for_polls(&instance, call.query("resource").as_deref(), Depth::Changes)?;
+    let instance_id = instance.id;
+    drop(instance);
+    call.leave_room();
     let deadline = call.house.clock.uptime() + PATIENCE;
     let mut polls: Vec<(Asked, Option<Poll>)> = asked.into_iter().map(|asked| (asked, None)).collect();
     loop {
@@ -57,7 +60,7 @@ fn poll(call: &Call<'_>) -> Result<Reply, Refusal> {
             let status = if all { 200 } else { 202 };
             return Ok(reply::json(
                 status,
-                &json!({"instanceId": instance.id, "polls": entries}),
+                &json!({"instanceId": instance_id, "polls": entries}),
             ));
         }
         call.house.clock.sleep(LOOK);

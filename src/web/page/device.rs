@@ -102,7 +102,7 @@ pub(super) fn begin(call: &Call<'_>, instance: &Instance) -> Result<Reply, Refus
 
 /// How the sign-in stands.
 pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
-    let instance = call.house.present_instance(id(call)?)?;
+    let instance = call.instance(id(call)?)?;
     let progress = call.web.devices.lock().get(&instance.id).cloned();
     let content = html! {
         @match &progress {

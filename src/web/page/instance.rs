@@ -25,8 +25,7 @@ const MOST: u32 = 40;
 const MOST_RESOURCES: u32 = 200;
 
 pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal> {
-    let place = call.place_for_instance()?;
-    let instance = call.house.present_instance(id(call)?)?;
+    let instance = call.instance(id(call)?)?;
     // What an action has to say after it, by a word in the URL.
     let said = match call.query("said").as_deref() {
         Some("polling") => Some("a poll was asked for; it shows below when it ends"),
@@ -37,12 +36,12 @@ pub(super) fn show(call: &Call<'_>, visitor: &Visitor) -> Result<Reply, Refusal>
         @if let Some(said) = said { (note(said, false)) }
         (view(call, visitor, &instance, None)?)
     };
-    Ok(page(visitor, 200, &instance.name, &content).holding(place))
+    Ok(page(visitor, 200, &instance.name, &content))
 }
 
 /// What the buttons of the page do.
 pub(super) fn act(call: &Call<'_>, visitor: &Visitor, form: &Form) -> Result<Reply, Refusal> {
-    let instance = call.house.present_instance(id(call)?)?;
+    let instance = call.instance(id(call)?)?;
     let path = path(instance.id);
     match form.get("do") {
         "poll" => {

@@ -20,6 +20,7 @@ use serde_json::json;
 
 use super::reply::{self, Refusal};
 use super::route::{Action, Page, Table, Who, form, page, route};
+use crate::core::elements::parsed_bytes;
 use crate::core::shown::shown;
 use crate::httpd::Reply;
 pub(super) use device::Devices;
@@ -69,7 +70,11 @@ pub(super) fn show(call: &Call<'_>, page: Page) -> Result<Reply, Refusal> {
 /// # Errors
 /// As `show`.
 pub(super) fn act(call: &Call<'_>, action: Action) -> Result<Reply, Refusal> {
-    for_visitor(call, |visitor| action(call, visitor, &visitor.form(call)?))
+    for_visitor(call, |visitor| {
+        let form = visitor.form(call)?;
+        call.make_room(form.all().map(|(_, value)| parsed_bytes(value.as_bytes())).sum())?;
+        action(call, visitor, &form)
+    })
 }
 
 fn for_visitor(

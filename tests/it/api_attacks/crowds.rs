@@ -122,3 +122,56 @@ fn thousands_of_instances_and_large_ones_are_read_page_by_page() {
     assert_eq!(found, 14);
     target.has_survived();
 }
+
+#[test]
+fn documents_that_grow_when_they_are_parsed_are_parsed_one_by_one() {
+    let target = Target::new();
+    let authorization = format!("Authorization: Bearer {}", target.api.token);
+    let own = target.api.get("/instances/1").status(200);
+    let own = own.json()["token"].as_str().unwrap().to_owned();
+    let as_instance = format!("Authorization: User {}, Element {own}", target.api.token);
+    let unknown = |objects: usize| format!("[{}]", vec!["{\"a\":1}"; objects].join(","));
+    target.site.write_sql(&format!(
+        "UPDATE instance SET configuration = json_set(configuration, '$.unknown', json('{}'))",
+        unknown(25_000)
+    ));
+    let instances = "/elements/api-v2/instances";
+    let document = |objects| format!("{{\"configuration\":{{\"unknown\":{}}}}}", unknown(objects));
+    for (method, path, authorization, body) in [
+        ("GET", format!("{instances}/1"), &authorization, String::new()),
+        ("GET", instances.to_owned(), &as_instance, String::new()),
+        (
+            "GET",
+            format!("{instances}/configuration"),
+            &as_instance,
+            String::new(),
+        ),
+        ("POST", instances.to_owned(), &authorization, document(25_000)),
+        (
+            "PATCH",
+            format!("{instances}/1"),
+            &authorization,
+            document(25_000),
+        ),
+        ("PUT", format!("{instances}/1"), &authorization, document(1_000)),
+        (
+            "PATCH",
+            format!("{instances}/1/configuration"),
+            &authorization,
+            unknown(1_000),
+        ),
+    ] {
+        thread::scope(|scope| {
+            for _ in 0..24 {
+                scope.spawn(|| {
+                    let headers = ["Host: localhost", authorization];
+                    let status = target.api.raw(method, &path, &headers, &body).status;
+                    assert!(status != 500, "{method} {path}");
+                });
+            }
+        });
+        let highest = target.peak_kib();
+        assert!(highest < MOST_KIB, "{highest} KiB after {method} {path}");
+    }
+    target.has_survived();
+}
