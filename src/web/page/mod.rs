@@ -106,7 +106,7 @@ fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
     {
         Ok(()) => {
             let token = form.get("api-token");
-            let cookie = call.web.sessions.open(token, call.house.clock.uptime());
+            let cookie = call.web.sessions.open(token, call.house.clock);
             Ok(layout::go("/").with("Set-Cookie", cookie))
         }
         Err(refusal) => Ok(layout::sign_in(refusal.status, Some(&refusal.message))),
@@ -120,10 +120,7 @@ fn sign_out(call: &Call<'_>, _: &Visitor, _: &Form) -> Result<Reply, Refusal> {
 
 /// How many sessions end when the API token is replaced: `token rotate` asks before it does that.
 fn session_count(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let open = call
-        .web
-        .sessions
-        .count(&call.web.gate.token()?, call.house.clock.uptime());
+    let open = call.web.sessions.count(&call.web.gate.token()?, call.house.clock);
     Ok(reply::json(200, &json!({"open": open})))
 }
 

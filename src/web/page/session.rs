@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::codes::{Code, Codes};
-use crate::clock;
+use crate::clock::{self, Clock};
 
 /// The cookie that a signed-in browser holds.
 pub(crate) const COOKIE: &str = "deltapost_session";
@@ -35,8 +35,8 @@ struct Session {
 
 impl Sessions {
     /// Opens a session for who has shown `api_token`. Returns the `Set-Cookie` for its browser.
-    pub(super) fn open(&self, api_token: &str, now: Duration) -> String {
-        let id = clock::new_token();
+    pub(super) fn open(&self, api_token: &str, clock: &dyn Clock) -> String {
+        let (id, now) = (clock::new_token(), clock.uptime());
         let mut open = self.lock(api_token, now);
         if open.len() >= MOST
             && let Some(oldest) = (0..open.len()).min_by_key(|at| open[*at].last_seen)
@@ -60,8 +60,9 @@ impl Sessions {
         &self,
         mut cookies: impl Iterator<Item = &'c str>,
         api_token: &str,
-        now: Duration,
+        clock: &dyn Clock,
     ) -> Option<String> {
+        let now = clock.uptime();
         let mut open = self.lock(api_token, now);
         let at = cookies.find_map(|cookie| self.position(&open, cookie))?;
         open[at].last_seen = now;
@@ -69,8 +70,8 @@ impl Sessions {
     }
 
     /// How many sessions are open.
-    pub(super) fn count(&self, api_token: &str, now: Duration) -> usize {
-        self.lock(api_token, now).len()
+    pub(super) fn count(&self, api_token: &str, clock: &dyn Clock) -> usize {
+        self.lock(api_token, clock.uptime()).len()
     }
 
     /// Ends the sessions that `cookies` name. Returns the `Set-Cookie` that takes the browser's away.
@@ -109,7 +110,10 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::clock::FakeClock;
 
     const TOKEN: &str = "the API token";
 
@@ -117,50 +121,69 @@ mod tests {
         cookie.split(['=', ';']).nth(1).unwrap()
     }
 
-    fn seen(sessions: &Sessions, cookie: &str, now: Duration) -> Option<String> {
-        sessions.form_token([id(cookie)].into_iter(), TOKEN, now)
+    fn seen(sessions: &Sessions, cookie: &str, clock: &FakeClock) -> Option<String> {
+        sessions.form_token([id(cookie)].into_iter(), TOKEN, clock)
     }
+
+    fn clock() -> FakeClock {
+        FakeClock::at(Timestamp::UNIX_EPOCH)
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn a_session_lasts_until_it_is_closed_and_twelve_hours_at_most() {
-        let sessions = Sessions::default();
-        let now = Duration::ZERO;
-        let later = |hours| now + Duration::from_hours(hours);
-        let cookie = sessions.open(TOKEN, now);
-        let token = seen(&sessions, &cookie, later(6)).unwrap();
-        assert_eq!(seen(&sessions, &cookie, later(11)), Some(token.clone()));
+        let (sessions, clock) = (Sessions::default(), clock());
+        let cookie = sessions.open(TOKEN, &clock);
+        clock.advance(11 * HOUR);
+        let token = seen(&sessions, &cookie, &clock).unwrap();
+        assert_eq!(seen(&sessions, &cookie, &clock), Some(token.clone()));
         assert!(sessions.is_form_token(&token, &token) && !sessions.is_form_token(&token, ""));
-        assert_eq!(sessions.form_token([""].into_iter(), TOKEN, later(11)), None);
-        assert_eq!(seen(&sessions, &cookie, later(12)), None);
-        let cookie = sessions.open(TOKEN, now);
+        assert_eq!(sessions.form_token([""].into_iter(), TOKEN, &clock), None);
+        clock.advance(HOUR);
+        assert_eq!(seen(&sessions, &cookie, &clock), None);
+        let cookie = sessions.open(TOKEN, &clock);
         sessions.close([id(&cookie)].into_iter());
-        assert_eq!(seen(&sessions, &cookie, now), None);
+        assert_eq!(seen(&sessions, &cookie, &clock), None);
+    }
+
+    #[test]
+    fn setting_the_date_neither_ends_a_session_nor_makes_it_longer() {
+        let (sessions, clock) = (Sessions::default(), clock());
+        let cookie = sessions.open(TOKEN, &clock);
+        clock.set(Timestamp::MAX);
+        assert!(seen(&sessions, &cookie, &clock).is_some());
+        clock.set(Timestamp::MIN);
+        clock.advance(12 * HOUR);
+        assert_eq!(seen(&sessions, &cookie, &clock), None);
     }
 
     #[test]
     fn a_session_ends_with_the_token_that_it_was_opened_with() {
-        let sessions = Sessions::default();
-        let now = Duration::ZERO;
-        let cookie = sessions.open(TOKEN, now);
-        assert_eq!(sessions.count(TOKEN, now), 1);
+        let (sessions, clock) = (Sessions::default(), clock());
+        let cookie = sessions.open(TOKEN, &clock);
+        assert_eq!(sessions.count(TOKEN, &clock), 1);
         assert_eq!(
-            sessions.form_token([id(&cookie)].into_iter(), "another", now),
+            sessions.form_token([id(&cookie)].into_iter(), "another", &clock),
             None
         );
-        assert_eq!(seen(&sessions, &cookie, now), None, "it does not come back");
+        assert_eq!(seen(&sessions, &cookie, &clock), None, "it does not come back");
     }
 
     #[test]
     fn there_are_only_so_many_and_the_idlest_gives_way() {
-        let sessions = Sessions::default();
-        let at = Duration::from_secs;
-        let first = sessions.open(TOKEN, at(0));
-        let second = sessions.open(TOKEN, at(1));
-        seen(&sessions, &first, at(2)).unwrap();
-        for second in 3..2 + MOST as u64 {
-            sessions.open(TOKEN, at(second));
+        let (sessions, clock) = (Sessions::default(), clock());
+        let open = || {
+            clock.advance(Duration::from_secs(1));
+            sessions.open(TOKEN, &clock)
+        };
+        let (first, second) = (open(), open());
+        clock.advance(Duration::from_secs(1));
+        seen(&sessions, &first, &clock).unwrap();
+        for _ in 1..MOST {
+            open();
         }
-        assert!(seen(&sessions, &first, at(100)).is_some());
-        assert_eq!(seen(&sessions, &second, at(100)), None);
+        assert!(seen(&sessions, &first, &clock).is_some());
+        assert_eq!(seen(&sessions, &second, &clock), None);
     }
 }
