@@ -93,7 +93,12 @@ fn judge_event(
     if event.kind == "DELETED" {
         known.remove(&event.object);
         let Some(before) = before else {
-            return Some("it was not known".to_owned());
+            // What came back just before it was first read was there by then, as far as anybody could see.
+            let back = item
+                .states
+                .windows(2)
+                .any(|states| !states[0].live && states[1].live);
+            return (!(first && back)).then(|| "it was not known".to_owned());
         };
         let gone = item
             .states
