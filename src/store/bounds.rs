@@ -162,15 +162,24 @@ impl Store {
 
     /// Removes what commands asked for before `before`: who waited for an answer is gone. Returns how many.
     pub fn purge_requests(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.purge("request", "id", "created_at", before)
+    }
+
+    /// Removes pauses that were over before `before`. Returns how many.
+    pub fn purge_pauses(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.purge("throttle", "app", "until", before)
+    }
+
+    /// Removes at most a thousand rows of `table`, with their `key`, whose time in `column` is before `before`. Where there
+    /// are none, nobody who writes is waited for.
+    fn purge(&self, table: &str, key: &str, column: &str, before: Timestamp) -> Result<usize, StoreError> {
+        let old = format!("SELECT {key} FROM {table} WHERE {column} < ?1 LIMIT ?2");
         let before = time_text(before);
-        if !self.value(
-            "SELECT EXISTS (SELECT 1 FROM request WHERE created_at < ?1)",
-            [&before],
-        )? {
+        if !self.value(&format!("SELECT EXISTS ({old})"), (&before, PURGED))? {
             return Ok(0);
         }
         self.change(
-            "DELETE FROM request WHERE id IN (SELECT id FROM request WHERE created_at < ?1 LIMIT ?2)",
+            &format!("DELETE FROM {table} WHERE {key} IN ({old})"),
             (&before, PURGED),
         )
     }

@@ -75,28 +75,20 @@ impl Store {
     pub fn create_instance(&self, new: &NewInstance<'_>, now: Timestamp) -> Result<i64, StoreError> {
         self.write(|connection| {
             refuse_taken(connection, new.name, None)?;
-            let (shown, secrets) = elements::split(new.configuration);
             connection.run(
-                "INSERT INTO instance
-                        (name, element_key, tags, events_enabled, configuration, created_at, updated_at, schedule,
-                         timezone, interval_seconds)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)",
-                (
-                    new.name,
-                    new.element.as_str(),
-                    json(&new.tags),
-                    new.settings.events_enabled,
-                    json(&shown),
-                    time_text(now),
-                    &new.settings.schedule,
-                    &new.settings.timezone,
-                    plan::interval_seconds(new.settings.interval),
-                ),
+                "INSERT INTO instance (name, element_key, configuration, created_at, updated_at)
+                 VALUES (?1, ?2, '{}', ?3, ?3)",
+                (new.name, new.element.as_str(), time_text(now)),
             )?;
             let id = connection.last_insert_rowid();
-            self.put_secrets(connection, id, &secrets, now)?;
+            self.put_instance(
+                connection,
+                (id, new.name, new.tags),
+                new.configuration,
+                new.settings,
+                now,
+            )?;
             self.put_grant(connection, id, new.grant, now)?;
-            self.put_endpoint(connection, id, new.settings, now)?;
             resources::reconcile(self, connection, id, new.settings, new.starts, now)?;
             Ok(id)
         })
@@ -123,30 +115,12 @@ impl Store {
                 return Err(StoreError::Superseded);
             }
             refuse_taken(connection, &instance.name, Some(instance.id))?;
-            let (shown, secrets) = elements::split(&instance.configuration);
-            connection.run(
-                "UPDATE instance
-                    SET name = ?2, tags = ?3, events_enabled = ?4, configuration = ?5, updated_at = ?6, schedule = ?7,
-                        timezone = ?8, interval_seconds = ?9
-                  WHERE id = ?1",
-                (
-                    instance.id,
-                    &instance.name,
-                    json(&instance.tags),
-                    settings.events_enabled,
-                    json(&shown),
-                    time_text(now),
-                    &settings.schedule,
-                    &settings.timezone,
-                    plan::interval_seconds(settings.interval),
-                ),
-            )?;
             connection.run(
                 "DELETE FROM secret WHERE instance_id = ?1 AND key NOT IN (?2, ?3)",
                 (instance.id, REFRESH_TOKEN, ACCESS_TOKEN),
             )?;
-            self.put_secrets(connection, instance.id, &secrets, now)?;
-            self.put_endpoint(connection, instance.id, settings, now)?;
+            let named = (instance.id, &*instance.name, &*instance.tags);
+            self.put_instance(connection, named, &instance.configuration, settings, now)?;
             endpoints::forget_unused(connection)?;
             let notes = resources::reconcile(self, connection, instance.id, settings, starts, now)?;
             if let Some(grant) = grant {
@@ -355,20 +329,38 @@ impl Store {
         })
     }
 
-    fn put_endpoint(
+    /// Writes what people say of an instance: name, tags and configuration, with its secrets and its endpoint.
+    fn put_instance(
         &self,
         connection: &Connection,
-        instance_id: i64,
+        (id, name, tags): (i64, &str, &[String]),
+        configuration: &Configuration,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let (shown, secrets) = elements::split(configuration);
+        self.put_secrets(connection, id, &secrets, now)?;
         let endpoint = match &settings.callback_url {
             Some(url) => Some(endpoints::endpoint_of(connection, self.key()?, url, now)?),
             None => None,
         };
         connection.run(
-            "UPDATE instance SET endpoint_id = ?2 WHERE id = ?1",
-            (instance_id, endpoint),
+            "UPDATE instance
+                SET name = ?2, tags = ?3, events_enabled = ?4, configuration = ?5, updated_at = ?6, schedule = ?7,
+                    timezone = ?8, interval_seconds = ?9, endpoint_id = ?10
+              WHERE id = ?1",
+            (
+                id,
+                name,
+                json(&tags),
+                settings.events_enabled,
+                json(&shown),
+                time_text(now),
+                &settings.schedule,
+                &settings.timezone,
+                plan::interval_seconds(settings.interval),
+                endpoint,
+            ),
         )
     }
 }

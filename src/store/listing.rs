@@ -205,18 +205,18 @@ fn newest(
     instance_id: Option<i64>,
     before: i64,
 ) -> Result<Option<(i64, String)>, StoreError> {
-    match instance_id {
-        Some(instance_id) => connection.first(
-            "SELECT id, created_at FROM outbox WHERE instance_id = ?2 AND id < ?1 ORDER BY id DESC LIMIT 1",
-            (before, instance_id),
-            row!(id, created_at),
+    // Either condition leaves SQLite an index in the order of the ids.
+    let of_instance = match instance_id {
+        Some(_) => "instance_id = ?2",
+        None => "?2 IS NULL",
+    };
+    connection.first(
+        &format!(
+            "SELECT id, created_at FROM outbox WHERE {of_instance} AND id < ?1 ORDER BY id DESC LIMIT 1"
         ),
-        None => connection.first(
-            "SELECT id, created_at FROM outbox WHERE id < ?1 ORDER BY id DESC LIMIT 1",
-            [before],
-            row!(id, created_at),
-        ),
-    }
+        (before, instance_id),
+        row!(id, created_at),
+    )
 }
 
 fn entries(

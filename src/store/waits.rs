@@ -15,9 +15,6 @@ use super::{Store, StoreError};
 use crate::core::model::{Secret, time_from_text, time_text};
 use crate::core::waits::{SLACK, put_off, resumed};
 
-/// Pauses that one transaction removes.
-const PURGED: i64 = 1_000;
-
 /// What the provider has asked of an app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttling {
@@ -135,21 +132,6 @@ impl Store {
         self.run(
             "UPDATE throttle SET throttles = 0 WHERE app = (SELECT app FROM instance WHERE id = ?1)",
             [instance_id],
-        )
-    }
-
-    /// Removes pauses that were over before `before`, a bounded number of them.
-    pub fn purge_pauses(&self, before: Timestamp) -> Result<(), StoreError> {
-        let before = time_text(before);
-        if !self.value(
-            "SELECT EXISTS (SELECT 1 FROM throttle WHERE until < ?1)",
-            [&before],
-        )? {
-            return Ok(());
-        }
-        self.run(
-            "DELETE FROM throttle WHERE app IN (SELECT app FROM throttle WHERE until < ?1 LIMIT ?2)",
-            (&before, PURGED),
         )
     }
 
