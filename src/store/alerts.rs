@@ -5,11 +5,17 @@ use rusqlite::{Connection, Row};
 
 use super::rows::{Queries, get, row};
 use super::{Store, StoreError};
-use crate::core::alert::{Alert, DisabledEndpoint, FailingResource, HeldResource, LostLogin, PausedInstance};
+use crate::core::alert::{
+    Alert, AlertKind, DisabledEndpoint, FailingResource, HeldResource, LostLogin, PausedInstance,
+};
 use crate::core::model::{time_from_text, time_text};
 
 /// Changes that are kept when they are told and over.
 const KEPT: i64 = 1_000;
+
+/// Whether `a` is the last change of its alert.
+const LAST: &str = "NOT EXISTS (SELECT 1 FROM alert later
+                     WHERE later.alert = a.alert AND later.subject_key = a.subject_key AND later.id > a.id)";
 
 /// A change of an alert's state, and how far it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,17 +45,63 @@ pub struct Sick {
     pub held: Vec<HeldResource>,
 }
 
+/// What needs a person, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingAlert {
+    pub kind: AlertKind,
+    /// What it is about, by id.
+    pub key: String,
+    pub since: Timestamp,
+}
+
 impl Store {
     /// Disabled endpoints, and the polled instances that must sign in, wait for the outbox or for
     /// a person, or fail.
     pub fn sick(&self) -> Result<Sick, StoreError> {
         self.read(|connection| {
             Ok(Sick {
-                disabled: disabled(connection)?,
-                logins: logins(connection)?,
-                paused: paused(connection)?,
+                disabled: connection.all(
+                    "SELECT e.id, e.url, e.state_since AS since, coalesce(sum(i.backlog_events), 0) AS waiting_events
+                       FROM endpoint e LEFT JOIN instance i ON i.endpoint_id = e.id
+                      WHERE e.state = 'disabled' GROUP BY e.id",
+                    [],
+                    row!(DisabledEndpoint {
+                        id,
+                        url,
+                        since,
+                        waiting_events
+                    }),
+                )?,
+                logins: connection.all(
+                    "SELECT id AS instance_id, name AS instance, grant_error AS error FROM instance
+                      WHERE grant_state = 'login_required' AND enabled AND events_enabled AND deleting_since IS NULL",
+                    [],
+                    row!(LostLogin {
+                        instance_id,
+                        instance,
+                        error
+                    }),
+                )?,
+                paused: connection.all(
+                    "SELECT id AS instance_id, name AS instance, paused_by, paused_since AS since, backlog_events AS waiting_events
+                       FROM instance
+                      WHERE paused_by IS NOT NULL AND enabled AND events_enabled AND deleting_since IS NULL",
+                    [],
+                    row!(PausedInstance { instance_id, instance, by as "paused_by", since, waiting_events }),
+                )?,
                 failing: failing(connection)?,
-                held: held(connection)?,
+                held: connection.all(
+                    "SELECT r.id AS resource_id, i.name AS instance, r.name AS resource, r.last_error AS error
+                       FROM resource r JOIN instance i ON i.id = r.instance_id
+                      WHERE r.held IS NOT NULL AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL",
+                    [],
+                    row!(HeldResource {
+                        resource_id,
+                        instance,
+                        resource,
+                        error
+                    }),
+                )?,
             })
         })
     }
@@ -59,13 +111,11 @@ impl Store {
     pub fn alerts(&self) -> Result<(Vec<AlertEntry>, i64), StoreError> {
         self.read(|connection| {
             let entries = connection.all(
-                "SELECT * FROM alert a
-                  WHERE next_attempt_at IS NOT NULL
-                     OR (state = 'raised'
-                         AND NOT EXISTS (SELECT 1 FROM alert later
-                                          WHERE later.alert = a.alert AND later.subject_key = a.subject_key
-                                            AND later.id > a.id))
-                  ORDER BY id",
+                &format!(
+                    "SELECT * FROM alert a
+                      WHERE next_attempt_at IS NOT NULL OR (state = 'raised' AND {LAST})
+                      ORDER BY id"
+                ),
                 [],
                 entry,
             )?;
@@ -74,6 +124,18 @@ impl Store {
                 connection.value("SELECT coalesce(max(id), 0) + 1 FROM alert", [])?,
             ))
         })
+    }
+
+    /// The alerts that stand, by kind and subject.
+    pub fn standing_alerts(&self) -> Result<Vec<StandingAlert>, StoreError> {
+        self.all(
+            &format!(
+                "SELECT alert, subject_key, since FROM alert a
+                  WHERE state = 'raised' AND {LAST} ORDER BY alert, id"
+            ),
+            [],
+            row!(StandingAlert { kind as "alert", key as "subject_key", since }),
+        )
     }
 
     /// Writes new and changed entries, and forgets the oldest that are told and over.
@@ -107,54 +169,15 @@ impl Store {
                 ))?;
             }
             connection.run(
-                "DELETE FROM alert
-                  WHERE id <= (SELECT max(id) FROM alert) - ?1 AND next_attempt_at IS NULL
-                    AND (state = 'cleared'
-                         OR EXISTS (SELECT 1 FROM alert later
-                                     WHERE later.alert = alert.alert AND later.subject_key = alert.subject_key
-                                       AND later.id > alert.id))",
+                &format!(
+                    "DELETE FROM alert AS a
+                      WHERE id <= (SELECT max(id) FROM alert) - ?1 AND next_attempt_at IS NULL
+                        AND (state = 'cleared' OR NOT {LAST})"
+                ),
                 [KEPT],
             )
         })
     }
-}
-
-fn disabled(connection: &Connection) -> Result<Vec<DisabledEndpoint>, StoreError> {
-    connection.all(
-        "SELECT e.id, e.url, e.state_since AS since, coalesce(sum(i.backlog_events), 0) AS waiting_events
-           FROM endpoint e LEFT JOIN instance i ON i.endpoint_id = e.id
-          WHERE e.state = 'disabled' GROUP BY e.id",
-        [],
-        row!(DisabledEndpoint {
-            id,
-            url,
-            since,
-            waiting_events
-        }),
-    )
-}
-
-fn logins(connection: &Connection) -> Result<Vec<LostLogin>, StoreError> {
-    connection.all(
-        "SELECT id AS instance_id, name AS instance, grant_error AS error FROM instance
-          WHERE grant_state = 'login_required' AND enabled AND events_enabled AND deleting_since IS NULL",
-        [],
-        row!(LostLogin {
-            instance_id,
-            instance,
-            error
-        }),
-    )
-}
-
-fn paused(connection: &Connection) -> Result<Vec<PausedInstance>, StoreError> {
-    connection.all(
-        "SELECT id AS instance_id, name AS instance, paused_by, paused_since AS since, backlog_events AS waiting_events
-           FROM instance
-          WHERE paused_by IS NOT NULL AND enabled AND events_enabled AND deleting_since IS NULL",
-        [],
-        row!(PausedInstance { instance_id, instance, by as "paused_by", since, waiting_events }),
-    )
 }
 
 fn failing(connection: &Connection) -> Result<Vec<FailingResource>, StoreError> {
@@ -172,21 +195,6 @@ fn failing(connection: &Connection) -> Result<Vec<FailingResource>, StoreError> 
         },
     )?;
     Ok(found.into_iter().flatten().collect())
-}
-
-fn held(connection: &Connection) -> Result<Vec<HeldResource>, StoreError> {
-    connection.all(
-        "SELECT r.id AS resource_id, i.name AS instance, r.name AS resource, r.last_error AS error
-           FROM resource r JOIN instance i ON i.id = r.instance_id
-          WHERE r.held IS NOT NULL AND i.enabled AND i.events_enabled AND i.deleting_since IS NULL",
-        [],
-        row!(HeldResource {
-            resource_id,
-            instance,
-            resource,
-            error
-        }),
-    )
 }
 
 /// When the first of a resource's failures in a row was, or the oldest of them that the history has.

@@ -39,7 +39,7 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-pub use alerts::{AlertEntry, Sick};
+pub use alerts::{AlertEntry, Sick, StandingAlert};
 pub use backup::{Contents, Target};
 pub use bounds::PausedRow;
 pub use comparison::{Hold, Restart};
@@ -58,10 +58,10 @@ pub use listing::{Listing, MinuteCount, Page, Wanted};
 pub use migrate::BEFORE_UPGRADE;
 pub use outbox::Whole;
 pub use pages::PageStep;
-pub use plan::{Depth, Planned, Request, Rows};
+pub use plan::{Planned, Request, Rows};
 pub use redeliver::{Replayed, Selection};
 pub use reports::{
-    CLASSES, Counters, Counts, EndpointGauge, Overview, PastEvent, ResourceGauge, ResourceRow, StandingAlert,
+    CLASSES, Counters, Counts, EndpointGauge, Overview, PastEvent, ResourceGauge, ResourceRow,
 };
 pub use resources::Resource;
 pub use restore::{Candidate, Replaced, Source};
@@ -70,6 +70,8 @@ pub use secrets::{KEY_FILE, Key};
 pub use sweep::Doomed;
 pub use waits::Throttling;
 pub use windows::{SeenRecord, WindowStep};
+
+pub use crate::core::poll::Depth;
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";

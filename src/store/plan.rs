@@ -10,7 +10,7 @@ use super::rows::{Queries, from_json, get, json, only, row};
 use super::{Store, StoreError};
 use crate::core::model::{Interval, time_text};
 use crate::core::plan::{Keys, Subject};
-use crate::core::poll::Poll;
+use crate::core::poll::{Depth, Poll};
 
 /// Rows that one transaction writes.
 const AT_ONCE: usize = 1_000;
@@ -60,42 +60,6 @@ const PLANNED: &str = "SELECT r.id, r.instance_id, r.name, r.schedule, r.timezon
         i.enabled AND i.events_enabled AND i.deleting_since IS NULL AS polled,
         i.grant_state = 'ok' AS signed_in, r.held IS NOT NULL AS held, i.paused_by IS NOT NULL AS paused
    FROM resource r JOIN instance i ON i.id = r.instance_id LEFT JOIN throttle t ON t.app = i.app";
-
-/// How much of a feed a poll on request reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// What changed since the cursor.
-    Changes,
-    /// Everything, compared with what is known: the differences become events.
-    Resync,
-    /// The same, however much of what is known it deletes.
-    AcceptedResync,
-    /// Everything, learnt anew without an event.
-    Rebaseline,
-}
-
-impl Depth {
-    /// The one spelling of this value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Depth::Changes => "changes",
-            Depth::Resync => "resync",
-            Depth::AcceptedResync => "accepted resync",
-            Depth::Rebaseline => "rebaseline",
-        }
-    }
-
-    pub(super) fn from_text(text: &str) -> Option<Depth> {
-        [
-            Depth::Changes,
-            Depth::Resync,
-            Depth::AcceptedResync,
-            Depth::Rebaseline,
-        ]
-        .into_iter()
-        .find(|depth| depth.as_str() == text)
-    }
-}
 
 /// A poll that somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

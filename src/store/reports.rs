@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use super::endpoints::{Attempt, Recorded};
 use super::rows::{Queries, row};
 use super::{Store, StoreError};
-use crate::core::alert::AlertKind;
 use crate::core::histogram::{Histogram, Reading};
 use crate::core::model::{EndpointState, EventType, OutboxState};
 use crate::core::poll::{Ending, Poll};
@@ -70,15 +69,6 @@ pub struct EndpointGauge {
     pub backlog_bytes: u64,
     /// When the oldest notification that is pending for it was written.
     pub oldest_pending_at: Option<Timestamp>,
-}
-
-/// What needs a person, and since when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StandingAlert {
-    pub kind: AlertKind,
-    /// What it is about, by id.
-    pub key: String,
-    pub since: Timestamp,
 }
 
 /// One event of the past.
@@ -178,20 +168,6 @@ impl Store {
                           WHERE instance_id = i.id AND state = 'pending' ORDER BY id LIMIT 1))
                FROM instance i",
             [],
-        )
-    }
-
-    /// The alerts that stand, by kind and subject.
-    pub fn standing_alerts(&self) -> Result<Vec<StandingAlert>, StoreError> {
-        self.all(
-            "SELECT alert, subject_key, since FROM alert a
-              WHERE state = 'raised'
-                AND NOT EXISTS (SELECT 1 FROM alert later
-                                 WHERE later.alert = a.alert AND later.subject_key = a.subject_key
-                                   AND later.id > a.id)
-              ORDER BY alert, id",
-            [],
-            row!(StandingAlert { kind as "alert", key as "subject_key", since }),
         )
     }
 

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
 
-use super::{Depth, Store, StoreError};
+use super::{Store, StoreError};
 use crate::core::alert::{AlertKind, AlertState};
 use crate::core::bounds::PausedBy;
 use crate::core::model::{
     BaselineMode, ElementKey, EndpointState, EventType, Format, GrantState, ItemKind, OutboxState, Phase,
     time_from_text,
 };
+use crate::core::poll::Depth;
 
 /// What a column can be read as.
 pub(super) trait Column: Sized {
