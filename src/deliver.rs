@@ -167,17 +167,13 @@ impl Deliverer<'_> {
     /// # Errors
     /// The store's word; of a worker that tries again its last one, when the agent is asked to stop meanwhile.
     fn record(&self, attempts: &[Attempt], refused: Refused) -> Result<Vec<Recorded>, StoreError> {
-        let mut told = false;
         loop {
             match self.store.record_attempts(attempts, &self.policy()) {
                 Err(error) if refused == Refused::TryAgain && !self.stopping() => {
-                    if !told {
-                        log::error!(
-                            "could not record deliveries, trying again error={:?}",
-                            error.to_string()
-                        );
-                        told = true;
-                    }
+                    log::error!(
+                        "could not record deliveries, trying again error={:?}",
+                        error.to_string()
+                    );
                     let heard = self.turns.rings();
                     self.turns.wait(heard, LOOK);
                 }

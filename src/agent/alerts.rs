@@ -16,7 +16,6 @@ use crate::clock::{self, Leaps};
 use crate::commands::House;
 use crate::config::Live;
 use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts, OverdueResource};
-use crate::core::bounds::OutboxLimits;
 use crate::core::model::Secret;
 use crate::core::retry::{self, Class, Policy};
 use crate::core::shown::shown;
@@ -47,8 +46,6 @@ pub(super) struct Alerter<'a> {
     next_id: i64,
     /// The entries that the table does not have as they are.
     unsaved: BTreeSet<i64>,
-    /// What has been complained of since the last round without a complaint: said once.
-    complaints: BTreeSet<String>,
 }
 
 impl<'a> Alerter<'a> {
@@ -75,7 +72,6 @@ impl<'a> Alerter<'a> {
             book,
             next_id,
             unsaved: BTreeSet::new(),
-            complaints: BTreeSet::new(),
         })
     }
 
@@ -91,15 +87,9 @@ impl<'a> Alerter<'a> {
     pub(super) fn round(&mut self) {
         let looked = self.look().and_then(|()| self.save());
         self.tell_due();
-        match looked.and_then(|()| self.save()) {
-            Ok(()) => self.complaints.clear(),
-            Err(error) => {
-                self.news.forget();
-                let error = error.to_string();
-                if self.complaints.insert(error.clone()) {
-                    log::error!("could not keep the book of alerts error={error:?}");
-                }
-            }
+        if let Err(error) = looked.and_then(|()| self.save()) {
+            self.news.forget();
+            log::error!("could not keep the book of alerts error={:?}", error.to_string());
         }
     }
 
@@ -126,7 +116,7 @@ impl<'a> Alerter<'a> {
     }
 
     fn facts(&self) -> Result<Facts, StoreError> {
-        let (store, outbox) = (self.house.store, &self.live.current().outbox);
+        let (store, limits) = (self.house.store, self.live.current().outbox);
         let Sick {
             disabled,
             logins,
@@ -134,10 +124,6 @@ impl<'a> Alerter<'a> {
             failing,
             held,
         } = store.sick()?;
-        let limits = OutboxLimits {
-            max_events: outbox.max_events,
-            max_bytes: outbox.max_bytes,
-        };
         let used = store.used_bytes()?;
         Ok(Facts {
             disabled,

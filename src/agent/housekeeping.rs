@@ -1,7 +1,6 @@
 //! What needs doing between polls and deliveries: the outbox is kept within its bounds, what is delivered goes in its
 //! time, space goes back to the disk. Each step is small and gives way to those who poll and deliver.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -54,7 +53,6 @@ pub(super) struct Housekeeper<'a> {
     /// The clock has been set back since waits were last looked at twice.
     set_back: bool,
     looked_at: Timestamp,
-
     /// Looks in a row at which a reader kept the full database from shrinking.
     looks_held: u32,
     /// How large the database was when an instance was last paused for it.
@@ -63,8 +61,8 @@ pub(super) struct Housekeeper<'a> {
     resumed: bool,
     /// A step ended with its time and goes on in the next look.
     unfinished: bool,
-    /// What has been complained of since the last look without a complaint: said once.
-    complaints: BTreeSet<String>,
+    /// A step has failed in this look.
+    failed: bool,
 }
 
 impl<'a> Housekeeper<'a> {
@@ -80,19 +78,17 @@ impl<'a> Housekeeper<'a> {
             looks_to_resume: 0,
             set_back: false,
             looked_at: house.clock.now(),
-
             looks_held: 0,
             paused_at: None,
             resumed: false,
             unfinished: false,
-            complaints: BTreeSet::new(),
+            failed: false,
         }
     }
 
     /// Looks after everything once. Returns whether polls are due again that had waited for the outbox.
     pub(super) fn look(&mut self) -> bool {
-        (self.resumed, self.unfinished) = (false, false);
-        let mut well = true;
+        (self.resumed, self.unfinished, self.failed) = (false, false, false);
         let news = self.news.look();
         let is_new = *news.as_ref().unwrap_or(&true);
         // What keeps one step from its work need not keep the others.
@@ -106,17 +102,11 @@ impl<'a> Housekeeper<'a> {
         ];
         for step in kept {
             if let Err(error) = step {
-                well = false;
-                let error = error.to_string();
-                if self.complaints.insert(error.clone()) {
-                    log::error!("could not keep house error={error:?}");
-                }
+                self.failed = true;
+                log::error!("could not keep house error={:?}", error.to_string());
             }
         }
-        if well {
-            self.complaints.clear();
-        }
-        if !well || self.unfinished {
+        if self.failed || self.unfinished {
             self.news.forget();
         }
         self.resumed
@@ -125,7 +115,7 @@ impl<'a> Housekeeper<'a> {
     /// Looks after everything until no step has more to do at once, and as long as nothing fails.
     pub(super) fn look_to_the_end(&mut self) {
         self.look();
-        while self.unfinished && self.complaints.is_empty() && !self.stopping() {
+        while self.unfinished && !self.failed && !self.stopping() {
             self.look();
         }
     }
@@ -154,7 +144,7 @@ impl<'a> Housekeeper<'a> {
 
     /// Pauses and resumes polling by the outbox's bounds. A database at its bound first loses what is delivered.
     fn keep_bounds(&mut self) -> Result<(), StoreError> {
-        let (store, limits) = (self.house.store, self.limits());
+        let (store, limits) = (self.house.store, self.live.current().outbox);
         let mut used = store.used_bytes()?;
         if limits.is_full(used) {
             let Some(less) = self.make_room(&limits)? else {
@@ -313,14 +303,6 @@ impl<'a> Housekeeper<'a> {
 
     fn may_go_on(&self, began: Duration) -> bool {
         !self.stopping() && clock::since(began, self.house.clock) < SPAN
-    }
-
-    fn limits(&self) -> OutboxLimits {
-        let outbox = &self.live.current().outbox;
-        OutboxLimits {
-            max_events: outbox.max_events,
-            max_bytes: outbox.max_bytes,
-        }
     }
 
     fn stopping(&self) -> bool {

@@ -259,7 +259,6 @@ impl<'a> Floor<'a> {
         scheduler: &'scope Scheduler<'_>,
         mut reloader: Option<&mut Reloader<'_>>,
     ) {
-        let mut told = None;
         while !self.stopping() {
             let reloaded = reloader.as_mut().map_or(Ok(()), |reloader| reloader.look());
             let looked = reloaded.and_then(|()| scheduler.look());
@@ -268,11 +267,9 @@ impl<'a> Floor<'a> {
                 Ok(false) => Ok(()),
                 _ => self.hire_to_poll(scope, scheduler),
             };
-            let error = looked.and(hired).err().map(|error| error.to_string());
-            if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
-                log::error!("could not keep the timetable error={error:?}");
+            if let Err(error) = looked.and(hired) {
+                log::error!("could not keep the timetable error={:?}", error.to_string());
             }
-            told = error;
             self.beats.fetch_add(1, Ordering::Relaxed);
             scheduler.wait();
         }

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
-use crate::config::Live;
+use crate::config::{Config, Live};
 use crate::store::{Store, StoreError};
 
 /// How many looks without news go by before there is held to be some all the same: the hour and the disk tell nobody.

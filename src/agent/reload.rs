@@ -11,8 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::systemd;
 use crate::clock::Clock;
-use crate::config::Live;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Live};
 use crate::store::{Store, StoreError};
 
 /// How long a changed file must have been at rest: an editor may not be done with it.

@@ -8,8 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::timetable::Timetable;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::config::Live;
+use crate::config::{Config, Live};
 use crate::store::{Planned, Request, Rows, Store, StoreError};
 
 /// How often it is looked for what nobody told of: requests, changes by commands, a clock that was set, a machine that

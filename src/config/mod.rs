@@ -17,6 +17,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::core::address;
+use crate::core::bounds::OutboxLimits;
 use crate::core::plan::{Polling, Rule, Whose};
 use crate::core::schedule;
 pub use live::Live;
@@ -41,7 +42,7 @@ pub struct Config {
     pub polling: Polling,
     pub schedule: Schedule,
     pub delivery: Delivery,
-    pub outbox: Outbox,
+    pub outbox: OutboxLimits,
     pub alerts: Alerts,
     pub microsoft: Microsoft,
     pub network: Network,
@@ -111,18 +112,6 @@ pub enum OnFailure {
     Queue,
 }
 
-/// `[outbox]`: its bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outbox {
-    /// Pending and dead events of one instance, at which its polling pauses; 1 to 1,000,000,000.
-    pub max_events: u64,
-    /// Database and WAL in bytes, at which delivered rows go and then the largest backlog's polling pauses; 16 MiB and
-    /// more.
-    pub max_bytes: u64,
-    /// How long a notification is kept from its delivery on, up to 3,650 d.
-    pub keep_delivered: Duration,
-}
-
 /// `[alerts]`: who is told when something needs a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alerts {
@@ -182,7 +171,7 @@ impl Default for Config {
                 deny: denied_by_default(),
                 proxy: None,
             },
-            outbox: Outbox {
+            outbox: OutboxLimits {
                 max_events: 1_000_000,
                 max_bytes: 2 << 30,
                 keep_delivered: Duration::from_secs(7 * 24 * 60 * 60),

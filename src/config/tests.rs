@@ -146,7 +146,7 @@ fn every_key_reaches_its_field() {
             deny: vec![crate::core::address::Network::parse("10.0.0.0/8").unwrap()],
             proxy: Some("http://proxy.example:3128".to_owned()),
         },
-        outbox: Outbox {
+        outbox: OutboxLimits {
             max_events: 5,
             max_bytes: 64 << 20,
             keep_delivered: Duration::ZERO,

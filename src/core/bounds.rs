@@ -1,6 +1,8 @@
 //! Whose polling pauses when the outbox is full, and whose goes on when there is room again (spec, section 4). It
 //! knows sizes only; where they come from and who acts on the verdicts is elsewhere.
 
+use std::time::Duration;
+
 use super::model::spelled;
 
 spelled! {
@@ -13,13 +15,16 @@ spelled! {
     }
 }
 
-/// `[outbox]`, as far as it decides.
+/// `[outbox]`: its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxLimits {
-    /// Pending and dead events of one instance.
+    /// Pending and dead events of one instance, at which its polling pauses; 1 to 1,000,000,000.
     pub max_events: u64,
-    /// Database and WAL.
+    /// Database and WAL in bytes, at which delivered rows go and then the largest backlog's polling pauses; 16 MiB and
+    /// more.
     pub max_bytes: u64,
+    /// How long a notification is kept from its delivery on, up to 3,650 d.
+    pub keep_delivered: Duration,
 }
 
 /// What of one instance is not delivered.
@@ -109,6 +114,7 @@ mod tests {
     const LIMITS: OutboxLimits = OutboxLimits {
         max_events: 100,
         max_bytes: 6_400,
+        keep_delivered: Duration::ZERO,
     };
 
     /// `backlogs` are events, bytes and the bound that pauses; their ids count from 1.
@@ -192,6 +198,7 @@ mod tests {
         let limits = OutboxLimits {
             max_events: u64::MAX,
             max_bytes: u64::MAX,
+            ..LIMITS
         };
         assert!(limits.is_roomy(u64::MAX / 10 * 8));
         assert!(!limits.is_roomy(u64::MAX));
