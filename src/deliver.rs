@@ -5,6 +5,7 @@
 
 mod turns;
 
+use std::iter::Sum;
 use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
 
@@ -35,6 +36,15 @@ pub struct Tally {
     pub delivered: u64,
     /// Attempts that were not.
     pub failed: u64,
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Tally>>(tallies: I) -> Tally {
+        tallies.fold(Tally::default(), |sum, tally| Tally {
+            delivered: sum.delivered + tally.delivered,
+            failed: sum.failed + tally.failed,
+        })
+    }
 }
 
 /// What a worker does while the disk refuses to record what was sent.

@@ -1,12 +1,12 @@
 //! The threads that deliver: the configured workers, and those that are hired while requests wait for their answers.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, Scope};
 
 use jiff::Timestamp;
 
-use super::Floor;
+use super::floor::Floor;
 use crate::commands::House;
 use crate::config::{Delivery, Live};
 use crate::deliver::{Deliverer, Seat, Tally};
@@ -22,15 +22,14 @@ const HIRED: &str = "deliver";
 pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
     let live = Live::new(house.config);
     let floor = Floor::new(house, &live, stop);
-    let (by, total) = (house.clock.now(), Mutex::new(Ok(Tally::default())));
+    let (by, (tell, tallies)) = (house.clock.now(), mpsc::channel());
     thread::scope(|scope| {
         for _ in 0..house.config.delivery.workers {
-            scope.spawn(|| floor.drain(scope, by, false, &total));
+            scope.spawn(|| floor.drain(scope, by, false, &tell));
         }
     });
-    total
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    drop(tell);
+    tallies.into_iter().sum()
 }
 
 impl Floor<'_> {
@@ -62,22 +61,14 @@ impl Floor<'_> {
         scope: &'s Scope<'s, '_>,
         by: Timestamp,
         hired: bool,
-        total: &'s Mutex<Result<Tally, StoreError>>,
+        tell: &'s Sender<Result<Tally, StoreError>>,
     ) {
         let seat = self.turns.seat(hired);
-        let hire = || self.hire_to_deliver(scope, move || self.drain(scope, by, true, total));
+        let hire = || self.hire_to_deliver(scope, move || self.drain(scope, by, true, tell));
         let drained = self
             .deliverer(&self.house.config.delivery)
             .drain(by, &seat, Some(&hire));
-        let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match (drained, &mut *total) {
-            (Ok(tally), Ok(sum)) => {
-                sum.delivered += tally.delivered;
-                sum.failed += tally.failed;
-            }
-            (Err(error), Ok(_)) => *total = Err(error),
-            (_, Err(_)) => {}
-        }
+        tell.send(drained).ok();
     }
 
     /// Starts a thread that helps to deliver. Where none can be started, those that there are go on alone.

@@ -5,6 +5,7 @@ mod alerts;
 mod calendar;
 mod command;
 mod delivering;
+mod floor;
 mod housekeeping;
 mod news;
 mod panics;
@@ -16,8 +17,8 @@ mod timetable;
 mod watchdog;
 mod watched_clock;
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
@@ -27,31 +28,22 @@ pub use self::delivering::drain;
 pub use self::reload::ConfigFile;
 
 use self::alerts::Alerter;
+use self::floor::{Floor, LOOK};
 use self::housekeeping::Housekeeper;
-use self::panics::panicked;
 use self::reload::Reloader;
 use self::scheduler::Scheduler;
 use self::systemd::Pulse;
 use self::timetable::Timetable;
 use self::watched_clock::WatchedClock;
-use crate::clock;
 use crate::commands::House;
 use crate::config::Live;
 use crate::core::poll::Poll;
-use crate::deliver::{Tally, Turns};
-use crate::grants::Grants;
-use crate::places::Places;
+use crate::deliver::Tally;
 use crate::poll::PollError;
 use crate::store::{Depth, Rows, StoreError};
 
-/// How often the house is kept, and how long a worker waits after the database has failed it.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// A request older than this at the agent's start was meant for an earlier agent.
 const ASKED_BEFORE: SignedDuration = SignedDuration::from_secs(10);
-
-/// How long requests that are under way at a stop may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a grant dies of idleness.
 const IDLE_GRANTS: Duration = Duration::from_secs(60 * 60);
@@ -60,28 +52,10 @@ const IDLE_GRANTS: Duration = Duration::from_secs(60 * 60);
 const OTHERS: usize = 3;
 
 /// What `once` came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OnceReport {
     pub polls: Vec<Poll>,
     pub delivery: Tally,
-}
-
-/// What the workers share.
-struct Floor<'a> {
-    house: &'a House<'a>,
-    live: &'a Live,
-    grants: Grants<'a>,
-    /// For the work on pages.
-    pages: Places,
-    /// Threads that poll.
-    polling: AtomicUsize,
-    /// There are as many of them as there may be, and something is due.
-    crowded: AtomicBool,
-    turns: Turns,
-    stop: &'a AtomicBool,
-    working: AtomicUsize,
-    /// How often the timetable's thread has looked around.
-    beats: AtomicU64,
 }
 
 /// Runs until `stop` is set. Requests that are under way then have ten seconds to end; what is cut off is as safe as in a
@@ -152,40 +126,27 @@ pub fn once(
     let floor = Floor::new(house, &live, stop);
     let mut housekeeper = Housekeeper::new(house, floor.live, stop);
     housekeeper.look_to_the_end();
-    let queue = Mutex::new(house.polled_resources()?.into_iter());
-    let polls = Mutex::new(Vec::new());
-    let next = || {
-        queue
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .next()
-    };
+    let (resources, next) = (house.polled_resources()?, AtomicUsize::new(0));
+    let (tell, polls) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..house.config.schedule.workers {
             scope.spawn(|| {
-                while let Some(resource_id) = next().filter(|_| !stop.load(Ordering::Relaxed)) {
-                    let poll = floor.poll_for_report(resource_id, progress);
-                    polls
-                        .lock()
-                        .unwrap_or_else(|poisoned| poisoned.into_inner())
-                        .push(poll);
+                while !floor.stopping()
+                    && let Some(id) = resources.get(next.fetch_add(1, Ordering::SeqCst))
+                {
+                    tell.send(floor.poll_for_report(*id, progress)).ok();
                 }
             });
         }
     });
-    let mut report = OnceReport::default();
-    for poll in polls
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-    {
-        report.polls.push(poll?);
-    }
-    report.delivery = drain(house, stop)?;
+    drop(tell);
+    let polls = polls.into_iter().collect::<Result<Vec<Poll>, _>>()?;
+    let delivery = drain(house, stop)?;
     floor.grants.renew_idle(stop)?;
     housekeeper.look_to_the_end();
     show_next_polls(house, Rows::All)?;
     Alerter::new(house, floor.live, stop)?.round();
-    Ok(report)
+    Ok(OnceReport { polls, delivery })
 }
 
 /// Polls one resource in this process: for a command, when no agent runs.
@@ -219,39 +180,7 @@ pub fn show_next_polls(house: &House<'_>, rows: Rows) -> Result<(), StoreError> 
     house.store.show_next_polls(&timetable.moved())
 }
 
-impl<'a> Floor<'a> {
-    fn new(house: &'a House<'a>, live: &'a Live, stop: &'a AtomicBool) -> Floor<'a> {
-        Floor {
-            house,
-            live,
-            grants: Grants::new(house.store, house.client, house.clock),
-            pages: Places::new(house.config.schedule.workers),
-            polling: AtomicUsize::new(0),
-            crowded: AtomicBool::new(false),
-            turns: Turns::default(),
-            stop,
-            working: AtomicUsize::new(0),
-            beats: AtomicU64::new(0),
-        }
-    }
-
-    /// Counts a worker for as long as it works.
-    fn employed(&self, work: impl FnMut()) {
-        self.working.fetch_add(1, Ordering::SeqCst);
-        self.outliving_panics(work);
-        self.working.fetch_sub(1, Ordering::SeqCst);
-        self.turns.ring();
-    }
-
-    /// Takes work up again when it ends by a panic.
-    fn outliving_panics(&self, mut work: impl FnMut()) {
-        while panicked(&mut work) && !self.stopping() {
-            // What it had in hand is free again: somebody has to look.
-            self.turns.ring();
-            self.house.clock.sleep(LOOK);
-        }
-    }
-
+impl Floor<'_> {
     /// The scheduler's thread: reads the configuration again, keeps the timetable, and hires who polls what is due.
     fn keep_time<'scope>(
         &'scope self,
@@ -308,28 +237,5 @@ impl<'a> Floor<'a> {
                 waited += LOOK;
             }
         }
-    }
-
-    /// Waits for the workers' last requests, but not for ever.
-    fn see_out(&self) {
-        let began = clock::monotonic_usec();
-        let busy = || {
-            let polling = self.polling.load(Ordering::SeqCst);
-            self.working.load(Ordering::SeqCst) + polling + self.turns.hired() > 0
-        };
-        while busy() {
-            if Duration::from_micros(clock::monotonic_usec() - began) >= PATIENCE {
-                log::warn!("stopping with requests under way; they are made again at the next start");
-                std::process::exit(0);
-            }
-            let heard = self.turns.rings();
-            if busy() {
-                self.turns.wait(heard, Duration::from_millis(20));
-            }
-        }
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
     }
 }

@@ -6,7 +6,7 @@ use std::thread::{self, Scope};
 
 use jiff::Timestamp;
 
-use super::Floor;
+use super::floor::Floor;
 use super::panics::panicked;
 use super::scheduler::{Job, Scheduler};
 use crate::core::poll::Poll;
