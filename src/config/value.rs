@@ -42,37 +42,43 @@ impl Wrong {
     }
 }
 
+/// A text that `read` accepts.
+fn text<T>(value: &DeValue, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Wrong> {
+    let read = value.as_str().and_then(read);
+    read.ok_or_else(|| Wrong::expected(expected))
+}
+
 /// A crontab expression.
 pub(super) fn cron(value: &DeValue) -> Result<Schedule, Wrong> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| Wrong::expected("a cron expression such as \"*/15 * * * *\""))?;
-    Schedule::parse(text).map_err(|error| Wrong::words(&error, error.hint()))
+    let read = |text: &str| Some(Schedule::parse(text));
+    text(value, "a cron expression such as \"*/15 * * * *\"", read)?
+        .map_err(|error| Wrong::words(&error, error.hint()))
 }
 
 /// The name of a zone that there is.
 pub(super) fn timezone(value: &DeValue) -> Result<String, Wrong> {
-    let name = value
-        .as_str()
-        .ok_or_else(|| Wrong::expected("an IANA time zone such as \"Europe/Berlin\""))?;
-    let found = Zones::of_system().find(name);
+    let read = |text: &str| Some(text.to_owned());
+    let name = text(value, "an IANA time zone such as \"Europe/Berlin\"", read)?;
+    let found = Zones::of_system().find(&name);
     found.map_err(|error| Wrong::words(&error, error.hint()))?;
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 /// Whose resources a `[[poll]]` is about.
 pub(super) fn whose(value: &DeValue) -> Result<Whose, Wrong> {
-    let named = value.as_str().filter(|text| !text.is_empty() && *text != "tag:");
-    named
-        .map(Whose::from_text)
-        .ok_or_else(|| Wrong::expected("the name or id of an instance, \"tag:NAME\" or \"*\""))
+    let expected = "the name or id of an instance, \"tag:NAME\" or \"*\"";
+    text(value, expected, |text| {
+        (!text.is_empty() && text != "tag:").then(|| Whose::from_text(text))
+    })
 }
 
 /// The name of a resource; `"*"` is every one.
 pub(super) fn resource(value: &DeValue) -> Result<Option<String>, Wrong> {
-    let named = value.as_str().filter(|text| !text.is_empty());
-    let named = named.ok_or_else(|| Wrong::expected("the name of a resource, or \"*\""))?;
-    Ok((named != "*").then(|| named.to_owned()))
+    text(value, "the name of a resource, or \"*\"", |text| match text {
+        "" => None,
+        "*" => Some(None),
+        name => Some(Some(name.to_owned())),
+    })
 }
 
 /// True or false.
@@ -82,12 +88,10 @@ pub(super) fn boolean(value: &DeValue) -> Result<bool, Wrong> {
 
 /// An IP address with a port; `"off"` is none.
 pub(super) fn address(value: &DeValue) -> Result<Option<SocketAddr>, Wrong> {
-    let read = |text: &str| match text {
+    let expected = "an IP address with a port such as \"127.0.0.1:8649\" or \"[::1]:8649\", or \"off\"";
+    text(value, expected, |text| match text {
         "off" => Some(None),
         _ => text.parse().ok().map(Some),
-    };
-    value.as_str().and_then(read).ok_or_else(|| {
-        Wrong::expected("an IP address with a port such as \"127.0.0.1:8649\" or \"[::1]:8649\", or \"off\"")
     })
 }
 
@@ -128,27 +132,44 @@ pub(super) fn choice<T: Copy + 'static>(
     }
 }
 
+/// The units of a size in bytes, and those of a duration in seconds.
+const BYTES: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const SECONDS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
+
 /// A size from `least` to `most`: a whole number and `KiB`, `MiB` or `GiB`.
 pub(super) fn bytes(least: &'static str, most: &'static str) -> impl Fn(&DeValue) -> Result<u64, Wrong> {
-    let range = bytes_from_text(least)..=bytes_from_text(most);
-    move |value| {
-        value
-            .as_str()
-            .and_then(bytes_from_text)
-            .filter(|size| range.contains(&Some(*size)))
-            .ok_or_else(|| Wrong::expected(format!("a size from \"{least}\" to \"{most}\"")))
-    }
+    move |value| quantity(value, "size", &BYTES, least, most)
 }
 
-fn bytes_from_text(text: &str) -> Option<u64> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
-    let (digits, shift) = units
-        .into_iter()
-        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+/// A duration from `least` to `most`: a whole number and `s`, `m`, `h` or `d`.
+pub(super) fn duration(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&DeValue) -> Result<Duration, Wrong> {
+    move |value| quantity(value, "duration", &SECONDS, least, most).map(Duration::from_secs)
+}
+
+/// A whole number and one of `units`, from `least` to `most`, both spelled as in the file.
+fn quantity(
+    value: &DeValue,
+    noun: &str,
+    units: &[(&str, u64)],
+    least: &str,
+    most: &str,
+) -> Result<u64, Wrong> {
+    let read = |text: &str| {
+        let split = |(unit, factor): &(&str, u64)| Some((text.strip_suffix(unit)?, *factor));
+        let (digits, factor) = units.iter().find_map(split)?;
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits
+            .parse::<u64>()
+            .ok()
+            .filter(|_| is_number)?
+            .checked_mul(factor)
+    };
+    let range = read(least)..=read(most);
+    let read = |text: &str| read(text).filter(|read| range.contains(&Some(*read)));
+    text(value, &format!("a {noun} from \"{least}\" to \"{most}\""), read)
 }
 
 /// A duration as `duration` takes it, or `"off"`.
@@ -167,37 +188,28 @@ pub(super) fn duration_or_off(
 
 /// An http or https URL without credentials; `""` is none. Its query may hold a secret, so it is not shown.
 pub(super) fn callback_url(value: &DeValue) -> Result<Option<String>, Wrong> {
-    let good = |text: &&str| {
-        text.is_empty()
-            || Url::parse(text).is_ok_and(|url| {
-                matches!(url.scheme(), "http" | "https")
-                    && url.has_host()
-                    && url.username().is_empty()
-                    && url.password().is_none()
-            })
-    };
-    optional_text(
-        value,
-        good,
-        "an http or https URL without credentials, or \"\" for none",
-    )
-    .map_err(|wrong| Wrong {
-        received: Some("one that is not shown here, since it may hold a secret".to_owned()),
-        ..wrong
+    let expected = "an http or https URL without credentials, or \"\" for none";
+    secret_url(value, expected, |url| {
+        url.username().is_empty() && url.password().is_none()
     })
 }
 
 /// An http proxy's URL; `""` is none. It may hold credentials, so it is not shown.
 pub(super) fn proxy(value: &DeValue) -> Result<Option<String>, Wrong> {
-    let good = |text: &&str| {
-        text.is_empty()
-            || Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-    };
-    optional_text(value, good, "the http URL of a proxy, or \"\" for none").map_err(|wrong| Wrong {
-        received: Some("one that is not shown here, since it may hold a secret".to_owned()),
+    secret_url(value, "the http URL of a proxy, or \"\" for none", |_| true)
+}
+
+fn secret_url(value: &DeValue, expected: &str, good: impl Fn(&Url) -> bool) -> Result<Option<String>, Wrong> {
+    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let good = |text: &str| Url::parse(text).is_ok_and(|url| is_http(&url) && good(&url));
+    optional_text(value, good, expected).map_err(|wrong| Wrong {
+        received: Some(NOT_SHOWN.to_owned()),
         ..wrong
     })
 }
+
+/// What is said of a value that may hold a secret.
+const NOT_SHOWN: &str = "one that is not shown here, since it may hold a secret";
 
 /// A network in CIDR notation.
 pub(super) fn network(value: &DeValue) -> Result<Network, Wrong> {
@@ -208,88 +220,44 @@ pub(super) fn network(value: &DeValue) -> Result<Network, Wrong> {
 
 /// A command line for the shell; `""` is none.
 pub(super) fn command(value: &DeValue) -> Result<Option<String>, Wrong> {
-    optional_text(
-        value,
-        |text: &&str| !text.contains('\0'),
-        "a command, or \"\" for none",
-    )
-}
-
-/// A duration from `least` to `most`, both spelled as in the file.
-pub(super) fn duration(
-    least: &'static str,
-    most: &'static str,
-) -> impl Fn(&DeValue) -> Result<Duration, Wrong> {
-    let range = duration_from_text(least)..=duration_from_text(most);
-    move |value| {
-        value
-            .as_str()
-            .and_then(duration_from_text)
-            .filter(|duration| range.contains(&Some(*duration)))
-            .ok_or_else(|| Wrong::expected(format!("a duration from \"{least}\" to \"{most}\"")))
-    }
-}
-
-/// A whole number and `s`, `m`, `h` or `d`.
-fn duration_from_text(text: &str) -> Option<Duration> {
-    let unit = text.chars().next_back()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 60 * 60,
-        'd' => 24 * 60 * 60,
-        _ => return None,
-    };
-    let digits = &text[..text.len() - unit.len_utf8()];
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok()?;
-    number.checked_mul(seconds).map(Duration::from_secs)
+    optional_text(value, |text| !text.contains('\0'), "a command, or \"\" for none")
 }
 
 /// An absolute path: what a relative one means would depend on where the command was typed.
 pub(super) fn directory(value: &DeValue) -> Result<PathBuf, Wrong> {
-    value
-        .as_str()
-        .filter(|text| Path::new(text).is_absolute())
-        .map(PathBuf::from)
-        .ok_or_else(|| Wrong::expected("an absolute path"))
+    text(value, "an absolute path", |text| {
+        Some(PathBuf::from(text)).filter(|path| path.is_absolute())
+    })
 }
 
 /// An absolute path to a file; `""` is none.
 pub(super) fn file(value: &DeValue) -> Result<Option<PathBuf>, Wrong> {
-    let good = |text: &&str| text.is_empty() || Path::new(text).is_absolute();
-    let text = optional_text(value, good, "an absolute path, or \"\" for none")?;
-    Ok(text.map(PathBuf::from))
+    let good = |text: &str| Path::new(text).is_absolute();
+    let path = optional_text(value, good, "an absolute path, or \"\" for none")?;
+    Ok(path.map(PathBuf::from))
 }
 
 /// The name of a group; `""` is none.
 pub(super) fn group(value: &DeValue) -> Result<Option<String>, Wrong> {
-    let plain = |text: &&str| {
-        !text
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || c == ':')
-    };
+    let plain = |text: &str| !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':');
     optional_text(value, plain, "the name of a group, or \"\" for none")
 }
 
 /// A name that fits between the bars of `NONISV|company|deltapost/version`; `""` is none.
 pub(super) fn company(value: &DeValue) -> Result<Option<String>, Wrong> {
-    let plain = |text: &&str| text.len() <= 64 && text.chars().all(|c| matches!(c, ' '..='~') && c != '|');
+    let plain = |text: &str| text.len() <= 64 && text.chars().all(|c| matches!(c, ' '..='~') && c != '|');
     optional_text(value, plain, "at most 64 characters of ASCII without `|`")
 }
 
+/// A text that is `good`; `""` is none.
 fn optional_text(
     value: &DeValue,
-    good: impl Fn(&&str) -> bool,
+    good: impl Fn(&str) -> bool,
     expected: &str,
 ) -> Result<Option<String>, Wrong> {
-    match value.as_str().filter(good) {
-        Some("") => Ok(None),
-        Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Wrong::expected(expected)),
-    }
+    text(value, expected, |text| {
+        (text.is_empty() || good(text)).then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+    })
 }
 
 /// A URL to which paths are appended, without a slash at its end. https, or http to this machine, since tokens travel
@@ -308,7 +276,7 @@ pub(super) fn base_url(value: &DeValue) -> Result<String, Wrong> {
                 .to_owned(),
             received: text
                 .filter(|text| text.contains(['@', '?', '#']))
-                .map(|_| "one that is not shown here, since it may hold a secret".to_owned()),
+                .map(|_| NOT_SHOWN.to_owned()),
             words: None,
         }),
     }
