@@ -61,7 +61,7 @@ fn described(file: &Path, contents: Contents) -> String {
 /// Puts the copy in `file` in place of the database, once everything in it has been looked at.
 pub(super) fn restore(args: &Args, file: &Path) -> Result<Reply, Failure> {
     let config = house::read_config(args)?;
-    let group = init::group_id(&config)?;
+    let group = house::group_id(&config)?;
     let (data_dir, sharing) = (&config.data_dir, house::sharing(&config));
     let (credential, source) = house::enter_after(&config, |owner| {
         let opens = owner::opens_itself(owner, file);

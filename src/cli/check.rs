@@ -10,7 +10,6 @@ use serde_json::json;
 use super::args::Args;
 use super::failure::Failure;
 use super::house;
-use super::init;
 use super::reply::Reply;
 use super::table::counted;
 use crate::commands::Premises;
@@ -51,7 +50,7 @@ pub(super) fn check(args: &Args) -> Result<Reply, Failure> {
 
 /// Collects what is wrong under `config`. Returns what to say when nothing is.
 fn look_at(config: Config, found: &mut Vec<Failure>) -> String {
-    found.extend(init::group_id(&config).err());
+    found.extend(house::group_id(&config).err());
     let ways = house::ways_out(&config);
     let credential = match house::enter(&config) {
         Ok(credential) => credential,

@@ -7,9 +7,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::unistd::Group;
+
 use super::args::{Args, DEFAULT_CONFIG};
 use super::failure::Failure;
-use super::init;
 use super::owner::{self, Owner};
 use crate::callback::Sender;
 use crate::clock::SystemClock;
@@ -42,6 +43,25 @@ pub(super) fn sharing(config: &Config) -> Sharing {
     match config.group {
         Some(_) => Sharing::Group,
         None => Sharing::Owner,
+    }
+}
+
+/// The id of the group that `config` names.
+///
+/// # Errors
+/// When there is no such group.
+pub(super) fn group_id(config: &Config) -> Result<Option<u32>, Failure> {
+    let Some(name) = &config.group else {
+        return Ok(None);
+    };
+    let hint = || Some("correct `group` in the configuration file, or create the group".to_owned());
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(Some(group.gid.as_raw())),
+        Ok(None) => Err(Failure::wrong(format!("there is no group `{name}`"), hint())),
+        Err(error) => Err(Failure::failed(
+            format!("could not look up the group `{name}`: {error}"),
+            hint(),
+        )),
     }
 }
 
@@ -83,7 +103,7 @@ pub(super) fn enter_after<T>(
     let done = outside(owner.as_ref())?;
     if let Some(owner) = owner {
         // A group that there is not is told by who needs it.
-        owner.become_it(init::group_id(config).ok().flatten())?;
+        owner.become_it(group_id(config).ok().flatten())?;
         refuse_out_of_reach(&config.data_dir)?;
     }
     Ok((credential, done))

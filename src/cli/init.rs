@@ -7,17 +7,16 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::Group;
 use serde::Serialize;
 
 use super::args::Args;
 use super::failure::Failure;
 use super::house;
-use super::owner;
+use super::owner::{self, file};
 use super::reply::Reply;
 use super::table::pairs;
 use crate::clock::{self, Clock, SystemClock};
-use crate::config::{self, Config};
+use crate::config;
 use crate::store::{
     self, AGENT_LOCK, DATABASE, DATABASE_LOCK, DirectoryLock, KEY_FILE, Key, Look, Sharing, Store,
     StoreError, TOKEN_FILE,
@@ -64,7 +63,7 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     let config = house::read_config(args)?;
     made.note(&config_path, is_new);
     made.data_dir.clone_from(&config.data_dir);
-    let group = group_id(&config)?;
+    let group = house::group_id(&config)?;
     let (credential, ()) = house::enter_after(&config, |owner| match owner {
         Some(owner) => {
             owner.let_read(&config_path)?;
@@ -110,15 +109,6 @@ pub(super) fn make_token(data_dir: &Path) -> Result<bool, StoreError> {
     let text = format!("{}\n", clock::new_token());
     store::write_whole("create", &path, 0o600, text.as_bytes())?;
     Ok(true)
-}
-
-pub(super) fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| StoreError::File {
-        doing,
-        path: path.clone(),
-        source,
-    }
 }
 
 fn write_config(path: &Path) -> Result<bool, Failure> {
@@ -226,21 +216,6 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
     fs::File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(file("sync", path))
-}
-
-pub(super) fn group_id(config: &Config) -> Result<Option<u32>, Failure> {
-    let Some(name) = &config.group else {
-        return Ok(None);
-    };
-    let hint = || Some("correct `group` in the configuration file, or create the group".to_owned());
-    match Group::from_name(name) {
-        Ok(Some(group)) => Ok(Some(group.gid.as_raw())),
-        Ok(None) => Err(Failure::wrong(format!("there is no group `{name}`"), hint())),
-        Err(error) => Err(Failure::failed(
-            format!("could not look up the group `{name}`: {error}"),
-            hint(),
-        )),
-    }
 }
 
 /// Brings modes and groups of what is in the data directory to what the configuration says.

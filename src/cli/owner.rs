@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf, absolute};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist, setgid, setgroups, setuid};
 
 use super::failure::Failure;
-use super::init;
 use crate::store::{self, AGENT_LOCK, DATABASE, DATABASE_LOCK, KEY_FILE, StoreError, TOKEN_FILE};
 
 /// More steps than this on the way to a path are a circle of links.
@@ -226,7 +225,17 @@ pub(super) fn refuse_foreign(config: &Path) -> Result<(), Failure> {
 }
 
 fn handing_over(path: &Path) -> impl Fn(io::Error) -> StoreError {
-    init::file("hand over", path)
+    file("hand over", path)
+}
+
+/// The error of a file operation that failed while `doing` something to `path`.
+pub(super) fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::File {
+        doing,
+        path: path.clone(),
+        source,
+    }
 }
 
 /// What others than root and `users` can change on the way to `place`, where it is a directory or file that is there. Members
