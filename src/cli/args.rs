@@ -131,11 +131,7 @@ pub(super) enum Command {
     /// may run meanwhile.
     #[command(after_help = "Examples:
   deltapost login 'Finance OneDrive'")]
-    Login {
-        /// The instance's id or name.
-        #[arg(value_name = "ID|NAME")]
-        instance: String,
-    },
+    Login(Named),
 
     /// Copy the database, consistently, also while the agent runs.
     ///
@@ -227,11 +223,7 @@ pub(super) enum InstanceCommand {
     #[command(after_help = "Examples:
   deltapost instance show 'Finance OneDrive'
   deltapost instance show 1 --json")]
-    Show {
-        /// The instance's id or name.
-        #[arg(value_name = "ID|NAME")]
-        instance: String,
-    },
+    Show(Named),
 
     /// Change single keys of an instance; an empty value takes a key away.
     ///
@@ -252,18 +244,10 @@ pub(super) enum InstanceCommand {
     },
 
     /// Resume polling of an instance.
-    Enable {
-        /// The instance's id or name.
-        #[arg(value_name = "ID|NAME")]
-        instance: String,
-    },
+    Enable(Named),
 
     /// Pause polling of an instance. What is in its outbox is still delivered.
-    Disable {
-        /// The instance's id or name.
-        #[arg(value_name = "ID|NAME")]
-        instance: String,
-    },
+    Disable(Named),
 
     /// Remove an instance when what is pending of it is delivered.
     #[command(after_help = "Examples:
@@ -282,11 +266,14 @@ pub(super) enum InstanceCommand {
     /// Send a signed test notification without events to the instance's callback, and show the answer.
     ///
     /// Exits with 1 unless the answer is 2xx.
-    Ping {
-        /// The instance's id or name.
-        #[arg(value_name = "ID|NAME")]
-        instance: String,
-    },
+    Ping(Named),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Named {
+    /// The instance's id or name.
+    #[arg(value_name = "ID|NAME")]
+    pub(super) instance: String,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -93,11 +93,8 @@ pub(super) fn init(args: &Args) -> Result<Reply, Failure> {
     // Opened once, so that what does not fit is told now and not at the agent's first start.
     house::open_store(&config, Some(key), Look::Brief)?.key()?;
 
-    if args.json {
-        return Ok(Reply::json(&made));
-    }
     let next = "next: describe an instance in a file and run `deltapost instance create FILE`\n";
-    Ok(Reply::text(made.words() + next))
+    Ok(Reply::either(args, &made, || made.words() + next))
 }
 
 /// Makes the API token where there is none. Returns whether it is new.

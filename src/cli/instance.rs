@@ -1,5 +1,6 @@
 //! `instance …`: documents and assignments in, what became of the instance out.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::{Args, InstanceCommand};
@@ -27,7 +28,7 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
             house.apply_instance(text)
         }),
         InstanceCommand::List => list(args),
-        InstanceCommand::Show { instance } => show(args, instance),
+        InstanceCommand::Show(named) => show(args, &named.instance),
         InstanceCommand::Update {
             instance,
             assignments,
@@ -38,10 +39,10 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
                 .collect::<Result<_, _>>()?;
             write(args, "", |house, _| house.update_instance(instance, &assignments))
         }
-        InstanceCommand::Enable { instance } => enable(args, instance, true),
-        InstanceCommand::Disable { instance } => enable(args, instance, false),
+        InstanceCommand::Enable(named) => enable(args, &named.instance, true),
+        InstanceCommand::Disable(named) => enable(args, &named.instance, false),
         InstanceCommand::Delete { instance, discard } => delete(args, instance, *discard),
-        InstanceCommand::Ping { instance } => ping(args, instance),
+        InstanceCommand::Ping(named) => ping(args, &named.instance),
     }
 }
 
@@ -118,59 +119,66 @@ fn polled(house: &House<'_>, id: i64) -> Result<String, StoreError> {
     ))
 }
 
+/// An instance in the list.
+#[derive(Serialize)]
+struct Listed {
+    id: i64,
+    name: String,
+    element: &'static str,
+    enabled: bool,
+    health: String,
+    resources: Vec<String>,
+    pending: i64,
+    dead: i64,
+}
+
 fn list(args: &Args) -> Result<Reply, Failure> {
     let opened = house::open(args, Look::Brief)?;
-    let mut rows = Vec::new();
     let mut listed = Vec::new();
     for instance in opened.store.instances()? {
         let resources = opened.store.health(&instance.name)?;
-        let names: Vec<&str> = resources.iter().map(|row| row.resource.as_str()).collect();
-        let health = health(&resources);
         let (pending, dead) = resources.first().map_or((0, 0), |row| (row.pending, row.dead));
-        listed.push(json!({
-            "id": instance.id, "name": instance.name, "element": instance.element.as_str(),
-            "enabled": instance.enabled, "health": health, "resources": names, "pending": pending, "dead": dead,
-        }));
-        rows.push([
-            instance.id.to_string(),
-            shown(&instance.name),
-            instance.element.to_string(),
-            yes_or_no(instance.enabled),
-            health.to_owned(),
-            shown(&names.join(", ")),
-            pending.to_string(),
-            dead.to_string(),
-        ]);
+        listed.push(Listed {
+            id: instance.id,
+            element: instance.element.as_str(),
+            enabled: instance.enabled,
+            health: health(&resources).to_owned(),
+            resources: resources.into_iter().map(|row| row.resource).collect(),
+            pending,
+            dead,
+            name: instance.name,
+        });
     }
     if args.json {
         return Ok(Reply::json(&json!({"instances": listed})));
     }
-    if rows.is_empty() {
+    if listed.is_empty() {
         return Ok(Reply::text(
             "no instances yet; `deltapost instance create FILE` makes one\n",
         ));
     }
-    let headings = [
-        "id",
-        "name",
-        "element",
-        "enabled",
-        "health",
-        "resources",
-        "pending",
-        "dead",
-    ];
-    Ok(Reply::text(table(headings, &rows)))
+    let table = table(
+        &listed,
+        [
+            ("id", &|row| row.id.to_string()),
+            ("name", &|row| shown(&row.name)),
+            ("element", &|row| row.element.to_owned()),
+            ("enabled", &|row| {
+                if row.enabled { "yes" } else { "no" }.to_owned()
+            }),
+            ("health", &|row| row.health.clone()),
+            ("resources", &|row| shown(&row.resources.join(", "))),
+            ("pending", &|row| row.pending.to_string()),
+            ("dead", &|row| row.dead.to_string()),
+        ],
+    );
+    Ok(Reply::text(table))
 }
 
 /// The health of the resource that is worst off; all but one resource's are the instance's anyway.
 fn health(resources: &[ResourceRow]) -> &str {
     let mut healths = resources.iter().map(|row| row.health.as_str());
     healths.find(|health| *health != "ok").unwrap_or("ok")
-}
-
-fn yes_or_no(value: bool) -> String {
-    if value { "yes" } else { "no" }.to_owned()
 }
 
 fn show(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
@@ -181,27 +189,6 @@ fn show(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
         return Ok(Reply::json(&json));
     }
     let resources = opened.store.health(&instance.name)?;
-    let rows: Vec<_> = resources
-        .iter()
-        .map(|row| {
-            [
-                shown(&row.resource),
-                row.health.clone(),
-                row.phase.clone(),
-                or_dash(row.last_success_at.as_ref()),
-                or_dash(row.next_poll_at.as_ref()),
-                or_dash(row.last_error.as_deref().map(shown)),
-            ]
-        })
-        .collect();
-    let headings = [
-        "resource",
-        "health",
-        "phase",
-        "last success",
-        "next poll",
-        "last error",
-    ];
     let fields = json
         .as_object()
         .into_iter()
@@ -219,9 +206,23 @@ fn show(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
         "{}\nconfiguration\n{}\n{}\n{}outbox: {pending} pending, {dead} dead\n",
         named(&fields),
         named(&keys),
-        table(headings, &rows),
+        resource_table(&resources),
         remarks(&resources)
     )))
+}
+
+fn resource_table(resources: &[ResourceRow]) -> String {
+    table(
+        resources,
+        [
+            ("resource", &|row| shown(&row.resource)),
+            ("health", &|row| row.health.clone()),
+            ("phase", &|row| row.phase.clone()),
+            ("last success", &|row| or_dash(row.last_success_at.as_ref())),
+            ("next poll", &|row| or_dash(row.next_poll_at.as_ref())),
+            ("last error", &|row| or_dash(row.last_error.as_deref().map(shown))),
+        ],
+    )
 }
 
 /// What should be known of resources that are polled by dates.
@@ -266,16 +267,16 @@ fn enable(args: &Args, id_or_name: &str, enabled: bool) -> Result<Reply, Failure
         .store
         .enable_instance(before.id, enabled, house.clock.now())?;
     let instance = house.store.instance(before.id)?;
-    if args.json {
-        return Ok(Reply::json(&house.shown(&instance)));
-    }
     let done = match (before.enabled == enabled, enabled) {
         (true, true) => "enabled already:",
         (true, false) => "disabled already:",
         (false, true) => "enabled",
         (false, false) => "disabled",
     };
-    Ok(Reply::text(format!("{done} {}\n", words(&instance))))
+    let json = house.shown(&instance);
+    Ok(Reply::either(args, &json, || {
+        format!("{done} {}\n", words(&instance))
+    }))
 }
 
 fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure> {
@@ -292,13 +293,8 @@ fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure
         Deletion::Removed => "removed",
         Deletion::Draining => "draining",
     };
-    if args.json {
-        let (id, name) = (instance.id, &instance.name);
-        return Ok(Reply::json(
-            &json!({"id": id, "name": name, "state": state, "pending": pending}),
-        ));
-    }
-    Ok(Reply::text(match deletion {
+    let json = json!({"id": instance.id, "name": instance.name, "state": state, "pending": pending});
+    Ok(Reply::either(args, &json, || match deletion {
         Deletion::Removed => format!("removed {}\n", words(&instance)),
         Deletion::Draining => format!(
             "{} is polled no more, and removed when what is pending is delivered: {}\n",

@@ -25,14 +25,12 @@ pub(super) fn login(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
         );
         eprintln!("{}", printable(&words));
     })?;
-    if args.json {
-        return Ok(Reply::json(
-            &json!({"id": instance.id, "name": instance.name, "grantState": instance.grant_state.as_str()}),
-        ));
-    }
-    Ok(Reply::text(format!(
-        "signed in: instance {} `{}`; polling goes on from where it stood\n",
-        instance.id,
-        shown(&instance.name)
-    )))
+    let json = json!({"id": instance.id, "name": instance.name, "grantState": instance.grant_state.as_str()});
+    Ok(Reply::either(args, &json, || {
+        format!(
+            "signed in: instance {} `{}`; polling goes on from where it stood\n",
+            instance.id,
+            shown(&instance.name)
+        )
+    }))
 }

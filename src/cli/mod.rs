@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Reply {
         Command::Schedule(wanted) => schedule::schedule(args, wanted),
         Command::Instance(command) => instance::run(args, command),
         Command::Poll(wanted) => poll::poll(args, wanted),
-        Command::Login { instance } => login::login(args, instance),
+        Command::Login(named) => login::login(args, &named.instance),
         Command::Backup(wanted) => backup::backup(args, wanted),
         Command::Restore { file } => backup::restore(args, file),
         Command::Outbox(outbox) => outbox::run(args, outbox),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::args::Args;
 use super::failure::Failure;
 use super::house;
-use super::outbox_args::{OutboxArgs, OutboxCommand, State};
+use super::outbox_args::{OutboxArgs, OutboxCommand};
 use super::outbox_redeliver::{discard, replay, resume, retry};
 use super::reply::Reply;
 use super::table::{or_dash, pairs, table};
@@ -51,52 +51,39 @@ fn counts(args: &Args, opened: &Premises) -> Result<Reply, Failure> {
         return Ok(Reply::text(format!("the outbox is empty\n{waiting}")));
     }
     let now = opened.house().clock.now();
-    let rows: Vec<_> = counts
-        .iter()
-        .map(|count| {
-            [
-                or_dash(count.endpoint.as_deref().map(shown)),
-                or_dash(count.endpoint_state),
-                count.state.to_string(),
-                count.tally.notifications.to_string(),
-                count.tally.events.to_string(),
-                age(&count.oldest_at, now),
-            ]
-        })
-        .collect();
-    let headings = [
-        "endpoint",
-        "endpoint state",
-        "state",
-        "notifications",
-        "events",
-        "oldest",
-    ];
-    Ok(Reply::text(table(headings, &rows) + &waiting))
+    let table = table(
+        &counts,
+        [
+            ("endpoint", &|count| or_dash(count.endpoint.as_deref().map(shown))),
+            ("endpoint state", &|count| or_dash(count.endpoint_state)),
+            ("state", &|count| count.state.to_string()),
+            ("notifications", &|count| count.tally.notifications.to_string()),
+            ("events", &|count| count.tally.events.to_string()),
+            ("oldest", &|count| age(&count.oldest_at, now)),
+        ],
+    );
+    Ok(Reply::text(table + &waiting))
 }
 
 /// The endpoints that are not open, below an empty line; nothing where all are.
 fn closed_table(endpoints: &[Endpoint]) -> String {
     let closed = |row: &&Endpoint| row.state != EndpointState::Active;
-    let rows: Vec<_> = endpoints
-        .iter()
-        .filter(closed)
-        .map(|row| {
-            [
-                row.id.to_string(),
-                shown(&row.url),
-                row.state.to_string(),
-                row.state_since.clone(),
-                or_dash(row.next_probe_at.as_ref()),
-                or_dash(row.last_error.as_deref().map(shown)),
-            ]
-        })
-        .collect();
+    let rows: Vec<&Endpoint> = endpoints.iter().filter(closed).collect();
     if rows.is_empty() {
         return String::new();
     }
-    let headings = ["id", "endpoint", "state", "since", "next probe", "last error"];
-    format!("\n{}", table(headings, &rows))
+    let table = table(
+        &rows,
+        [
+            ("id", &|row| row.id.to_string()),
+            ("endpoint", &|row| shown(&row.url)),
+            ("state", &|row| row.state.to_string()),
+            ("since", &|row| row.state_since.clone()),
+            ("next probe", &|row| or_dash(row.next_probe_at.as_ref())),
+            ("last error", &|row| or_dash(row.last_error.as_deref().map(shown))),
+        ],
+    );
+    format!("\n{table}")
 }
 
 /// The instances whose polling waits for the outbox, below an empty line; nothing where none does.
@@ -104,21 +91,16 @@ fn paused_table(paused: &[PausedRow]) -> String {
     if paused.is_empty() {
         return String::new();
     }
-    let rows: Vec<_> = paused
-        .iter()
-        .map(|row| {
-            [
-                shown(&row.instance),
-                row.paused_by.clone(),
-                row.paused_since.clone(),
-                row.backlog_events.to_string(),
-            ]
-        })
-        .collect();
-    format!(
-        "\n{}",
-        table(["polling paused", "by", "since", "events not delivered"], &rows)
-    )
+    let table = table(
+        paused,
+        [
+            ("polling paused", &|row| shown(&row.instance)),
+            ("by", &|row| row.paused_by.clone()),
+            ("since", &|row| row.paused_since.clone()),
+            ("events not delivered", &|row| row.backlog_events.to_string()),
+        ],
+    );
+    format!("\n{table}")
 }
 
 /// How long ago `time` was, in its two largest units at most.
@@ -138,11 +120,10 @@ fn age(time: &str, now: Timestamp) -> String {
 fn list(
     args: &Args,
     opened: &Premises,
-    state: Option<State>,
+    state: Option<OutboxState>,
     instance: Option<&str>,
     limit: u32,
 ) -> Result<Reply, Failure> {
-    let state = state.map(OutboxState::from);
     let instance = instance
         .map(|name| opened.store.find_instance(name))
         .transpose()?;
@@ -155,34 +136,21 @@ fn list(
     if notifications.is_empty() {
         return Ok(Reply::text("no notifications\n"));
     }
-    let rows: Vec<_> = notifications
-        .iter()
-        .map(|row| {
-            [
-                row.id.to_string(),
-                row.created_at.clone(),
-                shown(&row.instance),
-                shown(&row.resource),
-                row.event_count.to_string(),
-                row.state.to_string(),
-                row.attempts.to_string(),
-                or_dash(row.next_attempt_at.as_ref()),
-                or_dash(row.last_error.as_deref().map(shown)),
-            ]
-        })
-        .collect();
-    let headings = [
-        "id",
-        "created",
-        "instance",
-        "resource",
-        "events",
-        "state",
-        "attempts",
-        "next attempt",
-        "last error",
-    ];
-    Ok(Reply::text(table(headings, &rows)))
+    let table = table(
+        &notifications,
+        [
+            ("id", &|row| row.id.to_string()),
+            ("created", &|row| row.created_at.clone()),
+            ("instance", &|row| shown(&row.instance)),
+            ("resource", &|row| shown(&row.resource)),
+            ("events", &|row| row.event_count.to_string()),
+            ("state", &|row| row.state.to_string()),
+            ("attempts", &|row| row.attempts.to_string()),
+            ("next attempt", &|row| or_dash(row.next_attempt_at.as_ref())),
+            ("last error", &|row| or_dash(row.last_error.as_deref().map(shown))),
+        ],
+    );
+    Ok(Reply::text(table))
 }
 
 /// A notification with all that is known of it, its body byte for byte.
@@ -239,37 +207,31 @@ fn show(args: &Args, opened: &Premises, id: &str) -> Result<Reply, Failure> {
 }
 
 fn event_table(events: &[Event]) -> String {
-    let rows: Vec<_> = events
-        .iter()
-        .map(|event| {
-            [
-                event.event_type.to_string(),
-                shown(&event.object_type),
-                shown(&event.object_id),
-                or_dash(event.path.as_deref().map(shown)),
-            ]
-        })
-        .collect();
-    table(["event", "object", "id", "path"], &rows)
+    table(
+        events,
+        [
+            ("event", &|event| event.event_type.to_string()),
+            ("object", &|event| shown(&event.object_type)),
+            ("id", &|event| shown(&event.object_id)),
+            ("path", &|event| or_dash(event.path.as_deref().map(shown))),
+        ],
+    )
 }
 
 fn attempt_table(attempts: &[Attempt]) -> String {
     if attempts.is_empty() {
         return "no attempt yet\n".to_owned();
     }
-    let rows: Vec<_> = attempts
-        .iter()
-        .map(|attempt| {
-            [
-                attempt.number.to_string(),
-                attempt.at.clone(),
-                format!("{} ms", attempt.duration_ms),
-                or_dash(attempt.status),
-                or_dash(attempt.error.as_deref().map(shown)),
-            ]
-        })
-        .collect();
-    table(["attempt", "at", "took", "status", "error"], &rows)
+    table(
+        attempts,
+        [
+            ("attempt", &|attempt| attempt.number.to_string()),
+            ("at", &|attempt| attempt.at.clone()),
+            ("took", &|attempt| format!("{} ms", attempt.duration_ms)),
+            ("status", &|attempt| or_dash(attempt.status)),
+            ("error", &|attempt| or_dash(attempt.error.as_deref().map(shown))),
+        ],
+    )
 }
 
 /// The same JSON, in which what a terminal would obey stands as `\uXXXX`. It can stand within strings only.

@@ -1,7 +1,8 @@
 //! The words of `outbox …`: commands, flags, times and their help. What they mean is done by `outbox` and
 //! `outbox_redeliver`.
 
-use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args as ClapArgs, Subcommand};
 use jiff::Timestamp;
 
 use crate::commands::Which;
@@ -29,8 +30,8 @@ pub(super) enum OutboxCommand {
   deltapost outbox list --instance 1 --limit 10 --json | jq '.notifications[].lastError'")]
     List {
         /// Only those in this state.
-        #[arg(long)]
-        state: Option<State>,
+        #[arg(long, value_parser = states([OutboxState::Pending, OutboxState::Delivered, OutboxState::Dead]))]
+        state: Option<OutboxState>,
 
         /// Only those of this instance, by id or name.
         #[arg(long, value_name = "ID|NAME")]
@@ -80,8 +81,13 @@ pub(super) enum OutboxCommand {
         chosen: Chosen,
 
         /// Those in this state; a single one by id is taken in either.
-        #[arg(long, value_enum, default_value_t = Undelivered::Dead, conflicts_with = "id")]
-        state: Undelivered,
+        #[arg(
+            long,
+            default_value = "dead",
+            value_parser = states([OutboxState::Dead, OutboxState::Pending]),
+            conflicts_with = "id"
+        )]
+        state: OutboxState,
 
         /// Yes, for good.
         #[arg(long)]
@@ -198,38 +204,10 @@ fn time(text: &str) -> Result<Timestamp, String> {
     })
 }
 
-/// The states of a notification, as words of the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum State {
-    Pending,
-    Delivered,
-    Dead,
-}
-
-impl From<State> for OutboxState {
-    fn from(state: State) -> OutboxState {
-        match state {
-            State::Pending => OutboxState::Pending,
-            State::Delivered => OutboxState::Delivered,
-            State::Dead => OutboxState::Dead,
-        }
-    }
-}
-
-/// The states in which a notification can be given up.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Undelivered {
-    Dead,
-    Pending,
-}
-
-impl From<Undelivered> for OutboxState {
-    fn from(state: Undelivered) -> OutboxState {
-        match state {
-            Undelivered::Dead => OutboxState::Dead,
-            Undelivered::Pending => OutboxState::Pending,
-        }
-    }
+/// Reads one of `states`.
+fn states<const N: usize>(states: [OutboxState; N]) -> impl TypedValueParser<Value = OutboxState> {
+    let words = PossibleValuesParser::new(states.map(OutboxState::as_str));
+    words.try_map(|word| OutboxState::from_text(&word).ok_or("no state"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::outbox_args::{Chosen, Replayable, Undelivered};
+use super::outbox_args::{Chosen, Replayable};
 use super::reply::Reply;
 use super::table::counted;
 use crate::commands::{Premises, Retried, Which};
@@ -83,38 +83,33 @@ pub(super) fn discard(
     args: &Args,
     opened: &Premises,
     chosen: &Chosen,
-    state: Undelivered,
+    state: OutboxState,
     yes: bool,
 ) -> Result<Reply, Failure> {
     let (house, which) = (opened.house(), Which::from(chosen));
     if !yes {
-        let tallied = house.would_discard(&which, state.into())?;
+        let tallied = house.would_discard(&which, state)?;
         return Err(Failure::wrong(
             format!("{} would never be delivered", tally(&tallied)),
             Some("repeat the command with `--yes` to discard for good".to_owned()),
         ));
     }
-    let discarded = house.discard(&which, state.into())?;
-    Ok(match args.json {
-        true => Reply::json(&json!({"discarded": discarded})),
-        false => Reply::text(format!("discarded {}\n", tally(&discarded))),
-    })
+    let discarded = house.discard(&which, state)?;
+    let json = json!({"discarded": discarded});
+    Ok(Reply::either(args, &json, || {
+        format!("discarded {}\n", tally(&discarded))
+    }))
 }
 
 /// `outbox replay`.
 pub(super) fn replay(args: &Args, opened: &Premises, chosen: &Replayable) -> Result<Reply, Failure> {
     let done = opened.house().replay(&Which::from(chosen))?;
-    let mut notes = Vec::new();
-    if done.waiting > 0 {
-        notes.push(format!(
-            "{} left out: a replay is pending already",
-            counted(done.waiting, "notification")
-        ));
-    }
-    if args.json {
-        return Ok(Reply::json(&json!({"replayed": done.replayed, "waiting": done.waiting})).noting(notes));
-    }
-    Ok(Reply::text(format!("replaying {}\n", tally(&done.replayed))).noting(notes))
+    let left_out = (done.waiting > 0).then(|| counted(done.waiting, "notification"));
+    let notes = left_out.map(|count| format!("{count} left out: a replay is pending already"));
+    let notes = notes.into_iter().collect();
+    let json = json!({"replayed": done.replayed, "waiting": done.waiting});
+    let text = || format!("replaying {}\n", tally(&done.replayed));
+    Ok(Reply::either(args, &json, text).noting(notes))
 }
 
 /// `outbox resume`.

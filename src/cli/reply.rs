@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use log::Level;
 use serde::Serialize;
 
+use super::args::Args;
 use super::failure::Failure;
 use super::logging::priority;
 use crate::core::shown::is_hidden;
@@ -33,6 +34,14 @@ impl Reply {
     pub(super) fn json(value: &impl Serialize) -> Reply {
         let json = serde_json::to_string_pretty(value).expect("strings, numbers and maps of them are JSON");
         Reply::text(json + "\n")
+    }
+
+    /// What `args` ask for: `json` for programs, or `text` for people.
+    pub(super) fn either(args: &Args, json: &impl Serialize, text: impl FnOnce() -> String) -> Reply {
+        match args.json {
+            true => Reply::json(json),
+            false => Reply::text(text()),
+        }
     }
 
     /// The same with `notes`.

@@ -244,17 +244,18 @@ impl Told {
             None => format!("{when}\n"),
             Some(resource) => resource.words(&when),
         };
-        let rows: Vec<_> = self
-            .runs
-            .iter()
-            .map(|run| {
-                let note = run.note.clone().unwrap_or_default();
-                [run.words.clone(), run.utc.clone(), note]
-            })
-            .collect();
-        match rows.is_empty() {
+        match self.runs.is_empty() {
             true => head,
-            false => head + &table(["local", "utc", "note"], &rows),
+            false => {
+                head + &table(
+                    &self.runs,
+                    [
+                        ("local", &|run| run.words.clone()),
+                        ("utc", &|run| run.utc.clone()),
+                        ("note", &|run| run.note.clone().unwrap_or_default()),
+                    ],
+                )
+            }
         }
     }
 }

@@ -2,9 +2,15 @@
 
 use std::fmt::Write;
 
-/// The rows below their headings, columns two spaces apart; those of numbers only stand to the right. What stands in
-/// the cells is taken as it is: foreign text must have gone through `core::shown`.
-pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+/// A column of a table: its heading, and its cell in the line about a `T`.
+type Column<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
+
+/// A line about each of `rows` below the headings, columns two spaces apart; those of numbers only are aligned to the
+/// right. Cells are printed as they are: foreign text must have gone through `core::shown`.
+pub(super) fn table<T, const N: usize>(rows: &[T], columns: [Column<'_, T>; N]) -> String {
+    let headings = columns.map(|(heading, _)| heading);
+    let rows = rows.iter().map(|row| columns.map(|(_, cell)| cell(row)));
+    let rows: Vec<[String; N]> = rows.collect();
     let widths: [usize; N] = std::array::from_fn(|column| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
@@ -15,7 +21,7 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     });
     let mut out = String::new();
     let headings = headings.map(str::to_owned);
-    for row in std::iter::once(&headings).chain(rows) {
+    for row in std::iter::once(&headings).chain(&rows) {
         let mut line = String::new();
         for column in 0..N {
             let gap = if column == 0 { "" } else { "  " };
@@ -67,17 +73,25 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_numbers_stand_to_the_right() {
-        let rows = [["1", "größer", "5"], ["12", "x", "-"]].map(|row| row.map(str::to_owned));
+        let rows = [["1", "größer", "5"], ["12", "x", "-"]];
         assert_eq!(
-            table(["id", "name", "pending"], &rows),
+            table(
+                &rows,
+                [
+                    ("id", &|row| row[0].to_owned()),
+                    ("name", &|row| row[1].to_owned()),
+                    ("pending", &|row| row[2].to_owned()),
+                ]
+            ),
             "id  name    pending\n 1  größer        5\n12  x             -\n"
         );
     }
 
     #[test]
     fn no_line_ends_in_spaces() {
-        let rows = [["-", "x"], ["y", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(["a", "b"], &rows), "a  b\n-  x\ny\n");
+        let columns: [Column<'_, [&str; 2]>; 2] =
+            [("a", &|row| row[0].to_owned()), ("b", &|row| row[1].to_owned())];
+        assert_eq!(table(&[["-", "x"], ["y", ""]], columns), "a  b\n-  x\ny\n");
         assert_eq!(
             pairs([("id", "1".to_owned()), ("name", String::new())]),
             "id    1\nname\n"

@@ -33,19 +33,20 @@ pub(super) fn rotate(args: &Args) -> Result<Reply, Failure> {
             Some("run as the user who owns the data directory, after `deltapost init`".to_owned()),
         )
     })?;
-    if args.json {
-        return Ok(Reply::json(&json!({"token": path, "sessions": sessions})));
-    }
-    Ok(Reply::text(format!(
-        "the new API token is in `{}`; the old one is refused from now on\n{}\n",
-        path.display(),
-        match sessions {
-            Some(1) => "1 session of the page has ended with it".to_owned(),
-            Some(count) => format!("{count} sessions of the page have ended with it"),
-            None => "no running agent answered: sessions of its page, if there are any, have ended with it"
-                .to_owned(),
-        }
-    )))
+    let json = json!({"token": path, "sessions": sessions});
+    Ok(Reply::either(args, &json, || {
+        format!(
+            "the new API token is in `{}`; the old one is refused from now on\n{}\n",
+            path.display(),
+            match sessions {
+                Some(1) => "1 session of the page has ended with it".to_owned(),
+                Some(count) => format!("{count} sessions of the page have ended with it"),
+                None =>
+                    "no running agent answered: sessions of its page, if there are any, have ended with it"
+                        .to_owned(),
+            }
+        )
+    }))
 }
 
 /// How long a running agent may take to say how many sessions its page has.

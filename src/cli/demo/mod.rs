@@ -52,12 +52,7 @@ pub(super) fn demo(args: &Args, wanted: &DemoArgs) -> Result<Reply, Failure> {
         polls: Mutex::default(),
     };
     let summary = play.perform(script, wanted.seconds)?;
-    let reply = if args.json {
-        Reply::json(&summary)
-    } else {
-        Reply::text(summary.words())
-    };
-    Ok(reply.failing(summary.failure()))
+    Ok(Reply::either(args, &summary, || summary.words()).failing(summary.failure()))
 }
 
 /// What polls came to together.
