@@ -21,15 +21,6 @@ pub(super) struct Problem {
     pub(super) hint: Option<String>,
 }
 
-impl Problem {
-    pub(super) fn new(message: impl Into<String>, hint: Option<String>) -> Problem {
-        Problem {
-            message: message.into(),
-            hint,
-        }
-    }
-}
-
 /// Why a command failed: at least one problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -40,17 +31,19 @@ pub(super) struct Failure {
 impl Failure {
     /// The command could not be done.
     pub(super) fn failed(message: impl Into<String>, hint: Option<String>) -> Failure {
-        Failure {
-            code: FAILED,
-            problems: vec![Problem::new(message, hint)],
-        }
+        Failure::coded(FAILED, message, hint)
     }
 
     /// The command or the configuration is wrong.
     pub(super) fn wrong(message: impl Into<String>, hint: Option<String>) -> Failure {
+        Failure::coded(WRONG, message, hint)
+    }
+
+    fn coded(code: u8, message: impl Into<String>, hint: Option<String>) -> Failure {
+        let message = message.into();
         Failure {
-            code: WRONG,
-            problems: vec![Problem::new(message, hint)],
+            code,
+            problems: vec![Problem { message, hint }],
         }
     }
 
@@ -74,10 +67,7 @@ fn code_of(error: &StoreError) -> u8 {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
-        Failure {
-            code: code_of(&error),
-            problems: vec![Problem::new(error.to_string(), error.hint())],
-        }
+        Failure::coded(code_of(&error), error.to_string(), error.hint())
     }
 }
 
@@ -88,10 +78,7 @@ impl From<CommandError> for Failure {
             error if error.is_usage() => WRONG,
             _ => FAILED,
         };
-        Failure {
-            code,
-            problems: vec![Problem::new(error.to_string(), error.hint())],
-        }
+        Failure::coded(code, error.to_string(), error.hint())
     }
 }
 
@@ -101,26 +88,20 @@ impl From<PollError> for Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Failure {
-        Failure::wrong(error.to_string(), Some(error.hint().to_owned()))
-    }
+/// Errors of a configuration or a start, each of which knows its hint.
+macro_rules! failures {
+    ($($error:ty => $kind:ident),+ $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::$kind(error.to_string(), Some(error.hint().to_owned()))
+            }
+        })+
+    };
 }
 
-impl From<client::ConfigError> for Failure {
-    fn from(error: client::ConfigError) -> Failure {
-        Failure::wrong(error.to_string(), Some(error.hint().to_owned()))
-    }
-}
-
-impl From<WebError> for Failure {
-    fn from(error: WebError) -> Failure {
-        Failure::failed(error.to_string(), Some(error.hint().to_owned()))
-    }
-}
-
-impl From<SetupError> for Failure {
-    fn from(error: SetupError) -> Failure {
-        Failure::wrong(error.to_string(), Some(error.hint().to_owned()))
-    }
+failures! {
+    ConfigError => wrong,
+    client::ConfigError => wrong,
+    SetupError => wrong,
+    WebError => failed,
 }

@@ -19,15 +19,11 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// The text of an instance document, from a file or, for `-`, from standard input.
+    /// The text of a file or, for `-`, of standard input.
     ///
     /// # Errors
     /// When it cannot be read, is larger than 256 KiB, or not UTF-8.
-    pub(super) fn document(&mut self, file: &Path) -> Result<String, Failure> {
-        self.read(file)
-    }
-
-    fn read(&mut self, file: &Path) -> Result<String, Failure> {
+    pub(super) fn read(&mut self, file: &Path) -> Result<String, Failure> {
         let is_stdin = file == Path::new("-");
         let name = if is_stdin {
             "standard input".to_owned()
@@ -35,10 +31,9 @@ impl Input {
             format!("`{}`", shown(&file.to_string_lossy()))
         };
         if is_stdin && std::mem::replace(&mut self.stdin_is_read, true) {
-            return Err(Failure::wrong(
-                "standard input can be read for one value only",
-                use_files(),
-            ));
+            let hint = "use KEY=@FILE for the others".to_owned();
+            let message = "standard input can be read for one value only";
+            return Err(Failure::wrong(message, Some(hint)));
         }
         let read = match is_stdin {
             true => read_text(io::stdin()),
@@ -46,10 +41,6 @@ impl Input {
         };
         read.map_err(|error| Failure::wrong(format!("could not read {name}: {error}"), None))
     }
-}
-
-fn use_files() -> Option<String> {
-    Some("use KEY=@FILE for the others".to_owned())
 }
 
 fn read_text(source: impl Read) -> io::Result<String> {

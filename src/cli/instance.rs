@@ -21,12 +21,12 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
     // What the user gives is read first: what is wrong with it needs no database.
     let mut input = Input::default();
     match command {
-        InstanceCommand::Create { file } => write(args, &input.document(file)?, |house, text| {
+        InstanceCommand::Create { file } => write(args, &input.read(file)?, |house, text| {
             house.create_instance(text)
         }),
-        InstanceCommand::Apply { file } => write(args, &input.document(file)?, |house, text| {
-            house.apply_instance(text)
-        }),
+        InstanceCommand::Apply { file } => {
+            write(args, &input.read(file)?, |house, text| house.apply_instance(text))
+        }
         InstanceCommand::List => list(args),
         InstanceCommand::Show(named) => show(args, &named.instance),
         InstanceCommand::Update {
