@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
+use rustls::crypto::ring;
 use ureq::config::Config;
 use ureq::http::HeaderMap;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -147,7 +148,12 @@ pub(crate) fn agent_with(setup: &Setup<'_>, lookup: Arc<Lookup>) -> Result<Agent
         // Who wants packed answers asks for them: a callback's few bytes are not worth it.
         .accept_encoding("")
         .proxy(proxy(setup.route)?)
-        .tls_config(TlsConfig::builder().root_certs(roots(setup.extra_roots)?).build())
+        .tls_config(
+            TlsConfig::builder()
+                .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+                .root_certs(roots(setup.extra_roots)?)
+                .build(),
+        )
         .timeout_connect(Some(connect))
         .timeout_send_request(Some(send))
         .timeout_send_body(Some(send))
