@@ -22,6 +22,7 @@ pub mod model;
 pub mod nearest;
 pub mod outbox;
 pub mod payload;
+pub mod phase;
 pub mod plan;
 pub mod poll;
 mod problem;

@@ -18,20 +18,6 @@ spelled! {
     }
 }
 
-spelled! {
-    /// How much of a feed a poll on request reads.
-    Depth {
-        /// What changed since the cursor.
-        Changes = "changes",
-        /// Everything, compared with what is known: the differences become events.
-        Resync = "resync",
-        /// The same, however much of what is known it deletes.
-        AcceptedResync = "accepted resync",
-        /// Everything, learnt anew without an event.
-        Rebaseline = "rebaseline",
-    }
-}
-
 /// A poll and what it came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,15 +12,14 @@ use crate::core::cycle::{Cycle, Quiet};
 use crate::core::detect::{self, Detected, Rules};
 use crate::core::drive;
 use crate::core::feed::Feed;
-use crate::core::model::{
-    BaselineMode, Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings,
-};
+use crate::core::model::{Change, Instance, Notification, Page, PageEnd, Phase, Secret, Settings};
 use crate::core::payload::{self, Origin};
+use crate::core::phase::{Depth, Hold};
 use crate::core::poll::Poll;
 use crate::graph::link;
 use crate::graph::page;
 use crate::killpoint;
-use crate::store::{Depth, Hold, PageStep, Resource, Restart};
+use crate::store::{PageStep, Resource};
 use crate::zones::Zones;
 
 /// One poll under way.
@@ -119,19 +118,8 @@ impl<'a> Run<'a> {
     /// place where the resource stands is not given up for nothing.
     fn begin(&self, resource: &Resource, depth: Depth) -> Result<(), PollError> {
         self.keep_quiet()?;
-        let accepted = depth == Depth::AcceptedResync;
-        let restart = match (depth, resource.baseline) {
-            // What keeps no record of what exists has nothing to compare: going back to now would lose what came since.
-            (Depth::Changes, _) | (Depth::Resync | Depth::AcceptedResync, BaselineMode::Latest) => {
-                return resource.held.map_or(Ok(()), |hold| Err(PollError::Held(hold)));
-            }
-            (Depth::Rebaseline, _) => Restart::Rebaseline,
-            // What a first reading has seen may be new to whoever listens, so that nothing can be compared with it yet.
-            _ if resource.is_first_reading() && resource.held.is_none() => return Ok(()),
-            _ if resource.is_first_reading() => Restart::Baseline {
-                silent: resource.silent || resource.since.is_some(),
-            },
-            _ => Restart::Comparison { accepted },
+        let Some(restart) = self.poller.store.state(resource)?.asked(depth) else {
+            return resource.held.map_or(Ok(()), |hold| Err(PollError::Held(hold)));
         };
         self.token(None)?;
         Ok(self.poller.store.start_over(resource, restart)?)
@@ -289,7 +277,7 @@ impl<'a> Run<'a> {
         let store = self.poller.store;
         store.mark_doomed(&resource)?;
         killpoint::reached("marked");
-        if let Some((doomed, known)) = store.drastic_deletions(resource.id)? {
+        if let Some((doomed, known)) = store.drastic_deletions(&resource)? {
             self.hold(&resource, Hold::Deletions)?;
             return Err(PollError::Drastic { doomed, known });
         }

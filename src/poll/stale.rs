@@ -4,10 +4,11 @@ use super::reading::Run;
 use super::{PollError, RESTARTS};
 use crate::core::cycle::{Cycle, Quiet};
 use crate::core::feed::{self, Feed};
-use crate::core::model::{BaselineMode, Phase, Secret, time_text};
+use crate::core::model::{BaselineMode, Secret, time_text};
+use crate::core::phase::{Event, Loss, Stale};
 use crate::graph::error::GraphError;
 use crate::graph::page::PageError;
-use crate::store::{Resource, Restart};
+use crate::store::Resource;
 
 impl Run<'_> {
     /// Goes on after a page that could not be had, if there is a way. `hinted`: its link was a stale token's `Location`.
@@ -54,8 +55,7 @@ impl Run<'_> {
         }
     }
 
-    /// The provider no longer knows the token: everything is read again. A baseline begins anew, as silent as it was;
-    /// a resource that keeps no record of what exists begins at now; any other compares.
+    /// The provider no longer knows the token: everything is read again.
     fn start_over(
         &mut self,
         resource: &Resource,
@@ -63,32 +63,26 @@ impl Run<'_> {
         code: &str,
     ) -> Result<(), PollError> {
         let store = self.poller.store;
-        let follows = resource.phase == Phase::Following;
-        if resource.baseline == BaselineMode::Latest && follows && store.has_staged_deletions(resource.id)? {
-            // Nothing will compare, so what earlier sets listed is announced first. The token is refused again behind it.
-            return Ok(store.sweep_what_waits(resource)?);
-        }
+        let staged = store.has_staged_deletions(resource.id)?;
+        let (restart, loss) = match store.state(resource)?.stale(staged) {
+            Stale::SweepFirst => return Ok(store.happened(resource, Event::NoSetComes)?),
+            Stale::Again(restart, loss) => (restart, loss),
+        };
         self.restarts += 1;
         if self.restarts > RESTARTS {
             return Err(PollError::Restarted);
         }
-        let silent = resource.silent;
-        let (restart, note) = match (resource.baseline, resource.phase) {
-            (BaselineMode::Latest, Phase::Baseline) => (Restart::Baseline { silent: true }, None),
-            (BaselineMode::Latest, _) => (Restart::Baseline { silent: true }, Some(self.gap(resource))),
-            (_, Phase::Baseline) => (Restart::Baseline { silent }, None),
-            _ if resource.since.is_some() => (
-                Restart::Baseline { silent: true },
-                Some(
-                    "the token of the creation was stale: what existed is read again, and what was deleted or moved \
-                     before it had been read once is not known"
-                        .to_owned(),
-                ),
+        let note = match loss {
+            Loss::Nothing => None,
+            Loss::Gap => Some(self.gap(resource)),
+            Loss::SinceCreation => Some(
+                "the token of the creation was stale: what existed is read again, and what was deleted or moved before \
+                 it had been read once is not known"
+                    .to_owned(),
             ),
-            _ => {
-                let note = format!("the token was stale, `{code}`: everything was read again and compared");
-                (Restart::Comparison { accepted: false }, Some(note))
-            }
+            Loss::Compared => Some(format!(
+                "the token was stale, `{code}`: everything was read again and compared"
+            )),
         };
         log::warn!(
             "token stale instance={:?} resource={:?} code={code:?} note={:?}",

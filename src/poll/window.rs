@@ -12,13 +12,14 @@ use crate::core::elements;
 use crate::core::feed::Window;
 use crate::core::fingerprint;
 use crate::core::model::{BaselineMode, Change, EventType, Phase, Secret, time_text};
+use crate::core::phase::{Depth, Event, Restart};
 use crate::core::shown::shown;
 use crate::core::window::{self, Judged, Rules, Verdict};
 use crate::graph::error::GraphError;
 use crate::graph::link;
 use crate::graph::page::{self, PageError, RecordsPiece};
 use crate::killpoint;
-use crate::store::{Depth, Resource, Restart, SeenRecord, WindowStep};
+use crate::store::{Resource, SeenRecord, WindowStep};
 
 /// Faults of one poll that its note tells of, each in its own words.
 const TOLD_FAULTS: u64 = 3;
@@ -78,7 +79,7 @@ impl Run<'_> {
                 self.poller.store.start_over(resource, Restart::Rebaseline)?;
             }
             Depth::Resync | Depth::AcceptedResync => {
-                self.poller.store.restart_window(resource)?;
+                self.poller.store.happened(resource, Event::WindowAgain)?;
                 let since = resource
                     .window_from
                     .map_or_else(|| "the start".to_owned(), time_text);
@@ -144,7 +145,7 @@ impl Run<'_> {
         if let Some(next) = &page.next
             && self.cycle.closes_with(next.expose())
         {
-            self.poller.store.restart_window(resource)?;
+            self.poller.store.happened(resource, Event::WindowAgain)?;
             return Err(PollError::Cycle);
         }
         if resource.window_to.is_none() {
@@ -215,7 +216,7 @@ impl Run<'_> {
             resource.name,
             error.to_string()
         );
-        self.poller.store.restart_window(resource)?;
+        self.poller.store.happened(resource, Event::WindowAgain)?;
         Ok(false)
     }
 

@@ -100,14 +100,6 @@ impl StoreError {
         }
     }
 
-    /// `Superseded`, unless a statement that names a step of a cursor has changed its one row.
-    pub(super) fn unless_moved(rows: usize) -> Result<(), StoreError> {
-        match rows {
-            1 => Ok(()),
-            _ => Err(StoreError::Superseded),
-        }
-    }
-
     /// `text` stands as `what`, and means nothing.
     pub(super) fn unreadable(what: impl Into<String>, text: &str) -> StoreError {
         StoreError::Unreadable {

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::rows::Queries;
 use super::{Resource, Store, StoreError};
 use crate::core::first::FirstReading;
-use crate::core::model::{BaselineMode, Phase, ResourceSettings, Secret, time_text};
+use crate::core::model::Secret;
+use crate::core::phase::Event;
 
 /// From where resources that are learnt anew announce what changes.
 #[derive(Clone, Debug)]
@@ -21,11 +21,6 @@ pub struct Starts {
 }
 
 impl Resource {
-    /// Whether what it has read so far is no ground for comparing yet.
-    pub fn is_first_reading(&self) -> bool {
-        self.phase == Phase::Baseline || self.since.is_some()
-    }
-
     /// How its first reading announces what has changed since the creation, with those it has `told` of.
     pub fn first_reading<'t>(&self, told: &'t HashSet<String>) -> Option<FirstReading<'t>> {
         let since = self.since?;
@@ -45,15 +40,8 @@ impl Store {
     /// # Errors
     /// `Superseded` when the resource has moved on from `resource.cursor_seq`.
     pub fn anchor(&self, resource: &Resource, link: &Secret, at: Timestamp) -> Result<(), StoreError> {
-        let sealed = self.seal_cursor(resource.id, Some(link))?;
-        self.write(|connection| {
-            let moved = connection.change(
-                "UPDATE resource SET anchor = ?3, anchored_at = ?4, cursor_seq = cursor_seq + 1
-                  WHERE id = ?1 AND cursor_seq = ?2",
-                (resource.id, resource.cursor_seq, sealed, time_text(at)),
-            )?;
-            StoreError::unless_moved(moved)
-        })
+        let link = self.seal_cursor(resource.id, link)?;
+        self.happened(resource, Event::Anchored { link, at })
     }
 
     /// Those of `ids` that the resource's first reading has announced.
@@ -74,57 +62,6 @@ impl Store {
             Ok(told)
         })
     }
-}
-
-/// Lets a resource that is new, or learns anew, announce what changes from `starts` on. One that starts at now needs no
-/// more than the link.
-pub(super) fn begin(
-    store: &Store,
-    connection: &Connection,
-    id: i64,
-    wanted: &ResourceSettings,
-    starts: &Starts,
-) -> Result<(), StoreError> {
-    let anchor = starts.anchors.get(&wanted.name);
-    let since = time_text(starts.since);
-    let sealed = store.seal_cursor(id, anchor)?;
-    match wanted.baseline {
-        // All that exists is announced as it is by then.
-        BaselineMode::Emit => 0,
-        BaselineMode::Latest if anchor.is_some() => connection.change(
-            "UPDATE resource
-                SET phase = 'following', silent = 0, cursor = ?2, started_at = ?3, swept_generation = generation
-              WHERE id = ?1",
-            (id, sealed, since),
-        )?,
-        BaselineMode::Latest | BaselineMode::Snapshot => connection.change(
-            "UPDATE resource
-                SET since = ?3, anchor = coalesce(anchor, ?2),
-                    anchored_at = iif(coalesce(anchor, ?2) IS NULL, NULL, ?3)
-              WHERE id = ?1",
-            (id, sealed, since),
-        )?,
-    };
-    Ok(())
-}
-
-/// Goes on behind the first reading at the link that began at the creation.
-pub(super) fn follow_anchor(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
-    connection.change(
-        "UPDATE resource SET cursor = anchor, anchor = NULL WHERE id = ?1",
-        [resource_id],
-    )?;
-    Ok(())
-}
-
-/// Ends a first reading: from here on the cursor tells everything.
-pub(super) fn end(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
-    connection.change(
-        "UPDATE resource SET since = NULL, anchor = NULL, anchored_at = NULL WHERE id = ?1",
-        [resource_id],
-    )?;
-    connection.change("DELETE FROM told WHERE resource_id = ?1", [resource_id])?;
-    Ok(())
 }
 
 /// Remembers what a first reading has announced.

@@ -5,7 +5,6 @@
 mod alerts;
 mod backup;
 mod bounds;
-mod comparison;
 mod due;
 mod endpoints;
 mod error;
@@ -24,6 +23,7 @@ mod resources;
 mod restore;
 mod rows;
 mod secrets;
+mod state;
 mod sweep;
 mod waits;
 mod windows;
@@ -42,7 +42,6 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 pub use alerts::{AlertEntry, Sick, StandingAlert};
 pub use backup::{Contents, Target};
 pub use bounds::PausedRow;
-pub use comparison::{Hold, Restart};
 pub use due::{Due, Lane, Most, Reputation, Run, Waiting};
 pub use endpoints::{Attempt, Recorded, Turned};
 pub use error::StoreError;
@@ -71,7 +70,7 @@ pub use sweep::Doomed;
 pub use waits::Throttling;
 pub use windows::{SeenRecord, WindowStep};
 
-pub use crate::core::poll::Depth;
+pub use crate::core::phase::{Depth, Hold, Restart};
 
 /// The database's name within the data directory.
 pub const DATABASE: &str = "deltapost.db";

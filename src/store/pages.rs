@@ -6,9 +6,11 @@ use rusqlite::{Connection, Row};
 
 use super::outbox::append;
 use super::rows::{Queries, only, row};
+use super::state::{advance, state_of};
 use super::{Resource, SeenRecord, Store, StoreError, first, windows};
 use crate::core::detect::{Known, StagedDeletion};
-use crate::core::model::{Item, Notification, PageEnd, Phase, time_text};
+use crate::core::model::{Item, Notification, PageEnd, Phase};
+use crate::core::phase::{Event, Step};
 
 /// Memory for the parents of what is asked for. Real trees need a hundredth of it.
 const CHAINS_BYTES: usize = 8 << 20;
@@ -43,63 +45,32 @@ impl Store {
     /// `Superseded` when the resource has moved on from `resource.cursor_seq`, or its instance is being deleted; nothing
     /// is written then.
     pub fn commit_page(&self, resource: &Resource, step: &PageStep<'_>) -> Result<Phase, StoreError> {
-        let link = match step.end {
-            PageEnd::Next(link) | PageEnd::Delta(link) => Some(link),
-            PageEnd::More => resource.cursor.as_ref(),
-        };
-        let sealed = self.seal_cursor(resource.id, link)?;
         self.write(|connection| {
             refuse_leaving(connection, resource)?;
+            let state = state_of(connection, resource)?;
             put_items(connection, resource.id, resource.generation, step.upserts)?;
-            let compared = is_compared(connection, resource.id)?;
-            if !compared {
+            if !state.is_compared() {
                 see_alive(connection, resource, step.alive)?;
             }
             stage(connection, resource.id, step)?;
             append(connection, resource, step.notifications, step.now)?;
             first::tell(connection, resource, step.told)?;
             windows::remember(connection, resource, step.seen)?;
-            let silent = resource.silent && resource.since.is_none();
-            let set_ends = matches!(step.end, PageEnd::Delta(_));
-            // The set that began at the creation comes behind the first reading.
-            let anchored = set_ends && resource.phase == Phase::Baseline && resource.anchor.is_some();
-            let (phase, silent) = match step.end {
-                PageEnd::Next(_) | PageEnd::More => (resource.phase, resource.silent),
-                PageEnd::Delta(_) if anchored => (Phase::Following, false),
-                // Listed deletions are to be worked through, or those that only the comparison shows. What a silent
-                // reading lists is gone since it began: the next set's end announces it.
-                PageEnd::Delta(_) if !compared || (!silent && any_staged(connection, resource.id)?) => {
-                    (Phase::Sweeping, silent)
-                }
-                PageEnd::Delta(_) => (Phase::Following, false),
+            let moved = match step.end {
+                PageEnd::More => Step::Piece,
+                PageEnd::Next(link) => Step::Next(self.seal_cursor(resource.id, link)?),
+                PageEnd::Delta(link) => Step::SetEnd {
+                    delta: self.seal_cursor(resource.id, link)?,
+                    staged: any_staged(connection, resource.id)?,
+                },
             };
-            let moved = connection
-                .prepare_cached(
-                    "UPDATE resource
-                        SET phase = ?3, silent = ?4, cursor_seq = cursor_seq + 1, sets_read = sets_read + ?9,
-                            cursor = iif(?3 = 'sweeping', NULL, ?5), next_cursor = iif(?3 = 'sweeping', ?5, NULL),
-                            started_at = iif(cursor IS NULL AND phase = 'baseline', ?6, started_at),
-                            drive_id = coalesce(drive_id, ?7), root_id = coalesce(root_id, ?8)
-                      WHERE id = ?1 AND cursor_seq = ?2",
-                )?
-                .execute((
-                    resource.id,
-                    resource.cursor_seq,
-                    phase.as_str(),
-                    silent,
-                    &sealed,
-                    time_text(step.now),
-                    step.drive_id,
-                    step.root_id,
-                    set_ends,
-                ))?;
-            match set_ends {
-                true if anchored => first::follow_anchor(connection, resource.id)?,
-                true if resource.since.is_some() => first::end(connection, resource.id)?,
-                _ => {}
-            }
-            StoreError::unless_moved(moved)?;
-            Ok(phase)
+            let event = Event::Page {
+                step: moved,
+                drive_id: step.drive_id,
+                root_id: step.root_id,
+                now: step.now,
+            };
+            Ok(advance(connection, resource.id, state, event)?.phase)
         })
     }
 
@@ -207,15 +178,6 @@ fn stage(connection: &Connection, resource_id: i64, step: &PageStep<'_>) -> Resu
 fn any_staged(connection: &Connection, resource_id: i64) -> Result<bool, StoreError> {
     connection.value(
         "SELECT EXISTS (SELECT 1 FROM staged_deletion WHERE resource_id = ?1)",
-        [resource_id],
-    )
-}
-
-/// Whether what bears an older generation than its resource has been worked through. While it has not, an object that
-/// is not seen under the present generation counts as gone.
-fn is_compared(connection: &Connection, resource_id: i64) -> Result<bool, StoreError> {
-    connection.value(
-        "SELECT generation = swept_generation FROM resource WHERE id = ?1",
         [resource_id],
     )
 }

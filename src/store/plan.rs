@@ -9,8 +9,9 @@ use rusqlite::Row;
 use super::rows::{Queries, from_json, get, json, only, row};
 use super::{Store, StoreError};
 use crate::core::model::{Interval, time_text};
+use crate::core::phase::Depth;
 use crate::core::plan::{Keys, Subject};
-use crate::core::poll::{Depth, Poll};
+use crate::core::poll::Poll;
 
 /// Rows that one transaction writes.
 const AT_ONCE: usize = 1_000;

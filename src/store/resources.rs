@@ -1,16 +1,15 @@
 //! Resources: where each polled feed stands, when it is due, and what its polls came to.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
-use super::comparison::Hold;
 use super::first::Starts;
-use super::sweep::void_the_set;
-use super::{Store, StoreError, first, known};
+use super::rows::{Queries, get, row};
+use super::state::{self, advance};
+use super::{Store, StoreError};
 use crate::core::feed::Mode;
-use crate::core::model::{
-    BaselineMode, Phase, ResourceSettings, Secret, Settings, time_from_text, time_text,
-};
+use crate::core::model::{BaselineMode, Phase, ResourceSettings, Secret, Settings, time_text};
+use crate::core::phase::{Event, Hold, Link};
 use crate::core::poll::{Ending, Poll};
 
 /// Polls that are kept of each resource.
@@ -63,13 +62,10 @@ impl Store {
     /// # Errors
     /// `NoKey` when it has a cursor that cannot be opened; `Superseded` when it is gone.
     pub fn resource(&self, id: i64) -> Result<Resource, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM resource WHERE id = ?1")?;
-            let found = statement
-                .query_row([id], |row| Ok(self.read_resource(row)))
-                .optional()?;
-            found.unwrap_or(Err(StoreError::Superseded))
-        })
+        self.first("SELECT * FROM resource WHERE id = ?1", [id], |row| {
+            self.read_resource(row)
+        })?
+        .ok_or(StoreError::Superseded)
     }
 
     /// The ids of an instance's resources, in the order of their creation.
@@ -169,87 +165,44 @@ impl Store {
     }
 
     /// Seals a link for its resource's row.
-    pub(super) fn seal_cursor(
-        &self,
-        resource_id: i64,
-        link: Option<&Secret>,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        link.map(|link| Ok(self.key()?.seal(&place(resource_id), link.expose().as_bytes())))
-            .transpose()
+    pub(super) fn seal_cursor(&self, resource_id: i64, link: &Secret) -> Result<Link, StoreError> {
+        Ok(self.key()?.seal(&place(resource_id), link.expose().as_bytes()))
     }
 
     fn read_resource(&self, row: &Row<'_>) -> Result<Resource, StoreError> {
-        let id: i64 = row.get("id")?;
-        let link = |column: &str| -> Result<Option<Secret>, StoreError> {
-            let sealed: Option<Vec<u8>> = row.get(column)?;
+        let id = get(row, "id")?;
+        let link = |column| -> Result<Option<Secret>, StoreError> {
+            let sealed: Option<Link> = get(row, column)?;
             sealed
                 .map(|sealed| self.key()?.open(&place(id), &sealed))
                 .transpose()
         };
-        let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-            let text: Option<String> = row.get(column)?;
-            Ok(text.as_deref().and_then(time_from_text))
-        };
-        Ok(Resource {
+        row!(row => Resource {
             id,
-            instance_id: row.get("instance_id")?,
-            name: row.get("name")?,
-            url: row.get("url")?,
-            mode: known("mode", &row.get::<_, String>("mode")?, Mode::from_text)?,
-            baseline: known(
-                "baseline",
-                &row.get::<_, String>("baseline")?,
-                BaselineMode::from_text,
-            )?,
-            page_size: row.get("page_size")?,
-            phase: known("phase", &row.get::<_, String>("phase")?, Phase::from_text)?,
-            silent: row.get("silent")?,
-            generation: row.get("generation")?,
-            last_set: row.get::<_, i64>("sets_read")? - 1,
+            instance_id,
+            name,
+            url,
+            mode,
+            baseline,
+            page_size,
+            phase,
+            silent,
+            generation,
+            last_set: get::<i64>(row, "sets_read")? - 1,
             cursor: link("cursor")?,
-            since: time("since")?,
+            cursor_seq,
+            since,
             anchor: link("anchor")?,
-            anchored_at: time("anchored_at")?,
-            cursor_seq: row.get("cursor_seq")?,
-            started_at: known("started_at", &row.get::<_, String>("started_at")?, time_from_text)?,
-            last_success_at: time("last_success_at")?,
-            drive_id: row.get("drive_id")?,
-            root_id: row.get("root_id")?,
-            held: row
-                .get::<_, Option<String>>("held")?
-                .map(|held| known("held", &held, Hold::from_text))
-                .transpose()?,
-            window_from: time("window_from")?,
-            window_to: time("window_to")?,
-            failures: row.get("failures")?,
+            anchored_at,
+            started_at,
+            last_success_at,
+            drive_id,
+            root_id,
+            held,
+            window_from,
+            window_to,
+            failures,
         })
-    }
-}
-
-/// A resource's row, as far as a change of its settings has to know it.
-struct Standing {
-    id: i64,
-    name: String,
-    url: String,
-    mode: String,
-    baseline: String,
-    phase: String,
-}
-
-impl Standing {
-    /// What of `wanted` leaves no use for what was read so far. A baseline is for what exists at the start: a changed one
-    /// counts while that is being learnt, and after `latest`, which never learnt it.
-    fn reason_to_learn_anew(&self, wanted: &ResourceSettings) -> Option<&'static str> {
-        let counts = self.phase == Phase::Baseline.as_str() || self.baseline == BaselineMode::Latest.as_str();
-        if self.mode != wanted.feed.mode().as_str() {
-            Some("mode")
-        } else if self.url != wanted.url {
-            Some("url")
-        } else if counts && self.baseline != wanted.baseline.as_str() {
-            Some("baseline")
-        } else {
-            None
-        }
     }
 }
 
@@ -264,104 +217,81 @@ pub(super) fn reconcile(
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     let mut notes = Vec::new();
-    let mut known: Vec<Standing> = connection
-        .prepare_cached("SELECT id, name, url, mode, baseline, phase FROM resource WHERE instance_id = ?1")?
-        .query_map([instance_id], |row| {
-            Ok(Standing {
-                id: row.get("id")?,
-                name: row.get("name")?,
-                url: row.get("url")?,
-                mode: row.get("mode")?,
-                baseline: row.get("baseline")?,
-                phase: row.get("phase")?,
-            })
-        })?
-        .collect::<Result<_, _>>()?;
+    let mut known: Vec<(i64, String, String, Mode)> = connection.all(
+        "SELECT id, name, url, mode FROM resource WHERE instance_id = ?1",
+        [instance_id],
+        row!(id, name, url, mode),
+    )?;
     for wanted in &settings.resources {
-        let silent = wanted.baseline != BaselineMode::Emit;
-        let same = known.iter().position(|standing| standing.name == wanted.name);
-        if let Some(standing) = same.map(|position| known.swap_remove(position)) {
-            let id = standing.id;
-            connection.execute(
-                "UPDATE resource SET url = ?2, baseline = ?3, page_size = ?4, schedule = ?5, timezone = ?6, mode = ?7
-                  WHERE id = ?1",
-                (
-                    id,
-                    &wanted.url,
-                    wanted.baseline.as_str(),
-                    wanted.page_size,
-                    &wanted.schedule,
-                    &wanted.timezone,
-                    wanted.feed.mode().as_str(),
-                ),
-            )?;
-            if let Some(reason) = standing.reason_to_learn_anew(wanted) {
-                notes.push(format!(
-                    "resource `{}` has another {reason} and learns what exists there anew",
-                    standing.name
-                ));
-                // What was followed from a moment on goes on from where it stands, once it has learnt what exists.
-                let goes_on = reason == "baseline"
-                    && [Phase::Following.as_str(), Phase::Sweeping.as_str()]
-                        .contains(&standing.phase.as_str());
-                if reason != "baseline" {
-                    // What lies at the former url is missing at the new one, and not deleted: nothing of it is told.
-                    connection.execute("DELETE FROM item WHERE resource_id = ?1", [id])?;
-                }
-                learn_anew(connection, id, silent, goes_on)?;
-                first::begin(store, connection, id, wanted, starts)?;
-            }
-            continue;
+        let same = known.iter().position(|(_, name, ..)| *name == wanted.name);
+        let same = same.map(|position| known.swap_remove(position));
+        let before = match same {
+            Some((id, _, url, mode)) => Some((url, mode, state::read(connection, id)?)),
+            None => None,
+        };
+        let id = put(connection, instance_id, wanted, now)?;
+        let mut state = state::read(connection, id)?;
+        if let Some((url, mode, before)) = before {
+            let reason = if mode != wanted.feed.mode() {
+                "mode"
+            } else if url != wanted.url {
+                "url"
+            } else if before.baseline_counts() && before.baseline != wanted.baseline {
+                "baseline"
+            } else {
+                continue;
+            };
+            notes.push(format!(
+                "resource `{}` has another {reason} and learns what exists there anew",
+                wanted.name
+            ));
+            let elsewhere = reason != "baseline";
+            state = advance(connection, id, state, Event::Anew { elsewhere })?;
         }
-        connection.execute(
-            "INSERT INTO resource
-                    (instance_id, name, url, baseline, page_size, schedule, timezone, silent, started_at, next_poll_at, mode)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
-            (
-                instance_id,
-                &wanted.name,
-                &wanted.url,
-                wanted.baseline.as_str(),
-                wanted.page_size,
-                &wanted.schedule,
-                &wanted.timezone,
-                silent,
-                time_text(now),
-                wanted.feed.mode().as_str(),
-            ),
-        )?;
-        first::begin(store, connection, connection.last_insert_rowid(), wanted, starts)?;
+        let link = starts.anchors.get(&wanted.name);
+        let created = Event::Created {
+            since: starts.since,
+            link: link.map(|link| store.seal_cursor(id, link)).transpose()?,
+        };
+        advance(connection, id, state, created)?;
     }
-    for Standing { id, name, .. } in known {
+    for (id, name, ..) in known {
         notes.push(format!(
             "resource `{name}` is no longer polled; what was known of it is forgotten"
         ));
-        connection.execute("DELETE FROM resource WHERE id = ?1", [id])?;
+        connection.change("DELETE FROM resource WHERE id = ?1", [id])?;
     }
     Ok(notes)
 }
 
-/// Forgets where a resource stands and whose drive it was: its url leads elsewhere, or it `goes_on` behind what it learns.
-fn learn_anew(
+/// Writes how a resource is polled, and returns its id. A new one stands before its first reading.
+fn put(
     connection: &Connection,
-    resource_id: i64,
-    silent: bool,
-    goes_on: bool,
-) -> Result<(), StoreError> {
-    void_the_set(connection, resource_id)?;
-    first::end(connection, resource_id)?;
-    connection.execute("DELETE FROM seen_record WHERE resource_id = ?1", [resource_id])?;
-    connection.execute(
-        "UPDATE resource
-            SET phase = 'baseline', silent = ?2, generation = generation + 1, cursor = NULL,
-                anchor = iif(?3 AND ?2, coalesce(next_cursor, cursor), NULL),
-                next_cursor = NULL, cursor_seq = cursor_seq + 1, drive_id = NULL, root_id = NULL,
-                compared_items = NULL, held = NULL, window_from = NULL, window_to = NULL, faults = 0,
-                last_fault = NULL, last_fault_at = NULL
-          WHERE id = ?1",
-        (resource_id, silent, goes_on),
-    )?;
-    Ok(())
+    instance_id: i64,
+    wanted: &ResourceSettings,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    connection.value(
+        "INSERT INTO resource
+                (instance_id, name, url, baseline, page_size, schedule, timezone, mode, silent, started_at, next_poll_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+             ON CONFLICT (instance_id, name) DO UPDATE
+            SET url = excluded.url, baseline = excluded.baseline, page_size = excluded.page_size,
+                schedule = excluded.schedule, timezone = excluded.timezone, mode = excluded.mode
+         RETURNING id",
+        (
+            instance_id,
+            &wanted.name,
+            &wanted.url,
+            wanted.baseline.as_str(),
+            wanted.page_size,
+            &wanted.schedule,
+            &wanted.timezone,
+            wanted.feed.mode().as_str(),
+            wanted.baseline != BaselineMode::Emit,
+            time_text(now),
+        ),
+    )
 }
 
 /// The place that a cursor is bound to.

@@ -7,11 +7,12 @@ use rusqlite::{Connection, Params, Row};
 use super::{Store, StoreError};
 use crate::core::alert::{AlertKind, AlertState};
 use crate::core::bounds::PausedBy;
+use crate::core::feed::Mode;
 use crate::core::model::{
     BaselineMode, ElementKey, EndpointState, EventType, Format, GrantState, ItemKind, OutboxState, Phase,
     time_from_text,
 };
-use crate::core::poll::Depth;
+use crate::core::phase::{Depth, Hold};
 
 /// What a column can be read as.
 pub(super) trait Column: Sized {
@@ -198,7 +199,9 @@ as_words!(
     EventType,
     Format,
     GrantState,
+    Hold,
     ItemKind,
+    Mode,
     OutboxState,
     PausedBy,
     Phase,

@@ -7,8 +7,10 @@ use rusqlite::Connection;
 use super::outbox::append;
 use super::pages::{read_item, refuse_leaving};
 use super::rows::{Queries, get, only};
+use super::state::{advance, state_of};
 use super::{Resource, Store, StoreError};
 use crate::core::model::{Item, Notification, Phase};
+use crate::core::phase::Event;
 
 /// Rows that one transaction marks.
 const MARKED: i64 = 1_000;
@@ -42,7 +44,7 @@ const MARK_LISTED_CHILDREN: &str = "UPDATE item SET doomed = 1
       WHERE s.resource_id = ?1 AND child.doomed = 0 AND s.staged_in < ?3 LIMIT ?2)";
 
 /// The staged rows that a sweep is done with: all but those that wait.
-const UNSTAGE: &str = "DELETE FROM staged_deletion AS s
+pub(super) const UNSTAGE: &str = "DELETE FROM staged_deletion AS s
   WHERE s.resource_id = ?1 AND (s.staged_in < ?2 OR NOT EXISTS
     (SELECT 1 FROM item i WHERE i.resource_id = ?1 AND i.object_id = s.object_id
       UNION ALL
@@ -59,6 +61,9 @@ const MARK_BELOW: &str = "UPDATE item SET doomed = ?3 + 1
 
 const ANY_DOOMED_AT: &str =
     "SELECT EXISTS (SELECT 1 FROM item WHERE resource_id = ?1 AND doomed > 0 AND doomed = ?2)";
+
+/// Fewer known items than this may all be deleted by a comparison without anybody being asked.
+const FEW: i64 = 1_000;
 
 /// Deeper than any path of a drive: where marking stops if the parents form a loop.
 const DEEPEST: i64 = 512;
@@ -106,11 +111,10 @@ impl Store {
     /// on behind the last id it marked, so that it passes the table once.
     fn mark_unseen(&self, resource: &Resource) -> Result<(), StoreError> {
         let (id, generation) = (resource.id, resource.generation);
-        let swept: i64 = self.value("SELECT swept_generation FROM resource WHERE id = ?1", [id])?;
-        let mut behind = (generation > swept).then(String::new);
+        let mut behind = (!self.state(resource)?.is_compared()).then(String::new);
         while let Some(last) = behind {
             behind = self.write(|connection| {
-                refuse_moved(connection, resource)?;
+                state_of(connection, resource)?;
                 let ids: Vec<String> = connection.all(
                     "SELECT object_id FROM item
                       WHERE resource_id = ?1 AND object_id > ?2 AND generation < ?3 AND doomed = 0
@@ -165,6 +169,7 @@ impl Store {
     ) -> Result<Phase, StoreError> {
         self.write(|connection| {
             refuse_leaving(connection, resource)?;
+            let state = state_of(connection, resource)?;
             let mut forget =
                 connection.prepare_cached("DELETE FROM item WHERE resource_id = ?1 AND object_id = ?2")?;
             let mut unstage = connection
@@ -174,58 +179,25 @@ impl Store {
                 unstage.execute((resource.id, &item.id))?;
             }
             append(connection, resource, notifications, now)?;
-            let more = connection.value(
+            let more: bool = connection.value(
                 "SELECT EXISTS (SELECT 1 FROM item WHERE resource_id = ?1 AND doomed > 0)",
                 [resource.id],
             )?;
-            let moved = if more {
-                connection.change(
-                    "UPDATE resource SET cursor_seq = cursor_seq + 1 WHERE id = ?1 AND cursor_seq = ?2",
-                    (resource.id, resource.cursor_seq),
-                )?
-            } else {
-                if !resource.silent {
-                    connection.change(UNSTAGE, (resource.id, resource.last_set))?;
-                }
-                connection.change(
-                    "UPDATE resource
-                        SET phase = 'following', silent = 0, cursor = next_cursor, next_cursor = NULL,
-                            swept_generation = generation, compared_items = NULL, cursor_seq = cursor_seq + 1
-                      WHERE id = ?1 AND cursor_seq = ?2 AND phase = 'sweeping'",
-                    (resource.id, resource.cursor_seq),
-                )?
-            };
-            StoreError::unless_moved(moved)?;
-            Ok(if more { Phase::Sweeping } else { Phase::Following })
+            Ok(advance(connection, resource.id, state, Event::Swept { last: !more })?.phase)
         })
     }
 
-    /// Lets the deletions that wait for the next set be swept now, since no such set comes. The resource keeps its cursor.
-    /// What an unfinished set lists is dropped: a later page of it might have shown the object alive.
-    ///
-    /// # Errors
-    /// `Superseded` when the resource has moved on from `resource.cursor_seq`.
-    pub fn sweep_what_waits(&self, resource: &Resource) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.execute(
-                "DELETE FROM staged_deletion
-                  WHERE resource_id = ?1 AND staged_in = (SELECT sets_read FROM resource WHERE id = ?1)",
-                [resource.id],
-            )?;
-            // Counted as one more set, so that nothing waits for it.
-            let moved = connection.execute(
-                "UPDATE resource
-                    SET phase = 'sweeping', next_cursor = cursor, cursor = NULL, sets_read = sets_read + 1,
-                        cursor_seq = cursor_seq + 1
-                  WHERE id = ?1 AND cursor_seq = ?2 AND phase = 'following'",
-                (resource.id, resource.cursor_seq),
-            )?;
-            if moved == 1 {
-                Ok(())
-            } else {
-                Err(StoreError::Superseded)
-            }
-        })
+    /// When the sweep that is about to begin would take more than half of more than 1,000 items that were known before
+    /// the comparison: how many it would take, and of how many.
+    pub fn drastic_deletions(&self, resource: &Resource) -> Result<Option<(i64, i64)>, StoreError> {
+        let Some(known) = self.state(resource)?.compared_items.filter(|known| *known > FEW) else {
+            return Ok(None);
+        };
+        let doomed: i64 = self.value(
+            "SELECT count(*) FROM item WHERE resource_id = ?1 AND doomed > 0",
+            [resource.id],
+        )?;
+        Ok((doomed > known / 2).then_some((doomed, known)))
     }
 
     /// Runs a bounded statement, each time in a transaction of its own, until it changes nothing more.
@@ -236,39 +208,13 @@ impl Store {
         run: impl Fn(&mut rusqlite::CachedStatement<'_>) -> Result<usize, StoreError>,
     ) -> Result<(), StoreError> {
         let step = |connection: &Connection| {
-            refuse_moved(connection, resource)?;
+            // A mark from a set that is void by now would stay, and take what the next set shows alive.
+            state_of(connection, resource)?;
             run(&mut connection.prepare_cached(sql)?)
         };
         while self.write(step)? > 0 {}
         Ok(())
     }
-}
-
-/// A mark from a set that is void by now would stay, and take what the next set shows alive.
-fn refuse_moved(connection: &Connection, resource: &Resource) -> Result<(), StoreError> {
-    let is_at: Option<i64> = connection.first(
-        "SELECT cursor_seq FROM resource WHERE id = ?1",
-        [resource.id],
-        only,
-    )?;
-    if is_at == Some(resource.cursor_seq) {
-        Ok(())
-    } else {
-        Err(StoreError::Superseded)
-    }
-}
-
-/// Takes back what a set that is read no further said is gone, also where its sweep has begun.
-pub(super) fn void_the_set(connection: &Connection, resource_id: i64) -> Result<(), StoreError> {
-    connection.change(
-        "DELETE FROM staged_deletion WHERE resource_id = ?1",
-        [resource_id],
-    )?;
-    connection.change(
-        "UPDATE item SET doomed = 0 WHERE resource_id = ?1 AND doomed > 0",
-        [resource_id],
-    )?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use rusqlite::Connection;
 use super::outbox::append;
 use super::pages::refuse_leaving;
 use super::rows::{Queries, row};
+use super::state::{advance, state_of};
 use super::{Resource, Store, StoreError};
 use crate::core::model::{Notification, Secret, time_from_text, time_text};
+use crate::core::phase::Event;
 
 /// Records that one transaction forgets.
 const FORGOTTEN: i64 = 1_000;
@@ -78,40 +80,30 @@ impl Store {
     /// `Superseded` when the resource has moved on from `resource.cursor_seq`, or its instance is being deleted; nothing
     /// is written then.
     pub fn commit_records(&self, resource: &Resource, step: &WindowStep<'_>) -> Result<(), StoreError> {
-        let link = if step.last {
-            step.next
-        } else {
-            resource.cursor.as_ref()
-        };
-        let sealed = self.seal_cursor(resource.id, link)?;
+        let next = step.next.filter(|_| step.last);
+        let next = next.map(|link| self.seal_cursor(resource.id, link)).transpose()?;
+        let to = step.to;
         self.write(|connection| {
             refuse_leaving(connection, resource)?;
+            let state = state_of(connection, resource)?;
             remember(connection, resource, step.seen)?;
             append(connection, resource, step.notifications, step.now)?;
-            let ended = step.last && step.next.is_none();
-            let moved = connection
-                .prepare_cached(
-                    "UPDATE resource
-                        SET cursor = ?3, cursor_seq = cursor_seq + 1,
-                            window_from = iif(?4, ?5, window_from), window_to = iif(?4, NULL, ?5),
-                            phase = iif(?4, 'following', phase), silent = iif(?4, 0, silent),
-                            since = iif(?4, NULL, since),
-                            generation = generation + ?4, swept_generation = swept_generation + ?4,
-                            faults = faults + ?6, last_fault = coalesce(?7, last_fault),
-                            last_fault_at = iif(?7 IS NULL, last_fault_at, ?8)
-                      WHERE id = ?1 AND cursor_seq = ?2",
-                )?
-                .execute((
-                    resource.id,
-                    resource.cursor_seq,
-                    sealed,
-                    ended,
-                    exact_text(step.to),
-                    step.faults.cast_signed(),
-                    step.last_fault,
-                    time_text(step.now),
-                ))?;
-            StoreError::unless_moved(moved)
+            if step.faults > 0 {
+                connection.change(
+                    "UPDATE resource SET faults = faults + ?2, last_fault = ?3, last_fault_at = ?4 WHERE id = ?1",
+                    (
+                        resource.id,
+                        step.faults.cast_signed(),
+                        step.last_fault,
+                        time_text(step.now),
+                    ),
+                )?;
+            }
+            let event = match step.last && step.next.is_none() {
+                true => Event::WindowEnd { to },
+                false => Event::Records { next, to },
+            };
+            advance(connection, resource.id, state, event).map(drop)
         })
     }
 
@@ -131,21 +123,6 @@ impl Store {
         };
         while self.write(forget)? > 0 {}
         Ok(())
-    }
-
-    /// Begins the window that is under way, if one is, at its first page again. What was announced of it stays remembered.
-    ///
-    /// # Errors
-    /// `Superseded`; when the database cannot be written.
-    pub fn restart_window(&self, resource: &Resource) -> Result<(), StoreError> {
-        self.write(|connection| {
-            let moved = connection.change(
-                "UPDATE resource SET cursor = NULL, window_to = NULL, cursor_seq = cursor_seq + 1
-                  WHERE id = ?1 AND cursor_seq = ?2",
-                (resource.id, resource.cursor_seq),
-            )?;
-            StoreError::unless_moved(moved)
-        })
     }
 }
 
@@ -173,6 +150,6 @@ pub(super) fn remember(
 
 /// A record's date to the microsecond, since two that differ by less than a millisecond are two: still UTC text whose order
 /// is that of time.
-fn exact_text(time: Timestamp) -> String {
+pub(super) fn exact_text(time: Timestamp) -> String {
     format!("{time:.6}")
 }

@@ -5,7 +5,7 @@ use deltapost::core::detect::StagedDeletion;
 use deltapost::core::elements;
 use deltapost::core::model::{Item, Phase, Secret};
 use deltapost::store::{
-    Grant, Key, Look, PageStep, Resource, Restart, Selection, Sharing, Store, StoreError,
+    Grant, Hold, Key, Look, PageStep, Resource, Restart, Selection, Sharing, Store, StoreError,
 };
 
 use crate::rooms::fixture::GRAPH;
@@ -47,6 +47,25 @@ fn a_page_from_an_old_step_of_the_cursor_writes_nothing() {
     assert_eq!(known.keys().collect::<Vec<_>>(), ["A"]);
     assert_eq!(store.list_outbox(None, None, 10).unwrap().len(), 1);
     assert_eq!(store.resource(1).unwrap().cursor_seq, 1);
+}
+
+#[test]
+fn only_a_hold_has_the_agent_read_its_timetable_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let other = rusqlite::Connection::open(directory.path().join("deltapost.db")).unwrap();
+    let version = || -> i64 {
+        let version = other.query_row("SELECT plan_version FROM meta", [], |row| row.get("plan_version"));
+        version.unwrap()
+    };
+    let before = version();
+    for end in [next(), delta()] {
+        let resource = store.resource(1).unwrap();
+        store.commit_page(&resource, &step(&[], &[], &end)).unwrap();
+    }
+    assert_eq!(version(), before);
+    store.hold(&store.resource(1).unwrap(), Hold::Drive).unwrap();
+    assert!(version() > before);
 }
 
 #[test]
