@@ -210,7 +210,8 @@ impl World {
         };
         for (id, alive) in shown {
             if alive {
-                self.items.insert(id, (self.state.generation, false));
+                // A mark stays until the set that made it is void.
+                self.items.entry(id).or_insert((0, false)).0 = self.state.generation;
                 self.staged.remove(&id);
                 if !self.state.silent {
                     self.heard.insert(id);
