@@ -386,8 +386,3 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
-
-/// Reads a column's text as what it stands for.
-fn known<T>(what: &'static str, text: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
-    read(text).ok_or_else(|| StoreError::unreadable(what, text))
-}

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
 use super::outbox::append;
-use super::rows::{Queries, only, row};
+use super::rows::{Queries, row};
 use super::state::{advance, state_of};
 use super::{Resource, SeenRecord, Store, StoreError, first, windows};
 use crate::core::detect::{Known, StagedDeletion};
@@ -46,7 +46,6 @@ impl Store {
     /// is written then.
     pub fn commit_page(&self, resource: &Resource, step: &PageStep<'_>) -> Result<Phase, StoreError> {
         self.write(|connection| {
-            refuse_leaving(connection, resource)?;
             let state = state_of(connection, resource)?;
             put_items(connection, resource.id, resource.generation, step.upserts)?;
             if !state.is_compared() {
@@ -139,19 +138,6 @@ impl Store {
     /// Whether deletions of this resource wait for the end of the next set.
     pub fn has_staged_deletions(&self, resource_id: i64) -> Result<bool, StoreError> {
         self.read(|connection| any_staged(connection, resource_id))
-    }
-}
-
-/// Nothing is added to an instance that is being deleted, nor to a resource that is gone.
-pub(super) fn refuse_leaving(connection: &Connection, resource: &Resource) -> Result<(), StoreError> {
-    let leaving = connection.first(
-        "SELECT i.deleting_since IS NOT NULL FROM resource r JOIN instance i ON i.id = r.instance_id WHERE r.id = ?1",
-        [resource.id],
-        only,
-    )?;
-    match leaving {
-        Some(false) => Ok(()),
-        _ => Err(StoreError::Superseded),
     }
 }
 

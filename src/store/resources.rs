@@ -68,50 +68,39 @@ impl Store {
         .ok_or(StoreError::Superseded)
     }
 
-    /// The ids of an instance's resources, in the order of their creation.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// The ids and names of an instance's resources, in the order of their creation.
     pub fn resources_of(&self, instance_id: i64) -> Result<Vec<(i64, String)>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT id, name FROM resource WHERE instance_id = ?1 ORDER BY id")?;
-            let rows = statement.query_map([instance_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        self.all(
+            "SELECT id, name FROM resource WHERE instance_id = ?1 ORDER BY id",
+            [instance_id],
+            row!(id, name),
+        )
     }
 
     /// The names of a resource's instance and of itself.
     ///
     /// # Errors
-    /// When the database cannot be read, or there is no such resource.
+    /// `Superseded` when there is no such resource.
     pub fn resource_names(&self, id: i64) -> Result<(String, String), StoreError> {
-        self.read(|connection| {
-            Ok(connection.query_row(
-                "SELECT i.name, r.name FROM resource r JOIN instance i ON i.id = r.instance_id WHERE r.id = ?1",
-                [id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?)
-        })
+        let names = self.first(
+            "SELECT i.name AS instance, r.name AS resource FROM resource r JOIN instance i ON i.id = r.instance_id
+              WHERE r.id = ?1",
+            [id],
+            row!(instance, resource),
+        )?;
+        names.ok_or(StoreError::Superseded)
     }
 
     /// Notes that a poll begins. It is the first thing that a poll does: until it has ended, it is one to be made again.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn begin_poll(&self, resource_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection
-                .prepare_cached("UPDATE resource SET last_poll_at = ?2, unfinished = 1 WHERE id = ?1")?
-                .execute((resource_id, time_text(now)))?;
-            Ok(())
-        })
+        self.change(
+            "UPDATE resource SET last_poll_at = ?2, unfinished = 1 WHERE id = ?1",
+            (resource_id, time_text(now)),
+        )
+        .map(drop)
     }
 
     /// Keeps what a poll came to, in the history and in the resource's row.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
     pub fn end_poll(&self, resource_id: i64, poll: &Poll) -> Result<(), StoreError> {
         let ended_at = poll
             .started_at

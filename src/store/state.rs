@@ -59,11 +59,16 @@ impl Store {
     }
 }
 
-/// Where `resource` stands, unless it has moved on from `resource.cursor_seq`.
+/// Where `resource` stands, unless it has moved on from `resource.cursor_seq`, or is gone. Nothing is added to an instance
+/// that is being deleted.
 pub(super) fn state_of(connection: &Connection, resource: &Resource) -> Result<State, StoreError> {
-    let state = read(connection, resource.id)?;
-    match state.cursor_seq == resource.cursor_seq {
-        true => Ok(state),
+    let is_there = connection.value(
+        "SELECT EXISTS (SELECT 1 FROM resource r JOIN instance i ON i.id = r.instance_id
+                         WHERE r.id = ?1 AND r.cursor_seq = ?2 AND i.deleting_since IS NULL)",
+        (resource.id, resource.cursor_seq),
+    )?;
+    match is_there {
+        true => read(connection, resource.id),
         false => Err(StoreError::Superseded),
     }
 }

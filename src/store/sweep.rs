@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 use super::outbox::append;
-use super::pages::{read_item, refuse_leaving};
+use super::pages::read_item;
 use super::rows::{Queries, get, only};
 use super::state::{advance, state_of};
 use super::{Resource, Store, StoreError};
@@ -168,7 +168,6 @@ impl Store {
         now: jiff::Timestamp,
     ) -> Result<Phase, StoreError> {
         self.write(|connection| {
-            refuse_leaving(connection, resource)?;
             let state = state_of(connection, resource)?;
             let mut forget =
                 connection.prepare_cached("DELETE FROM item WHERE resource_id = ?1 AND object_id = ?2")?;

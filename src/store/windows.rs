@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::outbox::append;
-use super::pages::refuse_leaving;
 use super::rows::{Queries, row};
 use super::state::{advance, state_of};
 use super::{Resource, Store, StoreError};
@@ -84,7 +83,6 @@ impl Store {
         let next = next.map(|link| self.seal_cursor(resource.id, link)).transpose()?;
         let to = step.to;
         self.write(|connection| {
-            refuse_leaving(connection, resource)?;
             let state = state_of(connection, resource)?;
             remember(connection, resource, step.seen)?;
             append(connection, resource, step.notifications, step.now)?;
