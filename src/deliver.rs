@@ -99,7 +99,7 @@ impl Deliverer<'_> {
     }
 
     /// Delivers until nothing is left that was due at `by`, nor in another thread's hand, or the thread in `seat` is not
-    /// needed any more. What fails is not tried again, however long others take.
+    /// needed any more. What fails is not tried again, however long others take and whatever becomes of the clock.
     ///
     /// # Errors
     /// When the outbox cannot be read or written.
@@ -112,7 +112,7 @@ impl Deliverer<'_> {
         let mut total = Tally::default();
         while !self.stopping() {
             let heard = self.turns.rings();
-            match self.deliver_next(by, Refused::GiveUp, hire)? {
+            match self.deliver_next(by.min(self.clock.now()), Refused::GiveUp, hire)? {
                 Ok(tally) => {
                     total.delivered += tally.delivered;
                     total.failed += tally.failed;

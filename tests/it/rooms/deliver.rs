@@ -9,6 +9,7 @@ use deltapost::config::{Config, Delivery, OnFailure, Ordering};
 use deltapost::deliver::{Deliverer, Tally, Turns};
 use deltapost::sim::receiver::{Answer, Receiver};
 use deltapost::store::{Key, Look, Sharing, Store};
+use jiff::Timestamp;
 
 use crate::rooms::fixture::GRAPH;
 use crate::rooms::fixture::{add_instance, delta, notification, now, step, store_with_callback};
@@ -47,6 +48,10 @@ impl Bench {
 
     /// Delivers what is due now, as one worker does.
     fn drain(&self) -> Tally {
+        self.drain_by(self.clock.now())
+    }
+
+    fn drain_by(&self, by: Timestamp) -> Tally {
         let sender = Sender::new(Duration::from_secs(10), None, None, &[]).unwrap();
         let turns = Turns::default();
         let deliverer = Deliverer {
@@ -57,9 +62,7 @@ impl Bench {
             turns: &turns,
             stop: &AtomicBool::new(false),
         };
-        deliverer
-            .drain(self.clock.now(), &turns.seat(false), None)
-            .unwrap()
+        deliverer.drain(by, &turns.seat(false), None).unwrap()
     }
 
     /// Goes on to the time when something is due, and returns how long that was.
@@ -101,6 +104,20 @@ fn accepted(receiver: &Receiver) -> Vec<String> {
         .filter(|delivery| good(&delivery.answer))
         .map(|delivery| delivery.id)
         .collect()
+}
+
+#[test]
+fn what_fails_waits_although_the_clock_has_been_set_back_since_the_drain_began() {
+    let receiver = Receiver::start(Some(KEY.to_owned())).unwrap();
+    receiver.answer_always(Answer::Status(503));
+    let bench = Bench::new(&receiver);
+    bench.write(1, &["one"]);
+    let began = bench.clock.now() + Duration::from_secs(3_600);
+    let once = Tally {
+        delivered: 0,
+        failed: 1,
+    };
+    assert_eq!(bench.drain_by(began), once);
 }
 
 #[test]
