@@ -14,7 +14,6 @@ use super::news::News;
 use super::watchdog::Watchdog;
 use crate::clock::{self, Leaps};
 use crate::commands::House;
-use crate::config::Live;
 use crate::core::alert::{self, Alert, AlertKind, AlertState, DatabaseSize, Disk, Facts, OverdueResource};
 use crate::core::model::Secret;
 use crate::core::retry::{self, Class, Policy};
@@ -31,8 +30,7 @@ const WATCH_ROUNDS: u32 = 60;
 /// Looks after alerts. One for each agent.
 #[derive(Debug)]
 pub(super) struct Alerter<'a> {
-    house: &'a House<'a>,
-    live: &'a Live,
+    house: &'a House,
     stop: &'a AtomicBool,
     news: News<'a>,
     watchdog: Watchdog,
@@ -53,22 +51,17 @@ impl<'a> Alerter<'a> {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub(super) fn new(
-        house: &'a House<'a>,
-        live: &'a Live,
-        stop: &'a AtomicBool,
-    ) -> Result<Alerter<'a>, StoreError> {
+    pub(super) fn new(house: &'a House, stop: &'a AtomicBool) -> Result<Alerter<'a>, StoreError> {
         let (book, next_id) = house.store.alerts()?;
         Ok(Alerter {
             house,
-            live,
             stop,
-            news: News::new(house.store, live),
+            news: News::new(&house.store, &house.live),
             watchdog: Watchdog::default(),
             overdue: Vec::new(),
             rounds: 0,
             host: host(),
-            leaps: Leaps::new(house.clock),
+            leaps: Leaps::new(&*house.clock),
             book,
             next_id,
             unsaved: BTreeSet::new(),
@@ -98,8 +91,8 @@ impl<'a> Alerter<'a> {
         let watches = self.rounds.is_multiple_of(WATCH_ROUNDS);
         self.rounds = self.rounds.wrapping_add(1);
         if watches {
-            let rules = &self.live.current().polling;
-            self.overdue = self.watchdog.look(self.house.store, rules, now)?;
+            let rules = &self.house.live.current().polling;
+            self.overdue = self.watchdog.look(&self.house.store, rules, now)?;
         }
         if !self.news.look()? && !watches {
             return Ok(());
@@ -116,7 +109,7 @@ impl<'a> Alerter<'a> {
     }
 
     fn facts(&self) -> Result<Facts, StoreError> {
-        let (store, limits) = (self.house.store, self.live.current().outbox);
+        let (store, limits) = (&self.house.store, self.house.live.current().outbox);
         let Sick {
             disabled,
             logins,
@@ -181,7 +174,7 @@ impl<'a> Alerter<'a> {
         }
         self.next_id = alert.id + 1;
         self.unsaved.insert(alert.id);
-        let settings = &self.live.current().alerts;
+        let settings = &self.house.live.current().alerts;
         let somebody = settings.url.is_some() || settings.command.is_some();
         self.book.push(AlertEntry {
             alert,
@@ -214,7 +207,7 @@ impl<'a> Alerter<'a> {
 
     /// Tells what is due, each subject's changes in their order.
     fn tell_due(&mut self) {
-        let leapt_from = self.leaps.look(self.house.clock);
+        let leapt_from = self.leaps.look(&*self.house.clock);
         for at in 0..self.book.len() {
             let now = self.house.clock.now();
             self.resume(at, leapt_from, now);
@@ -253,7 +246,7 @@ impl<'a> Alerter<'a> {
 
     /// Tells one entry to the URL and to the command, as far as they do not know it yet.
     fn tell(&mut self, at: usize) {
-        let settings = &self.live.current().alerts;
+        let settings = &self.house.live.current().alerts;
         let url = settings.url.as_deref().map(Secret::new);
         let entry = &self.book[at];
         let json = entry.alert.json(self.host.as_deref());
@@ -262,7 +255,7 @@ impl<'a> Alerter<'a> {
             _ => Ok(()),
         };
         let ran = match &settings.command {
-            Some(command) if !entry.ran => command::run(command, &json, self.house.clock, self.stop),
+            Some(command) if !entry.ran => command::run(command, &json, &*self.house.clock, self.stop),
             _ => Ok(()),
         };
         if let (Ok(()), Some(_)) = (&posted, &url) {
@@ -284,7 +277,7 @@ impl<'a> Alerter<'a> {
     /// Sets when an entry is told again, if it has to be.
     fn postpone(&mut self, at: usize) {
         let now = self.house.clock.now();
-        let delivery = &self.live.current().delivery;
+        let delivery = &self.house.live.current().delivery;
         let entry = &mut self.book[at];
         let Alert { kind, state, .. } = entry.alert;
         let (attempt, subject) = (entry.attempts, &entry.alert.subject);
@@ -317,7 +310,7 @@ impl<'a> Alerter<'a> {
         let answer = self
             .house
             .sender
-            .post(url, &headers, json.as_bytes(), self.house.clock);
+            .post(url, &headers, json.as_bytes(), &*self.house.clock);
         match Class::of(answer.status()) {
             Class::Accepted => Ok(()),
             _ => Err(answer.to_string()),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::floor::Floor;
 use crate::commands::House;
-use crate::config::{Delivery, Live};
+use crate::config::Delivery;
 use crate::deliver::{Deliverer, Seat, Tally};
 use crate::store::StoreError;
 
@@ -19,9 +19,8 @@ const HIRED: &str = "deliver";
 ///
 /// # Errors
 /// When the outbox cannot be read or written.
-pub fn drain(house: &House<'_>, stop: &AtomicBool) -> Result<Tally, StoreError> {
-    let live = Live::new(house.config);
-    let floor = Floor::new(house, &live, stop);
+pub fn drain(house: &House, stop: &AtomicBool) -> Result<Tally, StoreError> {
+    let floor = Floor::new(house, stop);
     let (by, (tell, tallies)) = (house.clock.now(), mpsc::channel());
     thread::scope(|scope| {
         for _ in 0..house.config.delivery.workers {
@@ -48,10 +47,10 @@ impl Floor<'_> {
         let hire = || self.hire_to_deliver(scope, help);
         let mut needed = true;
         while needed && !self.stopping() {
-            let config = self.live.current();
+            let config = self.house.live.current();
             needed = self
                 .deliverer(&config.delivery)
-                .work(seat, &|| !self.live.holds(&config), &hire);
+                .work(seat, &|| !self.house.live.holds(&config), &hire);
         }
     }
 
@@ -85,9 +84,9 @@ impl Floor<'_> {
 
     fn deliverer<'d>(&'d self, settings: &'d Delivery) -> Deliverer<'d> {
         Deliverer {
-            store: self.house.store,
-            sender: self.house.sender,
-            clock: self.house.clock,
+            store: &self.house.store,
+            sender: &self.house.sender,
+            clock: &*self.house.clock,
             settings,
             turns: &self.turns,
             stop: self.stop,

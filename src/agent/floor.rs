@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::panics::panicked;
 use crate::clock;
 use crate::commands::House;
-use crate::config::Live;
 use crate::deliver::Turns;
 use crate::grants::Grants;
 use crate::places::Places;
@@ -19,8 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the workers share.
 pub(super) struct Floor<'a> {
-    pub(super) house: &'a House<'a>,
-    pub(super) live: &'a Live,
+    pub(super) house: &'a House,
     pub(super) grants: Grants<'a>,
     /// For the work on pages.
     pub(super) pages: Places,
@@ -36,11 +34,10 @@ pub(super) struct Floor<'a> {
 }
 
 impl<'a> Floor<'a> {
-    pub(super) fn new(house: &'a House<'a>, live: &'a Live, stop: &'a AtomicBool) -> Floor<'a> {
+    pub(super) fn new(house: &'a House, stop: &'a AtomicBool) -> Floor<'a> {
         Floor {
             house,
-            live,
-            grants: Grants::new(house.store, house.client, house.clock),
+            grants: Grants::new(&house.store, &house.client, &*house.clock),
             pages: Places::new(house.config.schedule.workers),
             polling: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),

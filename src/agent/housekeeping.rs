@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::news::News;
 use crate::clock::{self, Clock};
 use crate::commands::House;
-use crate::config::Live;
 use crate::core::bounds::{self, OutboxLimits, PausedBy, Verdict};
 use crate::core::waits;
 use crate::store::{Removal, StoreError};
@@ -42,8 +41,7 @@ const PAUSE_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Keeps the house. One for each agent.
 #[derive(Debug)]
 pub(super) struct Housekeeper<'a> {
-    house: &'a House<'a>,
-    live: &'a Live,
+    house: &'a House,
     stop: &'a AtomicBool,
     news: News<'a>,
     idle_looks: u32,
@@ -66,12 +64,11 @@ pub(super) struct Housekeeper<'a> {
 }
 
 impl<'a> Housekeeper<'a> {
-    pub(super) fn new(house: &'a House<'a>, live: &'a Live, stop: &'a AtomicBool) -> Housekeeper<'a> {
+    pub(super) fn new(house: &'a House, stop: &'a AtomicBool) -> Housekeeper<'a> {
         Housekeeper {
             house,
-            live,
             stop,
-            news: News::new(house.store, live),
+            news: News::new(&house.store, &house.live),
             idle_looks: 0,
             looks_to_purge: 0,
             purged_at: None,
@@ -144,7 +141,7 @@ impl<'a> Housekeeper<'a> {
 
     /// Pauses and resumes polling by the outbox's bounds. A database at its bound first loses what is delivered.
     fn keep_bounds(&mut self) -> Result<(), StoreError> {
-        let (store, limits) = (self.house.store, self.live.current().outbox);
+        let (store, limits) = (&self.house.store, self.house.live.current().outbox);
         let mut used = store.used_bytes()?;
         if limits.is_full(used) {
             let Some(less) = self.make_room(&limits)? else {
@@ -203,7 +200,7 @@ impl<'a> Housekeeper<'a> {
     /// Puts the WAL away, and if that is not enough removes what is delivered, oldest first, until the database is
     /// below 90 % of its bound. Returns its size then; `None` when the time is over before.
     fn make_room(&mut self, limits: &OutboxLimits) -> Result<Option<u64>, StoreError> {
-        let (store, began) = (self.house.store, self.house.clock.uptime());
+        let (store, began) = (&self.house.store, self.house.clock.uptime());
         let mut emptied = store.checkpoint()?;
         let mut used = store.used_bytes()?;
         let mut purged = 0;
@@ -253,10 +250,10 @@ impl<'a> Housekeeper<'a> {
             self.looks_to_purge -= 1;
             return Ok(());
         }
-        let store = self.house.store;
+        let store = &self.house.store;
         let (began, now) = (self.house.clock.uptime(), self.house.clock.now());
         let ago = |age: SignedDuration| now.saturating_sub(age).unwrap_or(Timestamp::MIN);
-        let keep = SignedDuration::try_from(self.live.current().outbox.keep_delivered);
+        let keep = SignedDuration::try_from(self.house.live.current().outbox.keep_delivered);
         let keep = keep.unwrap_or(SignedDuration::MAX);
         let jumps = store.note_clock(self.purged_at, now, waits::believed(keep))?;
         self.purged_at = Some(now);
@@ -298,11 +295,11 @@ impl<'a> Housekeeper<'a> {
     }
 
     fn giving_way<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        giving_way(self.house.clock, write)
+        giving_way(&*self.house.clock, write)
     }
 
     fn may_go_on(&self, began: Duration) -> bool {
-        !self.stopping() && clock::since(began, self.house.clock) < SPAN
+        !self.stopping() && clock::since(began, &*self.house.clock) < SPAN
     }
 
     fn stopping(&self) -> bool {

@@ -18,7 +18,7 @@ mod watchdog;
 mod watched_clock;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
@@ -36,7 +36,6 @@ use self::systemd::Pulse;
 use self::timetable::Timetable;
 use self::watched_clock::WatchedClock;
 use crate::commands::House;
-use crate::config::Live;
 use crate::core::poll::Poll;
 use crate::deliver::Tally;
 use crate::poll::PollError;
@@ -59,21 +58,12 @@ pub struct OnceReport {
 }
 
 /// Runs until `stop` is set. Requests that are under way then have ten seconds to end; what is cut off is as safe as in a
-/// crash. The settings are those in `live`, which become what `file` holds each time it is read again.
+/// crash. The settings are those in `house.live`, which become what `file` holds each time it is read again.
 ///
 /// # Errors
 /// When the database cannot be used at all, or is no longer where it was; a failing poll or delivery is no error of the agent.
-pub fn run(
-    house: &House<'_>,
-    live: &Live,
-    file: Option<ConfigFile>,
-    stop: &AtomicBool,
-) -> Result<(), StoreError> {
-    let clock = WatchedClock::new(house.clock, house.store);
-    let house = &House {
-        clock: &clock,
-        ..*house
-    };
+pub fn run(house: &House, file: Option<ConfigFile>, stop: &AtomicBool) -> Result<(), StoreError> {
+    let house = &watched(house);
     house.store.note_missing_key()?;
     house.store.note_settings_error(None, house.clock.now())?;
     house.store.resume_waits(house.clock.now(), true)?;
@@ -84,10 +74,10 @@ pub fn run(
         .saturating_sub(ASKED_BEFORE)
         .unwrap_or(Timestamp::MIN);
     house.store.purge_requests(asked_before)?;
-    let floor = Floor::new(house, live, stop);
-    let mut alerter = Alerter::new(house, floor.live, stop)?;
-    let scheduler = Scheduler::new(house.store, house.clock, floor.live);
-    let mut reloader = file.map(|file| Reloader::new(file, floor.live, house.store, house.clock));
+    let floor = Floor::new(house, stop);
+    let mut alerter = Alerter::new(house, stop)?;
+    let scheduler = Scheduler::new(&house.store, &*house.clock, &house.live);
+    let mut reloader = file.map(|file| Reloader::new(file, &house.live, &house.store, &*house.clock));
     thread::scope(|scope| {
         scope.spawn(|| floor.employed(|| floor.keep_time(scope, &scheduler, reloader.as_mut())));
         for _ in 0..house.config.delivery.workers {
@@ -112,19 +102,14 @@ pub fn run(
 /// # Errors
 /// When the database cannot be used.
 pub fn once(
-    house: &House<'_>,
+    house: &House,
     stop: &AtomicBool,
     progress: &(dyn Fn(&Poll) + Sync),
 ) -> Result<OnceReport, StoreError> {
-    let clock = WatchedClock::new(house.clock, house.store);
-    let house = &House {
-        clock: &clock,
-        ..*house
-    };
+    let house = &watched(house);
     house.store.resume_waits(house.clock.now(), true)?;
-    let live = Live::new(house.config);
-    let floor = Floor::new(house, &live, stop);
-    let mut housekeeper = Housekeeper::new(house, floor.live, stop);
+    let floor = Floor::new(house, stop);
+    let mut housekeeper = Housekeeper::new(house, stop);
     housekeeper.look_to_the_end();
     let (resources, next) = (house.polled_resources()?, AtomicUsize::new(0));
     let (tell, polls) = mpsc::channel();
@@ -145,8 +130,17 @@ pub fn once(
     floor.grants.renew_idle(stop)?;
     housekeeper.look_to_the_end();
     show_next_polls(house, Rows::All)?;
-    Alerter::new(house, floor.live, stop)?.round();
+    Alerter::new(house, stop)?.round();
     Ok(OnceReport { polls, delivery })
+}
+
+/// The house with its clock watched.
+fn watched(house: &House) -> House {
+    let clock = WatchedClock::new(Arc::clone(&house.clock), Arc::clone(&house.store));
+    House {
+        clock: Arc::new(clock),
+        ..house.clone()
+    }
 }
 
 /// Polls one resource in this process: for a command, when no agent runs.
@@ -154,15 +148,14 @@ pub fn once(
 /// # Errors
 /// Those of the poll.
 pub fn poll(
-    house: &House<'_>,
+    house: &House,
     stop: &AtomicBool,
     resource_id: i64,
     depth: Depth,
     progress: &mut dyn FnMut(&Poll),
 ) -> Result<Poll, PollError> {
     house.store.resume_waits(house.clock.now(), false)?;
-    let live = Live::new(house.config);
-    let polled = Floor::new(house, &live, stop)
+    let polled = Floor::new(house, stop)
         .poller()
         .poll(resource_id, depth, progress);
     show_next_polls(house, Rows::Beside(resource_id))?;
@@ -173,7 +166,7 @@ pub fn poll(
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub fn show_next_polls(house: &House<'_>, rows: Rows) -> Result<(), StoreError> {
+pub fn show_next_polls(house: &House, rows: Rows) -> Result<(), StoreError> {
     let now = house.clock.now();
     let mut timetable = Timetable::new(now);
     timetable.take_in(&house.config.polling, now, |put| house.store.planned(rows, put))?;
@@ -206,10 +199,9 @@ impl Floor<'_> {
 
     /// Keeps house until the agent is asked to stop, or has lost its database.
     fn keep_house(&self, scheduler: &Scheduler<'_>) -> Result<(), StoreError> {
-        let mut housekeeper = Housekeeper::new(self.house, self.live, self.stop);
+        let mut housekeeper = Housekeeper::new(self.house, self.stop);
         let mut pulse = Pulse::default();
-        let config = self.house.config;
-        let employed = config.delivery.workers + OTHERS;
+        let employed = self.house.config.delivery.workers + OTHERS;
         while !self.stopping() {
             self.house.clock.sleep(LOOK);
             // What is written to a file without a name is written for nobody.
@@ -218,7 +210,7 @@ impl Floor<'_> {
                 scheduler.ring();
             }
             let all_work = self.working.load(Ordering::SeqCst) == employed;
-            pulse.look(self.house.store, self.beats.load(Ordering::Relaxed), all_work);
+            pulse.look(&self.house.store, self.beats.load(Ordering::Relaxed), all_work);
             // Lines that were held back as repeats are told in time.
             log::logger().flush();
         }

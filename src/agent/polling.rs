@@ -19,12 +19,12 @@ const MOST_POLLS: usize = 64;
 
 impl Floor<'_> {
     pub(super) fn poller(&self) -> Poller<'_> {
-        let config = self.live.current();
+        let config = self.house.live.current();
         Poller {
-            store: self.house.store,
-            client: self.house.client,
+            store: &self.house.store,
+            client: &self.house.client,
             grants: &self.grants,
-            clock: self.house.clock,
+            clock: &*self.house.clock,
             batch: config.delivery.batch,
             max_events: config.outbox.max_events,
             pages: &self.pages,

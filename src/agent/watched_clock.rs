@@ -1,7 +1,7 @@
 //! The agent's clock. When it is set ahead while waits run in the database, it puts them off before it shows the new time, so
 //! that nobody takes work whose wait the clock has leapt over.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,9 +14,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Another clock, watched. Nobody may read it in a transaction: it may write to the database.
 #[derive(Debug)]
-pub(super) struct WatchedClock<'a> {
-    clock: &'a dyn Clock,
-    store: &'a Store,
+pub(super) struct WatchedClock {
+    clock: Arc<dyn Clock>,
+    store: Arc<Store>,
     seen: Mutex<Seen>,
 }
 
@@ -28,16 +28,13 @@ struct Seen {
     failed: Option<Duration>,
 }
 
-impl<'a> WatchedClock<'a> {
-    pub(super) fn new(clock: &'a dyn Clock, store: &'a Store) -> WatchedClock<'a> {
-        WatchedClock {
-            clock,
-            store,
-            seen: Mutex::new(Seen {
-                leaps: Leaps::new(clock),
-                failed: None,
-            }),
-        }
+impl WatchedClock {
+    pub(super) fn new(clock: Arc<dyn Clock>, store: Arc<Store>) -> WatchedClock {
+        let seen = Mutex::new(Seen {
+            leaps: Leaps::new(&*clock),
+            failed: None,
+        });
+        WatchedClock { clock, store, seen }
     }
 
     /// Looks whether the clock was set ahead, and puts off what waits. What fails is tried again, as if the clock had been set
@@ -45,7 +42,7 @@ impl<'a> WatchedClock<'a> {
     fn look(&self, seen: &mut Seen) {
         let before = seen.leaps;
         seen.failed = None;
-        let Some(from) = seen.leaps.look(self.clock) else {
+        let Some(from) = seen.leaps.look(&*self.clock) else {
             return;
         };
         let now = self.clock.now();
@@ -64,11 +61,11 @@ impl<'a> WatchedClock<'a> {
     }
 }
 
-impl Clock for WatchedClock<'_> {
+impl Clock for WatchedClock {
     fn now(&self) -> Timestamp {
         // Whoever else asks meanwhile waits until all is put off.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.failed.is_none_or(|at| since(at, self.clock) >= AGAIN) {
+        if seen.failed.is_none_or(|at| since(at, &*self.clock) >= AGAIN) {
             self.look(&mut seen);
         }
         self.clock.now()
@@ -98,7 +95,7 @@ mod tests {
         let site = Site::new("2026-03-02T10:00:00Z", "");
         site.add("Docs", json!({}));
         let (store, clock) = (&site.store, &site.clock);
-        let watched = WatchedClock::new(clock, store);
+        let watched = WatchedClock::new(clock.clone(), Arc::clone(store));
         let now = clock.now();
         store.note_app(1, &Secret::new("app")).unwrap();
         store.throttle(1, (now, now + HOUR), true).unwrap();

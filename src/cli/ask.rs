@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use crate::clock::Clock;
-use crate::commands::{House, Premises};
+use crate::commands::House;
 use crate::core::poll::Poll;
 use crate::store::{Depth, StoreError};
 
@@ -21,7 +21,7 @@ const DELIVERY: Duration = Duration::from_secs(60);
 /// The agent that holds the lock, as a command sees it.
 #[derive(Debug)]
 pub(super) struct Agent<'a> {
-    pub(super) opened: &'a Premises,
+    pub(super) opened: &'a House,
     pub(super) stop: &'a AtomicBool,
 }
 
@@ -31,7 +31,7 @@ impl Agent<'_> {
     /// # Errors
     /// When the agent ends meanwhile or this command is asked to stop. Requests without an answer are withdrawn.
     pub(super) fn poll(&self, resources: &[i64], depth: Depth) -> Result<Vec<Poll>, Failure> {
-        let House { store, clock, .. } = self.opened.house();
+        let House { store, clock, .. } = self.opened;
         let mut requests = Vec::new();
         for resource in resources {
             requests.push((store.ask_for_poll(*resource, depth, clock.now())?, *resource));
@@ -47,7 +47,7 @@ impl Agent<'_> {
     }
 
     fn answer(&self, request: i64, resource: i64) -> Result<Poll, Failure> {
-        let House { store, clock, .. } = self.opened.house();
+        let House { store, clock, .. } = self.opened;
         let mut looks = 0;
         loop {
             if let Some(answer) = store.answer_to(request)? {
@@ -57,7 +57,7 @@ impl Agent<'_> {
             store
                 .resource_names(resource)
                 .map_err(|_| Failure::failed("the resource was removed while it was waited for", None))?;
-            self.pause(&mut looks, clock)?;
+            self.pause(&mut looks, &**clock)?;
         }
     }
 
@@ -66,11 +66,11 @@ impl Agent<'_> {
     /// # Errors
     /// When the agent ends meanwhile or this command is asked to stop.
     pub(super) fn wait_for_deliveries(&self) -> Result<(), Failure> {
-        let House { store, clock, .. } = self.opened.house();
+        let House { store, clock, .. } = self.opened;
         let deadline = clock.uptime() + DELIVERY;
         let mut looks = 0;
         while clock.uptime() < deadline && store.next_due()?.is_some_and(|due| due <= clock.now()) {
-            self.pause(&mut looks, clock)?;
+            self.pause(&mut looks, &**clock)?;
         }
         Ok(())
     }

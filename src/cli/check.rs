@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::house;
 use super::reply::Reply;
 use super::table::counted;
-use crate::commands::Premises;
+use crate::commands::House;
 use crate::config::Config;
 use crate::core::elements;
 use crate::core::model::{GrantState, Instance};
@@ -123,7 +123,7 @@ fn look_at_file(path: &Path, widest: u32) -> Option<Failure> {
     }
 }
 
-fn look_inside(opened: &Premises, found: &mut Vec<Failure>) -> Result<String, Failure> {
+fn look_inside(opened: &House, found: &mut Vec<Failure>) -> Result<String, Failure> {
     let store = &opened.store;
     found.extend(store.key().err().map(Failure::from));
     let instances = store.instances()?;
@@ -187,7 +187,7 @@ fn zones(in_use: &InUse) -> String {
     format!("time zones: {place}, {version}\n{warning}")
 }
 
-fn look_at_instance(opened: &Premises, instance: &Instance, found: &mut Vec<Failure>) {
+fn look_at_instance(opened: &House, instance: &Instance, found: &mut Vec<Failure>) {
     let name = shown(&instance.name);
     let update = || {
         Some(format!(

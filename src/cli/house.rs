@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::owner::{self, Owner};
 use crate::callback::Sender;
 use crate::clock::SystemClock;
-use crate::commands::Premises;
+use crate::commands::House;
 use crate::config::Config;
 use crate::config::Live;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
@@ -157,7 +157,7 @@ pub(super) fn ways_out(config: &Config) -> Result<(Client, Sender), Failure> {
 ///
 /// # Errors
 /// The first thing that is not as it should be.
-pub(super) fn open(args: &Args, look: Look) -> Result<Arc<Premises>, Failure> {
+pub(super) fn open(args: &Args, look: Look) -> Result<House, Failure> {
     open_for(read_config(args)?, look)
 }
 
@@ -165,7 +165,7 @@ pub(super) fn open(args: &Args, look: Look) -> Result<Arc<Premises>, Failure> {
 ///
 /// # Errors
 /// As `open`.
-pub(super) fn open_for(config: Config, look: Look) -> Result<Arc<Premises>, Failure> {
+pub(super) fn open_for(config: Config, look: Look) -> Result<House, Failure> {
     let ways = ways_out(&config)?;
     let credential = enter(&config)?;
     open_inside(config, ways, credential, look)
@@ -180,18 +180,18 @@ pub(super) fn open_inside(
     (client, sender): (Client, Sender),
     credential: Option<Key>,
     look: Look,
-) -> Result<Arc<Premises>, Failure> {
+) -> Result<House, Failure> {
     refuse_foreign(&config.data_dir)?;
     let key = Key::load(&config.data_dir, credential)?;
     let store = open_store(&config, key, look)?;
-    Ok(Arc::new(Premises {
-        live: Live::new(&config),
-        config,
-        store,
-        client,
-        sender,
-        clock: SystemClock,
-    }))
+    Ok(House {
+        live: Arc::new(Live::new(&config)),
+        config: Arc::new(config),
+        store: Arc::new(store),
+        client: Arc::new(client),
+        sender: Arc::new(sender),
+        clock: Arc::new(SystemClock),
+    })
 }
 
 /// Tells a database that may not be looked at from one that is missing.

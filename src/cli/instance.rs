@@ -50,10 +50,9 @@ pub(super) fn run(args: &Args, command: &InstanceCommand) -> Result<Reply, Failu
 fn write(
     args: &Args,
     document: &str,
-    change: impl FnOnce(&House<'_>, &str) -> Result<Written, CommandError>,
+    change: impl FnOnce(&House, &str) -> Result<Written, CommandError>,
 ) -> Result<Reply, Failure> {
-    let opened = house::open(args, Look::Brief)?;
-    let house = opened.house();
+    let house = house::open(args, Look::Brief)?;
     let outcome = change(&house, document)?;
     if args.json {
         return Ok(Reply::json(&house.shown(&outcome.instance)).noting(outcome.notes));
@@ -80,7 +79,7 @@ fn words(instance: &Instance) -> String {
 }
 
 /// What to do next with a changed instance, when there is something.
-fn next(house: &House<'_>, instance: &Instance) -> Option<String> {
+fn next(house: &House, instance: &Instance) -> Option<String> {
     let settings = instance.settings.as_ref().ok()?;
     let id = instance.id;
     if instance.grant_state == GrantState::LoginRequired {
@@ -96,7 +95,7 @@ fn next(house: &House<'_>, instance: &Instance) -> Option<String> {
 }
 
 /// What is said of when the instance with that id is polled.
-fn polled(house: &House<'_>, id: i64) -> Result<String, StoreError> {
+fn polled(house: &House, id: i64) -> Result<String, StoreError> {
     let mut plans = Vec::new();
     if let Some((resource, _)) = house.store.resources_of(id)?.first() {
         house.store.planned(Rows::Beside(*resource), |row| {
@@ -184,7 +183,7 @@ fn health(resources: &[ResourceRow]) -> &str {
 fn show(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
     let opened = house::open(args, Look::Brief)?;
     let instance = opened.store.find_instance(id_or_name)?;
-    let json = opened.house().shown(&instance);
+    let json = opened.shown(&instance);
     if args.json {
         return Ok(Reply::json(&json));
     }
@@ -260,8 +259,7 @@ fn readable(value: &Value) -> String {
 }
 
 fn enable(args: &Args, id_or_name: &str, enabled: bool) -> Result<Reply, Failure> {
-    let opened = house::open(args, Look::Brief)?;
-    let house = opened.house();
+    let house = house::open(args, Look::Brief)?;
     let before = house.store.find_instance(id_or_name)?;
     house
         .store
@@ -280,8 +278,7 @@ fn enable(args: &Args, id_or_name: &str, enabled: bool) -> Result<Reply, Failure
 }
 
 fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure> {
-    let opened = house::open(args, Look::Brief)?;
-    let house = opened.house();
+    let house = house::open(args, Look::Brief)?;
     let instance = house.store.find_instance(id_or_name)?;
     let pending = house
         .store
@@ -306,7 +303,7 @@ fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure
 
 fn ping(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
     let opened = house::open(args, Look::Brief)?;
-    let (instance, answer) = opened.house().ping(id_or_name)?;
+    let (instance, answer) = opened.ping(id_or_name)?;
     let url = instance
         .configuration
         .get("event.notification.callback.url")

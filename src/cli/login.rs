@@ -14,7 +14,7 @@ use crate::store::Look;
 pub(super) fn login(args: &Args, id_or_name: &str) -> Result<Reply, Failure> {
     let opened = house::open(args, Look::Brief)?;
     let stop = signals::stop_flag()?;
-    let instance = opened.house().login(id_or_name, &stop, &mut |instance, code| {
+    let instance = opened.login(id_or_name, &stop, &mut |instance, code| {
         // Now, and on standard error: the answer comes when the person has signed in.
         let minutes = code.expires_in.as_secs() / 60;
         let words = format!(

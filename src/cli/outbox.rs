@@ -14,7 +14,7 @@ use super::outbox_args::{OutboxArgs, OutboxCommand};
 use super::outbox_redeliver::{discard, replay, resume, retry};
 use super::reply::Reply;
 use super::table::{or_dash, pairs, table};
-use crate::commands::Premises;
+use crate::commands::House;
 use crate::core::model::{EndpointState, Event, OutboxState, time_from_text};
 use crate::core::outbox::{Attempt, Endpoint, Entry};
 use crate::core::shown::{is_hidden, shown};
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, outbox: &OutboxArgs) -> Result<Reply, Failure> {
     }
 }
 
-fn counts(args: &Args, opened: &Premises) -> Result<Reply, Failure> {
+fn counts(args: &Args, opened: &House) -> Result<Reply, Failure> {
     let (counts, endpoints) = (opened.store.outbox_counts()?, opened.store.endpoints()?);
     let paused = opened.store.paused_instances()?;
     if args.json {
@@ -50,7 +50,7 @@ fn counts(args: &Args, opened: &Premises) -> Result<Reply, Failure> {
     if counts.is_empty() {
         return Ok(Reply::text(format!("the outbox is empty\n{waiting}")));
     }
-    let now = opened.house().clock.now();
+    let now = opened.clock.now();
     let table = table(
         &counts,
         [
@@ -119,7 +119,7 @@ fn age(time: &str, now: Timestamp) -> String {
 
 fn list(
     args: &Args,
-    opened: &Premises,
+    opened: &House,
     state: Option<OutboxState>,
     instance: Option<&str>,
     limit: u32,
@@ -163,7 +163,7 @@ struct Whole<'a> {
     body: &'a RawValue,
 }
 
-fn show(args: &Args, opened: &Premises, id: &str) -> Result<Reply, Failure> {
+fn show(args: &Args, opened: &House, id: &str) -> Result<Reply, Failure> {
     let Some((row, body, events, attempts)) = opened.store.outbox_notification(id, usize::MAX)? else {
         let hint = "`deltapost outbox list` shows them; delivered ones are not kept for ever".to_owned();
         return Err(Failure::wrong(

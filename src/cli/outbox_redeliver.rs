@@ -7,14 +7,14 @@ use super::failure::Failure;
 use super::outbox_args::{Chosen, Replayable};
 use super::reply::Reply;
 use super::table::counted;
-use crate::commands::{Premises, Retried, Which};
+use crate::commands::{House, Retried, Which};
 use crate::core::model::{EndpointState, OutboxState};
 use crate::core::outbox::{Endpoint, Tallied};
 use crate::core::shown::shown;
 
 /// `outbox retry`.
-pub(super) fn retry(args: &Args, opened: &Premises, chosen: &Chosen) -> Result<Reply, Failure> {
-    let retried = opened.house().retry(&Which::from(chosen))?;
+pub(super) fn retry(args: &Args, opened: &House, chosen: &Chosen) -> Result<Reply, Failure> {
+    let retried = opened.retry(&Which::from(chosen))?;
     let notes = retry_notes(&retried);
     let Retried {
         revived,
@@ -81,20 +81,20 @@ fn retry_notes(retried: &Retried) -> Vec<String> {
 /// `outbox discard`.
 pub(super) fn discard(
     args: &Args,
-    opened: &Premises,
+    opened: &House,
     chosen: &Chosen,
     state: OutboxState,
     yes: bool,
 ) -> Result<Reply, Failure> {
-    let (house, which) = (opened.house(), Which::from(chosen));
+    let which = Which::from(chosen);
     if !yes {
-        let tallied = house.would_discard(&which, state)?;
+        let tallied = opened.would_discard(&which, state)?;
         return Err(Failure::wrong(
             format!("{} would never be delivered", tally(&tallied)),
             Some("repeat the command with `--yes` to discard for good".to_owned()),
         ));
     }
-    let discarded = house.discard(&which, state)?;
+    let discarded = opened.discard(&which, state)?;
     let json = json!({"discarded": discarded});
     Ok(Reply::either(args, &json, || {
         format!("discarded {}\n", tally(&discarded))
@@ -102,8 +102,8 @@ pub(super) fn discard(
 }
 
 /// `outbox replay`.
-pub(super) fn replay(args: &Args, opened: &Premises, chosen: &Replayable) -> Result<Reply, Failure> {
-    let done = opened.house().replay(&Which::from(chosen))?;
+pub(super) fn replay(args: &Args, opened: &House, chosen: &Replayable) -> Result<Reply, Failure> {
+    let done = opened.replay(&Which::from(chosen))?;
     let left_out = (done.waiting > 0).then(|| counted(done.waiting, "notification"));
     let notes = left_out.map(|count| format!("{count} left out: a replay is pending already"));
     let notes = notes.into_iter().collect();
@@ -113,8 +113,8 @@ pub(super) fn replay(args: &Args, opened: &Premises, chosen: &Replayable) -> Res
 }
 
 /// `outbox resume`.
-pub(super) fn resume(args: &Args, opened: &Premises, url: &str) -> Result<Reply, Failure> {
-    let endpoints = opened.house().resume(url)?;
+pub(super) fn resume(args: &Args, opened: &House, url: &str) -> Result<Reply, Failure> {
+    let endpoints = opened.resume(url)?;
     let dead = endpoints.iter().filter(|row| row.dead > 0).map(|row| {
         format!(
             "{} stays dead: `deltapost outbox retry --endpoint {}`",

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::reply::Reply;
 use super::signals;
 use crate::agent;
-use crate::commands::Premises;
+use crate::commands::House;
 use crate::core::model::OutboxState;
 use crate::core::poll::Poll;
 use crate::deliver::Tally;
@@ -22,9 +22,7 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
     let opened = house::open(args, Look::Brief)?;
     let stop = signals::stop_flag()?;
     let instance = opened.store.find_instance(&wanted.instance)?;
-    let resources = opened
-        .house()
-        .resources_to_poll(&instance, wanted.resource.as_deref())?;
+    let resources = opened.resources_to_poll(&instance, wanted.resource.as_deref())?;
     let depth = match (wanted.resync, wanted.accept, wanted.rebaseline) {
         (true, true, _) => Depth::AcceptedResync,
         (true, false, _) => Depth::Resync,
@@ -33,7 +31,7 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
     };
     if wanted.force {
         // A running agent looks at the pause before each request.
-        opened.store.lift_pause(instance.id, opened.house().clock.now())?;
+        opened.store.lift_pause(instance.id, opened.clock.now())?;
     }
     let polls = match opened.take_lock() {
         Ok(_lock) => resources
@@ -63,11 +61,10 @@ pub(super) fn poll(args: &Args, wanted: &PollArgs) -> Result<Reply, Failure> {
 }
 
 /// Polls in this process. What it had come to when it failed is shown, too.
-fn poll_here(opened: &Premises, stop: &AtomicBool, resource_id: i64, depth: Depth) -> Poll {
-    let house = opened.house();
-    let progress = Progress::new(house.clock);
+fn poll_here(opened: &House, stop: &AtomicBool, resource_id: i64, depth: Depth) -> Poll {
+    let progress = Progress::new(&*opened.clock);
     let mut so_far = Poll::default();
-    let polled = agent::poll(&house, stop, resource_id, depth, &mut |poll| {
+    let polled = agent::poll(opened, stop, resource_id, depth, &mut |poll| {
         so_far = poll.clone();
         progress.show(poll);
     });
@@ -84,9 +81,8 @@ pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
     let stop = signals::stop_flag()?;
     match opened.take_lock() {
         Ok(_lock) => {
-            let house = opened.house();
-            let progress = Progress::new(house.clock);
-            let report = agent::once(&house, &stop, &|poll| progress.show(poll))?;
+            let progress = Progress::new(&*opened.clock);
+            let report = agent::once(&opened, &stop, &|poll| progress.show(poll))?;
             Ok(reply(args, report.polls, Some(report.delivery)))
         }
         Err(StoreError::Locked { .. }) => once_by_agent(
@@ -104,7 +100,7 @@ pub(super) fn once(args: &Args) -> Result<Reply, Failure> {
 fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
     let store = &agent.opened.store;
     let delivered_before = counted(agent.opened, OutboxState::Delivered)?;
-    let resources = agent.opened.house().polled_resources()?;
+    let resources = agent.opened.polled_resources()?;
     let answers = agent.poll(&resources, Depth::Changes)?;
     let mut polls = Vec::new();
     for (id, answer) in resources.into_iter().zip(answers) {
@@ -124,7 +120,7 @@ fn once_by_agent(args: &Args, agent: &Agent<'_>) -> Result<Reply, Failure> {
     Ok(reply(args, polls, Some(delivery)))
 }
 
-fn counted(opened: &Premises, state: OutboxState) -> Result<u64, StoreError> {
+fn counted(opened: &House, state: OutboxState) -> Result<u64, StoreError> {
     let counts = opened.store.outbox_counts()?;
     let counts = counts.iter().filter(|count| count.state == state);
     Ok(counts.map(|count| count.tally.notifications).sum())

@@ -9,7 +9,7 @@ use super::house;
 use super::reply::Reply;
 use super::signals;
 use crate::agent::{self, ConfigFile};
-use crate::commands::Premises;
+use crate::commands::House;
 use crate::store::{AgentLock, Look, StoreError};
 use crate::web;
 
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<Reply, Failure> {
         std::process::id()
     );
     let listening = web::listen(&opened, &stop)?;
-    agent::run(&opened.house(), &opened.live, Some(file), &stop)?;
+    agent::run(&opened, Some(file), &stop)?;
     if let Some(listening) = listening {
         listening.stop();
     }
@@ -48,14 +48,14 @@ const APART: Duration = Duration::from_millis(100);
 
 /// Takes the agent's lock. A command that makes sure whether an agent runs holds it for a moment, and a short one works
 /// under it: neither should keep the agent from its start.
-fn lock(opened: &Premises) -> Result<AgentLock, StoreError> {
+fn lock(opened: &House) -> Result<AgentLock, StoreError> {
     for tried in 1..TRIES {
         match opened.take_lock() {
             Err(StoreError::Locked { pid, .. }) => {
                 if tried == 1 {
                     log::info!("waiting for the data directory pid={}", pid.unwrap_or_default());
                 }
-                opened.house().clock.sleep(APART);
+                opened.clock.sleep(APART);
             }
             other => return other,
         }

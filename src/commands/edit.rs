@@ -31,7 +31,7 @@ pub enum Edit {
     Replace,
 }
 
-impl House<'_> {
+impl House {
     /// The instance with that id, unless it is being deleted.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl House<'_> {
             let written = self
                 .store
                 .update_instance(before, &after, &settings, grant, &starts, now)?;
-            let grants = Grants::for_command(self.store, self.client, self.clock);
+            let grants = Grants::for_command(&self.store, &self.client, &*self.clock);
             if other_app(before, &after) {
                 self.store.forget_app(before.id)?;
             }
@@ -175,7 +175,7 @@ impl House<'_> {
             Ok(written)
         };
         notes.extend(if signs_in || other_app(before, &after) {
-            Grants::for_command(self.store, self.client, self.clock).alone(before, write)?
+            Grants::for_command(&self.store, &self.client, &*self.clock).alone(before, write)?
         } else {
             write()?
         });
@@ -207,7 +207,7 @@ impl House<'_> {
         if throttling.until.is_some_and(|until| until > self.clock.now()) {
             return None;
         }
-        let grants = Grants::for_command(self.store, self.client, self.clock);
+        let grants = Grants::for_command(&self.store, &self.client, &*self.clock);
         let token = grants.access_token(instance, None);
         token
             .inspect_err(|error| log::debug!("no access token: {error}"))

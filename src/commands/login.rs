@@ -18,7 +18,7 @@ const SLOWER: Duration = Duration::from_secs(5);
 /// How often a wait looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(200);
 
-impl House<'_> {
+impl House {
     /// Signs an instance in by device code. `show` is told what the person has to do. The resources go on from where
     /// they stand.
     ///
@@ -52,10 +52,10 @@ impl House<'_> {
                 "set it: `deltapost instance update NAME --set oauth.api.key=@FILE`",
             )
         })?;
-        let code = self.client.device_code(&app, self.clock)?;
+        let code = self.client.device_code(&app, &*self.clock)?;
         show(&instance, &code);
         let tokens = self.await_sign_in(&app, &code, stop)?;
-        let grants = Grants::for_command(self.store, self.client, self.clock);
+        let grants = Grants::for_command(&self.store, &self.client, &*self.clock);
         grants.alone(&instance, || -> Result<(), CommandError> {
             let now = self.clock.now();
             self.store.sign_in(instance.id, &granted(tokens, now), now)?;
@@ -76,7 +76,7 @@ impl House<'_> {
         loop {
             self.wait(interval, stop)?;
             waited += interval;
-            match self.client.redeem_device_code(app, &code.code, self.clock) {
+            match self.client.redeem_device_code(app, &code.code, &*self.clock) {
                 Ok(DeviceAnswer::Granted(tokens)) => return Ok(tokens),
                 Ok(DeviceAnswer::Pending) => {}
                 Ok(DeviceAnswer::SlowDown) => interval += SLOWER,
@@ -120,13 +120,13 @@ impl House<'_> {
         };
         let redirect_url = settings.redirect_url.as_deref().unwrap_or_default();
         let tokens = match (settings.grant, code, &settings.refresh_token) {
-            (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(&app, self.clock)?,
+            (GrantKind::ClientCredentials, _, _) => self.client.client_credentials(&app, &*self.clock)?,
             (GrantKind::AuthorizationCode, Some(code), _) => {
                 self.client
-                    .exchange_code(&app, code, redirect_url, verifier, self.clock)?
+                    .exchange_code(&app, code, redirect_url, verifier, &*self.clock)?
             }
             (GrantKind::AuthorizationCode, None, Some(token)) => {
-                let mut tokens = self.client.refresh(&app, token, self.clock)?;
+                let mut tokens = self.client.refresh(&app, token, &*self.clock)?;
                 tokens.refresh_token.get_or_insert_with(|| token.clone());
                 tokens
             }

@@ -11,10 +11,12 @@ mod preview;
 mod sign_in;
 mod starts;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::callback::{Answer, Sender};
-use crate::clock::{self, Clock, SystemClock};
+use crate::clock::{self, Clock};
 use crate::config::{Config, Live};
 use crate::core::elements::keys::{API_KEY, API_SECRET, GRANT, SCOPE, TENANT};
 use crate::core::elements::{self, Document, Problem};
@@ -58,31 +60,20 @@ pub enum Deletion {
     Draining,
 }
 
-/// A house that is owned, so that it can be shared by threads.
-#[derive(Debug)]
-pub struct Premises {
+/// The opened house: what every command works with. A copy shares it with another thread.
+#[derive(Clone, Debug)]
+pub struct House {
     /// The settings of the start, which commands go by.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// Those that hold now, when the agent reads its file again.
-    pub live: Live,
-    pub store: Store,
-    pub client: Client,
-    pub sender: Sender,
-    pub clock: SystemClock,
+    pub live: Arc<Live>,
+    pub store: Arc<Store>,
+    pub client: Arc<Client>,
+    pub sender: Arc<Sender>,
+    pub clock: Arc<dyn Clock>,
 }
 
-impl Premises {
-    /// The house, for one command.
-    pub fn house(&self) -> House<'_> {
-        House {
-            config: &self.config,
-            store: &self.store,
-            client: &self.client,
-            sender: &self.sender,
-            clock: &self.clock,
-        }
-    }
-
+impl House {
     /// Takes the agent's lock.
     ///
     /// # Errors
@@ -90,19 +81,7 @@ impl Premises {
     pub fn take_lock(&self) -> Result<AgentLock, StoreError> {
         AgentLock::take(&self.config.data_dir)
     }
-}
 
-/// The opened house: what every command works with.
-#[derive(Debug)]
-pub struct House<'a> {
-    pub config: &'a Config,
-    pub store: &'a Store,
-    pub client: &'a Client,
-    pub sender: &'a Sender,
-    pub clock: &'a dyn Clock,
-}
-
-impl House<'_> {
     /// Creates the instance that the JSON text `document` describes, once the provider has granted it tokens.
     ///
     /// # Errors
@@ -182,7 +161,7 @@ impl House<'_> {
             poll_date: now,
         };
         let ping = payload::ping(&origin, clock::new_event_id(now));
-        let answer = deliver::send_once(self.sender, self.clock, &instance, &ping).map_err(|reason| {
+        let answer = deliver::send_once(&self.sender, &*self.clock, &instance, &ping).map_err(|reason| {
             CommandError::NoEndpoint {
                 instance: instance.name.clone(),
                 reason,

@@ -106,7 +106,7 @@ impl OutboxError {
     }
 }
 
-impl House<'_> {
+impl House {
     /// Makes dead notifications pending again, as if they had never been tried, and pending ones due now; an endpoint
     /// of theirs that backs off is tried now, too.
     ///

@@ -19,7 +19,7 @@ pub struct Asked {
     pub resource: String,
 }
 
-impl House<'_> {
+impl House {
     /// The resources of an instance that are polled on request, or the one that is `named`; all by id and name.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub fn runs_after(schedule: &Schedule, zone: &TimeZone, from: Timestamp, count: 
     schedule.runs(zone, from).take(count).map(planned).collect()
 }
 
-impl House<'_> {
+impl House {
     /// The next runs of the crontab expression `cron` in the zone `timezone`, UTC where that is empty.
     ///
     /// # Errors

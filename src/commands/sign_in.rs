@@ -46,7 +46,7 @@ pub struct UnboundApp<'a> {
 /// A code that stands for the one that comes, where a document is checked before it is there.
 const STANDS_FOR_THE_CODE: &str = "to come";
 
-impl House<'_> {
+impl House {
     /// Begins a sign-in for `subject`. Returns it with the URL that the person is to open.
     ///
     /// # Errors

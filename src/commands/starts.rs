@@ -30,7 +30,7 @@ enum NoCursor {
     TooLate,
 }
 
-impl House<'_> {
+impl House {
     /// Where `resources` begin, with the cursors that the account's `token` gets. Where the provider asked to be left alone
     /// instead, the second is for how long, as far as it says.
     pub(super) fn starts<'r>(
@@ -76,7 +76,7 @@ impl House<'_> {
     /// is there whether that succeeds or not.
     pub(super) fn keep_pause(&self, instance_id: i64, settings: &Settings, pause: Option<Option<Duration>>) {
         let Some(asked) = pause else { return };
-        let grants = Grants::for_command(self.store, self.client, self.clock);
+        let grants = Grants::for_command(&self.store, &self.client, &*self.clock);
         let kept = grants
             .note_app(instance_id, settings)
             .and_then(|()| grants.leave_alone(instance_id, asked));
@@ -94,7 +94,7 @@ impl House<'_> {
         token: &Secret,
         began_usec: u64,
     ) -> Result<Option<Secret>, NoCursor> {
-        let (client, feed) = (self.client, &resource.feed);
+        let (client, feed) = (&self.client, &resource.feed);
         let Some(link) = link_at_now(client.base(), &resource.url, feed, resource.page_size) else {
             return Ok(None);
         };
@@ -108,7 +108,7 @@ impl House<'_> {
                 within: Some(left),
                 ..Wishes::default()
             };
-            Ok(client.fetch(link, token, wishes, self.clock)?.body)
+            Ok(client.fetch(link, token, wishes, &*self.clock)?.body)
         })
     }
 }

@@ -115,21 +115,21 @@ impl Gate {
 
     /// Lets in who has the API token. The instance is the one whose token comes with it, where there is one.
     pub(super) fn admit(&self, call: &Call<'_>) -> Result<Option<Instance>, Refusal> {
-        let (request, house) = (call.request, &call.house);
+        let (request, house) = (call.request, call.house);
         let presented = request.header("Authorization").map(presented).unwrap_or_default();
         let Some(api) = presented.api else {
             return Err(unauthorized(
                 "expected `Authorization: User <api token>, Organization <anything>` or `Bearer <api token>`",
             ));
         };
-        self.admit_token(api.expose(), request, house.clock)?;
+        self.admit_token(api.expose(), request, &*house.clock)?;
         let Some(element) = presented.element else {
             return Ok(None);
         };
         match house.instance_with_token(&element) {
             Ok(id) => call.instance(id).map(Some),
             Err(error) if error.is_unknown_instance() => {
-                self.note_wrong("instance", request, house.clock);
+                self.note_wrong("instance", request, &*house.clock);
                 Err(unauthorized("no instance has this `Element` token"))
             }
             Err(error) => Err(error.into()),

@@ -19,7 +19,7 @@ pub(super) type Params = Vec<(&'static str, String)>;
 /// A request that has been let in.
 pub(super) struct Call<'c> {
     pub(super) request: &'c Request<'c>,
-    pub(super) house: House<'c>,
+    pub(super) house: &'c House,
     pub(super) web: &'c Web,
     pub(super) params: Params,
     /// The instance whose token came with it.

@@ -22,7 +22,7 @@ const OLD: i64 = 60 * 60;
 
 fn health(call: &Call<'_>) -> Result<Reply, Refusal> {
     let now = call.house.clock.now();
-    let reasons = reasons(call.house.store, now).unwrap_or_else(|error| {
+    let reasons = reasons(&call.house.store, now).unwrap_or_else(|error| {
         log::error!("could not look at the health error={:?}", error.to_string());
         vec!["the database cannot be read: the agent's log says why".to_owned()]
     });

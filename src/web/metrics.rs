@@ -22,7 +22,7 @@ pub(super) const TABLE: Table = Table {
 };
 
 fn metrics(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let text = written(call.house.store, call.house.clock.now())?;
+    let text = written(&call.house.store, call.house.clock.now())?;
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(Reply::new(200, kind, text).with("Cache-Control", "no-store"))
 }

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{self, Clock, SystemClock};
-use crate::commands::Premises;
+use crate::commands::House;
 use crate::core::elements::parsed_bytes;
 use crate::core::shown::shown;
 use crate::httpd::{Limits, Reply, Request, Running, Server};
@@ -90,13 +90,13 @@ impl Listening {
     }
 }
 
-/// Serves `premises` on the address of their configuration; `None` where that is "off". Once `stop` is set, nothing is
+/// Serves `house` on the address of its configuration; `None` where that is "off". Once `stop` is set, nothing is
 /// waited for any more.
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option<Listening>, WebError> {
-    let Some(address) = premises.config.listen.address else {
+pub fn listen(house: &House, stop: &Arc<AtomicBool>) -> Result<Option<Listening>, WebError> {
+    let Some(address) = house.config.listen.address else {
         return Ok(None);
     };
     let refused = |source| WebError::Listen { address, source };
@@ -105,8 +105,8 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
         .refusing(|status, why| Refusal::new(status, why).reply(&clock::new_event_id(SystemClock.now())));
     let bound = server.local_addr();
     let web = Web {
-        gate: Gate::new(&premises.config.data_dir, bound),
-        premises: Arc::clone(premises),
+        gate: Gate::new(&house.config.data_dir, bound),
+        house: house.clone(),
         signing: Signing::default(),
         large: Room::default(),
         changes: Seats::new(MOST_CHANGES, "requests that change something"),
@@ -124,7 +124,7 @@ pub fn listen(premises: &Arc<Premises>, stop: &Arc<AtomicBool>) -> Result<Option
 
 /// What all requests share.
 struct Web {
-    premises: Arc<Premises>,
+    house: House,
     gate: Gate,
     signing: Signing,
     large: Room,
@@ -143,7 +143,7 @@ impl Web {
 
     /// The answer to any request. The path is logged, the query never: it may hold secrets.
     fn answer(&self, request: &Request<'_>) -> Reply {
-        let began = self.premises.clock.now();
+        let began = self.house.clock.now();
         let reply = self.dispatch(request).unwrap_or_else(|refusal| {
             let request_id = clock::new_event_id(began);
             if refusal.status >= 500 {
@@ -155,7 +155,7 @@ impl Web {
             }
             refusal.reply(&request_id)
         });
-        let took = self.premises.clock.now().duration_since(began).as_millis();
+        let took = self.house.clock.now().duration_since(began).as_millis();
         let path = shown(request.path());
         log::debug!(
             "answered method={} path={path:?} status={} ms={took}",
@@ -185,7 +185,7 @@ impl Web {
         };
         let mut call = Call {
             request,
-            house: self.premises.house(),
+            house: &self.house,
             web: self,
             params,
             instance: None,

@@ -10,6 +10,7 @@ use crate::callback::Sender;
 use crate::config::{Config, Live};
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
 use crate::store::{Key, Look, Sharing, Store, TOKEN_FILE};
+use std::sync::Arc;
 
 /// What answers anyone, and with which status.
 const OPEN: &[(&str, &str)] = &[
@@ -21,7 +22,7 @@ const OPEN: &[(&str, &str)] = &[
     ("GET /healthz", "200"),
 ];
 
-fn premises(data_dir: &Path) -> Premises {
+fn house(data_dir: &Path) -> House {
     let mut config = Config::parse("[listen]\naddress = \"127.0.0.1:0\"\n").unwrap();
     config.data_dir = data_dir.to_owned();
     let (key, _) = Key::create(data_dir).unwrap();
@@ -35,13 +36,13 @@ fn premises(data_dir: &Path) -> Premises {
         extra_roots: None,
         timeouts: TIMEOUTS,
     };
-    Premises {
-        live: Live::new(&config),
-        store: Store::open(data_dir, Sharing::Owner, Some(key), Look::Brief, client.base).unwrap(),
-        client: Client::new(&client).unwrap(),
-        sender: Sender::new(config.delivery.timeout, None, None, &[]).unwrap(),
-        clock: SystemClock,
-        config,
+    House {
+        live: Arc::new(Live::new(&config)),
+        store: Arc::new(Store::open(data_dir, Sharing::Owner, Some(key), Look::Brief, client.base).unwrap()),
+        client: Arc::new(Client::new(&client).unwrap()),
+        sender: Arc::new(Sender::new(config.delivery.timeout, None, None, &[]).unwrap()),
+        clock: Arc::new(SystemClock),
+        config: Arc::new(config),
     }
 }
 
@@ -60,8 +61,8 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> (String, String) {
 #[test]
 fn no_row_answers_a_stranger_but_those_that_are_named() {
     let directory = tempfile::tempdir().unwrap();
-    let premises = Arc::new(premises(directory.path()));
-    let listening = listen(&premises, &Arc::default()).unwrap().unwrap();
+    let house = house(directory.path());
+    let listening = listen(&house, &Arc::default()).unwrap().unwrap();
     let tables = TABLES.iter().chain(page::TABLES);
     let rows = tables.flat_map(|table| table.routes.iter().map(|route| (table.base, route)));
     let mut open = Vec::new();

@@ -7,9 +7,10 @@ use super::*;
 use crate::agent::scheduler::tests::Site;
 use crate::callback::Sender;
 use crate::clock::FakeClock;
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::core::poll::Poll;
 use crate::graph::client::{Client, GraphConfig, TIMEOUTS};
+use std::sync::Arc;
 
 #[test]
 fn a_write_is_rested_from_as_long_as_it_took_and_not_for_the_years_that_the_clock_was_set() {
@@ -69,14 +70,15 @@ fn what_takes_long_is_done_part_by_part_so_that_the_watchdog_is_fed_between() {
         timeouts: TIMEOUTS,
     });
     let house = House {
-        config: &config,
-        store,
-        client: &client.unwrap(),
-        sender: &Sender::new(config.delivery.timeout, None, None, &[]).unwrap(),
-        clock: &Slow(FakeClock::at(now)),
+        live: Arc::new(Live::new(&config)),
+        store: Arc::clone(store),
+        client: Arc::new(client.unwrap()),
+        sender: Arc::new(Sender::new(config.delivery.timeout, None, None, &[]).unwrap()),
+        clock: Arc::new(Slow(FakeClock::at(now))),
+        config: Arc::new(config),
     };
-    let (live, stop) = (Live::new(&config), AtomicBool::new(false));
-    let mut housekeeper = Housekeeper::new(&house, &live, &stop);
+    let stop = AtomicBool::new(false);
+    let mut housekeeper = Housekeeper::new(&house, &stop);
     housekeeper.look();
     assert_eq!(
         store.instance_count().unwrap(),

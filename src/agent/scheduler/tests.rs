@@ -19,14 +19,15 @@ use crate::core::elements;
 use crate::core::model::{Configuration, ElementKey, Secret, time_text};
 use crate::core::poll::Poll;
 use crate::store::{Depth, Grant, Hold, Key, Look, NewInstance, Restart, Sharing, Starts, Store};
+use std::sync::Arc;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NONE: [i64; 0] = [];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(in crate::agent) struct Site {
-    pub(in crate::agent) store: Store,
-    pub(in crate::agent) clock: FakeClock,
+    pub(in crate::agent) store: Arc<Store>,
+    pub(in crate::agent) clock: Arc<FakeClock>,
     live: Live,
     _dir: tempfile::TempDir,
 }
@@ -56,8 +57,8 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
         Site {
-            store: open(&data_dir, at(now)),
-            clock: FakeClock::at(at(now)),
+            store: Arc::new(open(&data_dir, at(now))),
+            clock: Arc::new(FakeClock::at(at(now))),
             live: Live::new(&settings(config)),
             _dir: dir,
         }
@@ -94,7 +95,7 @@ impl Site {
     }
 
     fn scheduler(&self) -> Scheduler<'_> {
-        Scheduler::new(&self.store, &self.clock, &self.live)
+        Scheduler::new(&self.store, &*self.clock, &self.live)
     }
 
     /// Looks, and polls until nothing is due. Returns the resources in their order.

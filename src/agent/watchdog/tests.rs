@@ -1,6 +1,7 @@
 //! The watchdog over a real database in which nothing is polled but what a test polls: the agent's timetable has no part in
 //! it, so that whatever becomes of that is noticed.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -53,7 +54,6 @@ fn what_is_not_polled_for_two_runs_is_an_alert_and_the_health_says_so_until_it_i
         here.add("cron", json!({"event.poller.schedule": "*/15 * * * *"})),
     ];
     let (config, stop) = (settings(), AtomicBool::new(false));
-    let live = Live::new(&config);
     let client = Client::new(&GraphConfig {
         base: "http://127.0.0.1:1",
         authority: "http://127.0.0.1:1",
@@ -63,14 +63,15 @@ fn what_is_not_polled_for_two_runs_is_an_alert_and_the_health_says_so_until_it_i
         timeouts: TIMEOUTS,
     });
     let house = House {
-        config: &config,
-        store: &here.store,
-        client: &client.unwrap(),
-        sender: &Sender::new(Duration::from_secs(1), None, None, &[]).unwrap(),
-        clock: &here.clock,
+        live: Arc::new(Live::new(&config)),
+        store: Arc::clone(&here.store),
+        client: Arc::new(client.unwrap()),
+        sender: Arc::new(Sender::new(Duration::from_secs(1), None, None, &[]).unwrap()),
+        clock: here.clock.clone(),
+        config: Arc::new(config),
     };
     ids.iter().for_each(|id| poll(&here, *id));
-    let mut alerter = Alerter::new(&house, &live, &stop).unwrap();
+    let mut alerter = Alerter::new(&house, &stop).unwrap();
     let mut minutes = |count: u32| {
         for _ in 0..count * 120 {
             alerter.round();

@@ -83,10 +83,9 @@ impl Play<'_> {
     fn perform(&self, script: Script, seconds: u64) -> Result<Summary, Failure> {
         // Held by this process, so that it counts as the running agent.
         let _lock = self.stage.opened.take_lock()?;
-        let house = self.stage.opened.house();
         let end_agent = AtomicBool::new(false);
         thread::scope(|scope| {
-            let agent = scope.spawn(|| agent::run(&house, &self.stage.opened.live, None, &end_agent));
+            let agent = scope.spawn(|| agent::run(&self.stage.opened, None, &end_agent));
             let performed = {
                 let _end = SetAtEnd(&end_agent);
                 self.acts(script, seconds)
@@ -151,7 +150,7 @@ impl Play<'_> {
                 self.stage.drive.advance_to(self.now());
                 self.teller.changed(&script.step(&self.stage.drive));
                 changes += 1;
-                self.stage.opened.house().clock.sleep(STEP);
+                self.stage.opened.clock.sleep(STEP);
                 self.stage.tell_delivered(self.teller)?;
             }
             enough.store(true, Ordering::Relaxed);
@@ -172,7 +171,7 @@ impl Play<'_> {
     fn poll_until(&self, enough: &AtomicBool) -> Result<(), Failure> {
         while !enough.load(Ordering::Relaxed) {
             self.poll()?;
-            self.stage.opened.house().clock.sleep(BETWEEN_POLLS);
+            self.stage.opened.clock.sleep(BETWEEN_POLLS);
         }
         Ok(())
     }
@@ -202,7 +201,7 @@ impl Play<'_> {
             .saturating_add(LAST_DELIVERIES)
             .unwrap_or(Timestamp::MAX);
         while self.stage.opened.store.next_due()?.is_some() && self.now() < deadline {
-            self.stage.opened.house().clock.sleep(Duration::from_millis(50));
+            self.stage.opened.clock.sleep(Duration::from_millis(50));
         }
         self.stage.tell_delivered(self.teller)?;
         self.stage.pending()
@@ -221,6 +220,6 @@ impl Play<'_> {
     }
 
     fn now(&self) -> Timestamp {
-        self.stage.opened.house().clock.now()
+        self.stage.opened.clock.now()
     }
 }

@@ -16,7 +16,7 @@ use super::super::failure::Failure;
 use super::super::house;
 use super::teller::Teller;
 use crate::clock::{self, Clock, SystemClock};
-use crate::commands::Premises;
+use crate::commands::House;
 use crate::config::Config;
 use crate::core::model::OutboxState;
 use crate::sim::onedrive::{Account, Drive, OneDrive};
@@ -44,7 +44,7 @@ pub(super) struct Stage {
     pub(super) drive: Drive,
     /// `None` where the user names a callback.
     pub(super) receiver: Option<Receiver>,
-    pub(super) opened: Arc<Premises>,
+    pub(super) opened: House,
     /// The polled resource's id.
     pub(super) resource: i64,
     /// The last notification that was told of.
@@ -86,7 +86,7 @@ impl Stage {
             .map_or_else(|| callback.unwrap_or_default().to_owned(), Receiver::url);
         let opened = open(&scratch.0, &cloud)?;
         let document = document(&cloud, &url, &key);
-        let created = opened.house().create_instance(&document)?;
+        let created = opened.create_instance(&document)?;
         let resources = opened.store.resources_of(created.instance.id)?;
         let resource = resources.first().map(|(id, _)| *id).unwrap_or_default();
         teller.begins(callback.is_some().then_some(&key));
@@ -152,7 +152,7 @@ fn no_port(error: io::Error) -> Failure {
 }
 
 /// Creates and opens the house of a new agent whose provider is `cloud`.
-fn open(data_dir: &Path, cloud: &OneDrive) -> Result<Arc<Premises>, Failure> {
+fn open(data_dir: &Path, cloud: &OneDrive) -> Result<House, Failure> {
     let (key, _) = Key::create(data_dir)?;
     Store::create(data_dir, Sharing::Owner, &key, SystemClock.now())?;
     let mut config = Config {

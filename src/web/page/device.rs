@@ -77,10 +77,10 @@ impl Devices {
 pub(super) fn begin(call: &Call<'_>, instance: &Instance) -> Result<Reply, Refusal> {
     let (id, devices) = (instance.id, call.web.devices.clone());
     if devices.take_place(id)? {
-        let (premises, stop) = (Arc::clone(&call.web.premises), Arc::clone(&call.web.stop));
+        let (house, stop) = (call.house.clone(), Arc::clone(&call.web.stop));
         let told = devices.clone();
         let waiting = move || {
-            let signed_in = premises.house().login(&id.to_string(), &stop, &mut |_, code| {
+            let signed_in = house.login(&id.to_string(), &stop, &mut |_, code| {
                 let (page, code) = (code.page.clone(), code.user_code.clone());
                 told.set(id, Progress::Shown { page, code });
             });

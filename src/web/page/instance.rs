@@ -104,7 +104,7 @@ fn view(
     instance: &Instance,
     document: Option<&str>,
 ) -> Result<Markup, Refusal> {
-    let store = call.house.store;
+    let store = &call.house.store;
     let shown = settings(call.house.shown(instance));
     let fields = |fields: Markup| form(visitor, &path(instance.id), fields);
     Ok(html! {
@@ -168,7 +168,7 @@ fn settings(mut shown: Value) -> String {
 }
 
 fn resources(call: &Call<'_>, instance: &Instance) -> Result<Markup, Refusal> {
-    let store = call.house.store;
+    let store = &call.house.store;
     let mut resources = store.health_of_first(MOST_RESOURCES + 1, &instance.name)?;
     let more = resources.len() > MOST_RESOURCES as usize;
     resources.truncate(MOST_RESOURCES as usize);

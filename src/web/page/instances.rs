@@ -59,7 +59,7 @@ fn listed(call: &Call<'_>, instances: &[InstanceRow]) -> Result<Markup, StoreErr
         if lines.len() >= MOST {
             break;
         }
-        let store = call.house.store;
+        let store = &call.house.store;
         let mut resources = store.health_of_first(MOST_OF_ONE + 1, &instance.name)?;
         is_cut |= resources.len() > MOST_OF_ONE as usize;
         resources.truncate(MOST_OF_ONE as usize);

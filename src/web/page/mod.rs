@@ -102,11 +102,11 @@ fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
     match call
         .web
         .gate
-        .admit_token(form.get("api-token"), call.request, call.house.clock)
+        .admit_token(form.get("api-token"), call.request, &*call.house.clock)
     {
         Ok(()) => {
             let token = form.get("api-token");
-            let cookie = call.web.sessions.open(token, call.house.clock);
+            let cookie = call.web.sessions.open(token, &*call.house.clock);
             Ok(layout::go("/").with("Set-Cookie", cookie))
         }
         Err(refusal) => Ok(layout::sign_in(refusal.status, Some(&refusal.message))),
@@ -120,7 +120,10 @@ fn sign_out(call: &Call<'_>, _: &Visitor, _: &Form) -> Result<Reply, Refusal> {
 
 /// How many sessions end when the API token is replaced: `token rotate` asks before it does that.
 fn session_count(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let open = call.web.sessions.count(&call.web.gate.token()?, call.house.clock);
+    let open = call
+        .web
+        .sessions
+        .count(&call.web.gate.token()?, &*call.house.clock);
     Ok(reply::json(200, &json!({"open": open})))
 }
 

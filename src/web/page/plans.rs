@@ -24,7 +24,7 @@ impl<'c> Plans<'c> {
         instance_id: i64,
         shown: &[ResourceRow],
     ) -> Result<Plans<'c>, StoreError> {
-        let settings = call.web.premises.live.current();
+        let settings = call.house.live.current();
         let mut all = BTreeMap::new();
         call.house.store.planned(Rows::Of(instance_id), |row| {
             if shown.iter().any(|one| one.resource == row.subject.resource) {

@@ -19,7 +19,7 @@ impl Visitor {
     /// 500 when the API token cannot be read.
     pub(super) fn of(call: &Call<'_>) -> Result<Option<Visitor>, Refusal> {
         let token = call.web.gate.token()?;
-        let now = call.house.clock;
+        let now = &*call.house.clock;
         let form_token = call.web.sessions.form_token(call.cookies(COOKIE), &token, now);
         Ok(form_token.map(|form_token| Visitor { form_token }))
     }

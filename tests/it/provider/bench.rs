@@ -1,6 +1,7 @@
 //! The agent's rooms taken out of the agent: a data directory, the simulated service, and a clock turned by hand. One
 //! poll is one call.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use deltapost::agent;
 use deltapost::callback::Sender;
 use deltapost::clock::{Clock, FakeClock, SystemClock};
 use deltapost::commands::{CommandError, House, Written};
-use deltapost::config::Config;
+use deltapost::config::{Config, Live};
 use deltapost::core::poll::Poll;
 use deltapost::graph::client::{Client, GraphConfig, TIMEOUTS};
 use deltapost::poll::PollError;
@@ -27,11 +28,11 @@ pub(crate) static GO_ON: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Bench {
     pub(crate) cloud: OneDrive,
     pub(crate) receiver: Receiver,
-    pub(crate) clock: FakeClock,
-    pub(crate) store: Store,
-    pub(crate) client: Client,
-    sender: Sender,
-    config: Config,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) client: Arc<Client>,
+    sender: Arc<Sender>,
+    config: Arc<Config>,
     _dir: TempDir,
 }
 
@@ -44,7 +45,7 @@ impl Bench {
     pub(crate) fn patient(account: Account, timeouts: Timeouts) -> Bench {
         let cloud = OneDrive::start(account).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let clock = FakeClock::at(SystemClock.now());
+        let clock = Arc::new(FakeClock::at(SystemClock.now()));
         let data_dir = dir.path().join("data");
         std::fs::create_dir(&data_dir).unwrap();
         let (key, _) = Key::create(&data_dir).unwrap();
@@ -57,21 +58,23 @@ impl Bench {
             extra_roots: None,
             timeouts,
         });
-        let config = Config {
+        let config = Arc::new(Config {
             data_dir: data_dir.clone(),
             ..Config::default()
-        };
+        });
         Bench {
-            store: Store::open(
-                &data_dir,
-                Sharing::Owner,
-                Some(key),
-                Look::Brief,
-                &cloud.graph_base(),
-            )
-            .unwrap(),
-            client: client.unwrap(),
-            sender: Sender::new(Duration::from_secs(30), None, None, &[]).unwrap(),
+            store: Arc::new(
+                Store::open(
+                    &data_dir,
+                    Sharing::Owner,
+                    Some(key),
+                    Look::Brief,
+                    &cloud.graph_base(),
+                )
+                .unwrap(),
+            ),
+            client: Arc::new(client.unwrap()),
+            sender: Arc::new(Sender::new(Duration::from_secs(30), None, None, &[]).unwrap()),
             receiver: Receiver::start(Some(KEY.to_owned())).unwrap(),
             cloud,
             clock,
@@ -84,27 +87,28 @@ impl Bench {
         self.cloud.drive()
     }
 
-    pub(crate) fn house(&self) -> House<'_> {
+    pub(crate) fn house(&self) -> House {
         House {
-            config: &self.config,
-            store: &self.store,
-            client: &self.client,
-            sender: &self.sender,
-            clock: &self.clock,
+            live: Arc::new(Live::new(&self.config)),
+            config: Arc::clone(&self.config),
+            store: Arc::clone(&self.store),
+            client: Arc::clone(&self.client),
+            sender: Arc::clone(&self.sender),
+            clock: self.clock.clone(),
         }
     }
 
     /// The database opened once more, as by another process, or after a restart.
-    pub(crate) fn opened_again(&self) -> Store {
+    pub(crate) fn opened_again(&self) -> Arc<Store> {
         let key = Key::load(&self.config.data_dir, None).unwrap();
-        Store::open(
+        let store = Store::open(
             &self.config.data_dir,
             Sharing::Owner,
             key,
             Look::Brief,
             self.client.base(),
-        )
-        .unwrap()
+        );
+        Arc::new(store.unwrap())
     }
 
     /// An instance of the account that `drive` belongs to; `extra` replaces keys of its configuration.

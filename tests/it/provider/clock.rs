@@ -1,13 +1,13 @@
 //! A clock that was ahead and is set right: what waits by it waits as long as was meant.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deltapost::agent;
 use deltapost::clock::{Clock, SystemClock};
 use deltapost::commands::House;
-use deltapost::config::Live;
+use deltapost::config::{Config, Live};
 use deltapost::poll::PollError;
 use deltapost::sim::onedrive::{Account, Endpoint, Fault};
 use deltapost::sim::receiver::Answer;
@@ -119,15 +119,15 @@ fn a_running_agent_goes_on_by_itself_when_its_clock_is_set_right() {
         "Other app",
         json!({"oauth.api.key": "another-app-0123"}),
     );
-    let clock = Ahead(Mutex::new(TEN_YEARS));
+    let clock = Arc::new(Ahead(Mutex::new(TEN_YEARS)));
     let house = House {
-        clock: &clock,
+        clock: clock.clone(),
         ..bench.house()
     };
-    let (live, stop) = (Live::new(house.config), AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _ends = Stopped(&stop);
-        scope.spawn(|| agent::run(&house, &live, None, &stop).unwrap());
+        scope.spawn(|| agent::run(&house, None, &stop).unwrap());
         eventually("both are known", || {
             bench.cell("SELECT count(*) FROM resource WHERE phase = 'following'") == "2"
         });
@@ -192,16 +192,17 @@ fn the_right_to_renew_a_grant_lasts_as_long_as_was_meant_when_the_clock_is_set_a
 fn leaps_over_no_wait(status: u16, wait: &str) {
     let bench = Bench::new(Account::business());
     bench.create("Docs", json!({"event.poller.refresh_interval": 1}));
-    let mut config = bench.house().config.clone();
+    let mut config = Config::clone(&bench.house().config);
     config.delivery.retry = vec![Duration::from_secs(3_600)];
     config.alerts.url = Some(bench.receiver.url());
-    let clock = Ahead(Mutex::new(SignedDuration::ZERO));
+    let clock = Arc::new(Ahead(Mutex::new(SignedDuration::ZERO)));
     let house = House {
-        config: &config,
-        clock: &clock,
+        live: Arc::new(Live::new(&config)),
+        config: Arc::new(config),
+        clock: clock.clone(),
         ..bench.house()
     };
-    let (live, stop) = (Live::new(&config), AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
     let ask = || {
         let instance = house.store.find_instance("Docs").unwrap();
         house
@@ -214,7 +215,7 @@ fn leaps_over_no_wait(status: u16, wait: &str) {
     };
     std::thread::scope(|scope| {
         let _ends = Stopped(&stop);
-        scope.spawn(|| agent::run(&house, &live, None, &stop).unwrap());
+        scope.spawn(|| agent::run(&house, None, &stop).unwrap());
         eventually("it is known", || {
             bench.cell("SELECT count(*) FROM resource WHERE phase = 'following'") == "1"
         });

@@ -12,6 +12,7 @@ use deltapost::sim::onedrive::{Account, Endpoint, Fault, Rules};
 use deltapost::store::RENEWAL_RIGHT;
 use jiff::SignedDuration;
 use serde_json::json;
+use std::sync::Arc;
 
 use crate::provider::bench::{Bench, GO_ON};
 use crate::support::ledger::{check_deliveries, check_replay};
@@ -126,7 +127,7 @@ fn check_lost(error: &str, number: u32, hint: &str) {
         .store
         .enable_instance(1, false, bench.clock.now())
         .unwrap();
-    Grants::new(&bench.store, &bench.client, &bench.clock)
+    Grants::new(&bench.store, &bench.client, &*bench.clock)
         .renew_idle(&GO_ON)
         .unwrap();
     assert_eq!(bench.requests(), before);
@@ -171,7 +172,7 @@ fn a_refusal_during_a_renewal_stops_the_other_resources_too() {
     let tokens = bench.requests().1;
     let gate = bench.cloud.hold(Endpoint::Token);
     let instance = bench.store.instance(1).unwrap();
-    let grants = Grants::new(&bench.store, &bench.client, &bench.clock);
+    let grants = Grants::new(&bench.store, &bench.client, &*bench.clock);
     let stale = bench.store.grant(1).unwrap().access_token;
     thread::scope(|scope| {
         let renew = || grants.access_token(&instance, stale.as_ref());
@@ -200,8 +201,8 @@ fn a_command_waits_for_the_agents_renewal_and_has_the_last_word() {
         let agent = scope.spawn(move || grants.access_token(instance, stale.as_ref()).unwrap());
         assert!(gate.wait_arrived(PATIENCE));
         let house = deltapost::commands::House {
-            store: &other,
-            clock: &clock,
+            store: other,
+            clock: Arc::new(clock),
             ..bench.house()
         };
         let assignment = [("oauth.user.refresh_token".to_owned(), new)];
@@ -249,7 +250,7 @@ fn the_grant_of_a_paused_instance_is_renewed_weekly() {
     bench.create("Docs", json!({}));
     bench.poll(1).unwrap();
     bench.store.enable_instance(1, false, bench.clock.now()).unwrap();
-    let grants = Grants::new(&bench.store, &bench.client, &bench.clock);
+    let grants = Grants::new(&bench.store, &bench.client, &*bench.clock);
     let mut tokens = bench.requests().1;
     for _ in 0..20 {
         bench.pass(6 * 24 * 3600);

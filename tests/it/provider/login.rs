@@ -1,8 +1,8 @@
 //! Signing in by device code: what the person is shown, how often the provider is asked, and that polling goes on where
 //! it stood.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deltapost::clock::{Clock, FakeClock};
@@ -185,9 +185,9 @@ impl Clock for SetBack {
 fn a_clock_that_is_set_back_does_not_lengthen_a_sign_in() {
     let bench = bench();
     bench.create("Docs", json!({}));
-    let clock = SetBack(FakeClock::at(bench.clock.now()), Mutex::default());
+    let clock = Arc::new(SetBack(FakeClock::at(bench.clock.now()), Mutex::default()));
     let house = House {
-        clock: &clock,
+        clock: clock.clone(),
         ..bench.house()
     };
     let signed_in = house.login("Docs", &GO_ON, &mut |_, _| {

@@ -1,12 +1,13 @@
 //! A fault of the agent's own in one of its threads: nobody else waits for it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deltapost::agent;
 use deltapost::clock::{Clock, SystemClock};
 use deltapost::commands::House;
-use deltapost::config::Live;
+use deltapost::config::{Config, Live};
 use deltapost::sim::onedrive::Account;
 use deltapost::sim::receiver::Receiver;
 use jiff::Timestamp;
@@ -50,20 +51,21 @@ fn a_panic_of_the_only_thread_that_looks_for_work_keeps_nothing_from_being_deliv
         .create_file(&bench.drive().root_id(), "first.txt", 1);
     bench.poll(1).unwrap();
 
-    let mut config = bench.house().config.clone();
+    let mut config = Config::clone(&bench.house().config);
     config.delivery.workers = 1;
-    let clock = Faulty(AtomicBool::new(false));
+    let clock = Arc::new(Faulty(AtomicBool::new(false)));
     let house = House {
-        config: &config,
-        clock: &clock,
+        live: Arc::new(Live::new(&config)),
+        config: Arc::new(config),
+        clock: clock.clone(),
         ..bench.house()
     };
-    let (live, stop) = (Live::new(&config), AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _ends = Stopped(&stop);
         // Let go of before the agent stops, which would wait for its request.
         let _hanging = hanging;
-        scope.spawn(|| agent::run(&house, &live, None, &stop).unwrap());
+        scope.spawn(|| agent::run(&house, None, &stop).unwrap());
         eventually("a hired thread has panicked", || clock.0.load(Ordering::SeqCst));
         bench.poll(2).unwrap();
         let received = well.wait_for(1, Duration::from_secs(10));

@@ -92,7 +92,7 @@ fn nothing_is_requested_during_a_retry_after() {
         bench.pass(119);
         let restarted = bench.opened_again();
         let house = House {
-            store: &restarted,
+            store: restarted,
             ..bench.house()
         };
         let report = agent::once(&house, &GO_ON, &|_| {}).unwrap();
@@ -241,7 +241,7 @@ fn a_pause_holds_for_all_instances_of_the_app_in_the_tenant() {
     bench.write_sql("UPDATE secret SET updated_at = '2026-01-01T00:00:00.000Z'");
     let restarted = bench.opened_again();
     let house = House {
-        store: &restarted,
+        store: restarted,
         ..bench.house()
     };
     let report = agent::once(&house, &GO_ON, &|_| {}).unwrap();

@@ -26,12 +26,12 @@ fn poll(
     crowded: Option<&AtomicBool>,
     progress: &mut dyn FnMut(&Poll),
 ) -> Result<Poll, PollError> {
-    let grants = Grants::new(&bench.store, &bench.client, &bench.clock);
+    let grants = Grants::new(&bench.store, &bench.client, &*bench.clock);
     let poller = Poller {
         store: &bench.store,
         client: &bench.client,
         grants: &grants,
-        clock: &bench.clock,
+        clock: &*bench.clock,
         batch: 10,
         max_events: 1_000_000,
         pages,
