@@ -9,7 +9,7 @@ use super::house;
 use super::input::{Input, assignment};
 use super::reply::Reply;
 use super::table::{counted, or_dash, pairs, table};
-use crate::commands::{CommandError, Deletion, Done, House, Written};
+use crate::commands::{CommandError, Deletion, Done, House, Pending, Written};
 use crate::core::feed::Mode;
 use crate::core::model::{GrantState, Instance};
 use crate::core::plan::Cadence;
@@ -285,7 +285,12 @@ fn delete(args: &Args, id_or_name: &str, discard: bool) -> Result<Reply, Failure
         .health(&instance.name)?
         .first()
         .map_or(0, |row| row.pending);
-    let deletion = house.delete_instance(id_or_name, discard)?;
+    let with_pending = if discard {
+        Pending::Discard
+    } else {
+        Pending::Deliver
+    };
+    let deletion = house.delete_instance(id_or_name, with_pending)?;
     let state = match deletion {
         Deletion::Removed => "removed",
         Deletion::Draining => "draining",

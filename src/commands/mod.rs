@@ -52,6 +52,13 @@ pub enum Done {
     Unchanged,
 }
 
+/// What becomes of the pending notifications of an instance that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    Deliver,
+    Discard,
+}
+
 /// How a deletion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -124,14 +131,14 @@ impl House {
         self.edit(instance, &document, Edit::Merge, Codes::WhereWanted)
     }
 
-    /// Removes an instance: at once where nothing of it is pending or `discard` says so, else when that is delivered.
+    /// Removes an instance: at once where nothing of it is pending or is to be delivered, else when that has been.
     ///
     /// # Errors
     /// `NoSuchInstance`; when the database cannot be written.
-    pub fn delete_instance(&self, id_or_name: &str, discard: bool) -> Result<Deletion, CommandError> {
+    pub fn delete_instance(&self, id_or_name: &str, pending: Pending) -> Result<Deletion, CommandError> {
         let instance = self.store.find_instance(id_or_name)?;
         self.store.begin_deletion(instance.id, self.clock.now())?;
-        if discard {
+        if pending == Pending::Discard {
             let pending = Selection {
                 instances: vec![instance.id],
                 ..Selection::default()

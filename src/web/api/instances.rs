@@ -9,7 +9,7 @@ use super::super::reply::{self, Refusal};
 use super::super::route::{Table, Who, route};
 use super::BASE;
 use super::elements::element;
-use crate::commands::{Edit, Written};
+use crate::commands::{Edit, Pending, Written};
 use crate::core::elements as documents;
 use crate::core::model::{ElementKey, Instance};
 use crate::core::shown::shown;
@@ -182,7 +182,8 @@ fn edit(call: &Call<'_>, edit: Edit) -> Result<Reply, Refusal> {
 }
 
 fn delete(call: &Call<'_>) -> Result<Reply, Refusal> {
-    call.house.delete_instance(&meant(call)?.id.to_string(), false)?;
+    call.house
+        .delete_instance(&meant(call)?.id.to_string(), Pending::Deliver)?;
     Ok(reply::json(200, &json!({})))
 }
 

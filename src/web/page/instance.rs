@@ -12,7 +12,7 @@ use super::layout::{button, form, go, link, note, page, path, state, table, text
 use super::plans::Plans;
 use super::visitor::Visitor;
 use super::{id, no_action};
-use crate::commands::{Deletion, Edit, Subject};
+use crate::commands::{Edit, Pending, Subject};
 use crate::core::model::{Instance, time_text};
 use crate::core::poll::Poll;
 use crate::httpd::Reply;
@@ -73,10 +73,12 @@ pub(super) fn act(call: &Call<'_>, visitor: &Visitor, form: &Form) -> Result<Rep
         }
         "device" => device::begin(call, &instance),
         "delete" if form.get("name") == instance.name => {
-            let discard = !form.get("discard").is_empty();
-            match call.house.delete_instance(&instance.id.to_string(), discard)? {
-                Deletion::Removed | Deletion::Draining => Ok(go("/")),
-            }
+            let pending = match form.get("discard") {
+                "" => Pending::Deliver,
+                _ => Pending::Discard,
+            };
+            call.house.delete_instance(&instance.id.to_string(), pending)?;
+            Ok(go("/"))
         }
         "delete" => Err(Refusal::bad(
             "type the instance's name as it is to delete it; nothing was deleted",
