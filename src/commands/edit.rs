@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{CommandError, Done, House, Written, notes, other_app, other_element, with_zones};
+use super::{CommandError, Done, House, Written, notes, other_app, other_element, unknown_zones};
 use crate::core::elements::keys::REFRESH_TOKEN;
 use crate::core::elements::{self, Document};
 use crate::core::model::{GrantState, Instance, ResourceSettings, Secret, Settings};
@@ -115,7 +115,14 @@ impl House {
         granted: &mut Option<Grant>,
     ) -> Result<Written, CommandError> {
         let after = self.edited(before, document, edit)?;
-        let settings = with_zones(after.settings.clone(), &after.configuration)?;
+        let unknown = unknown_zones(&after.configuration);
+        let settings = match after.settings.clone() {
+            Ok(settings) if unknown.is_empty() => settings,
+            checked => {
+                let problems = checked.err().into_iter().flatten().chain(unknown);
+                return Err(CommandError::Invalid(problems.collect()));
+            }
+        };
         let mut problems = elements::check_code(document, &settings);
         problems.extend(other_element(before, document));
         if !problems.is_empty() {

@@ -94,9 +94,8 @@ impl House {
     /// # Errors
     /// All problems of the document together; a refused sign-in, which leaves nothing behind.
     pub fn create_instance(&self, document: &str) -> Result<Written, CommandError> {
-        let (document, new) = elements::parse_new(document, self.client.base(), unknown_zones)
-            .map_err(CommandError::Invalid)?;
-        self.create(&document, &new)
+        let (document, problems) = read(document)?;
+        self.create(&document, problems)
     }
 
     /// Creates the instance, or brings the one of that name to what the document says. A code is exchanged only for a
@@ -105,14 +104,15 @@ impl House {
     /// # Errors
     /// As `create_instance`.
     pub fn apply_instance(&self, document: &str) -> Result<Written, CommandError> {
-        let document = elements::parse(document).map_err(CommandError::Invalid)?;
+        let (document, problems) = read(document)?;
         let existing = document
             .name
             .as_deref()
             .map(|name| self.store.find_instance(name));
         match existing {
-            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create_from(&document),
+            None | Some(Err(StoreError::NoSuchInstance(_))) => self.create(&document, problems),
             Some(Err(error)) => Err(error.into()),
+            Some(Ok(_)) if !problems.is_empty() => Err(CommandError::Invalid(problems)),
             Some(Ok(instance)) => self.edit(instance, &document, Edit::Replace, Codes::WhereWanted),
         }
     }
@@ -197,15 +197,23 @@ impl House {
         elements::render(instance)
     }
 
-    fn create_from(&self, document: &Document) -> Result<Written, CommandError> {
-        let checked = elements::check_new(document, self.client.base());
-        self.create(document, &with_zones(checked, &document.configuration)?)
+    /// The instance that a document describes, which was read with `problems`, where it can be created.
+    fn checked(
+        &self,
+        document: &Document,
+        problems: Vec<Problem>,
+    ) -> Result<elements::NewInstance, CommandError> {
+        let unknown = unknown_zones(&document.configuration);
+        let new = elements::check_read(document, problems, unknown, self.client.base())
+            .map_err(CommandError::Invalid)?;
+        match self.store.find_instance(&new.name) {
+            Ok(taken) => Err(StoreError::NameTaken(taken.name).into()),
+            Err(_) => Ok(new),
+        }
     }
 
-    fn create(&self, document: &Document, new: &elements::NewInstance) -> Result<Written, CommandError> {
-        if let Ok(taken) = self.store.find_instance(&new.name) {
-            return Err(StoreError::NameTaken(taken.name).into());
-        }
+    fn create(&self, document: &Document, problems: Vec<Problem>) -> Result<Written, CommandError> {
+        let new = self.checked(document, problems)?;
         // The key is looked for before the code is spent: a grant that could not be sealed would be lost.
         self.store.key()?;
         let grant = self.grant_of(
@@ -240,15 +248,9 @@ impl House {
     }
 }
 
-/// What was `checked`, unless `configuration` names a zone that there is not; all problems together.
-fn with_zones<T>(checked: Result<T, Vec<Problem>>, configuration: &Configuration) -> Result<T, CommandError> {
-    let mut problems = unknown_zones(configuration);
-    match checked {
-        Ok(checked) if problems.is_empty() => return Ok(checked),
-        Ok(_) => {}
-        Err(others) => problems.splice(0..0, others).for_each(drop),
-    }
-    Err(CommandError::Invalid(problems))
+/// Reads an instance document as far as it is sound, with the problems of the rest.
+fn read(document: &str) -> Result<(Document, Vec<Problem>), CommandError> {
+    elements::read(document).map_err(|problem| CommandError::Invalid(vec![problem]))
 }
 
 fn unknown_zones(configuration: &Configuration) -> Vec<Problem> {

@@ -4,15 +4,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
-use serde_json::{Value, json};
 
 use super::edit::Codes;
-use super::{CommandError, Edit, House, Written};
+use super::{CommandError, Edit, House, Written, read};
 use crate::clock;
 use crate::core::elements::{self, Problem};
 use crate::core::model::{GrantKind, Secret, Settings};
 use crate::graph::auth::App;
-use crate::store::StoreError;
 
 /// Whom a sign-in is for.
 #[derive(Clone, Debug)]
@@ -109,10 +107,10 @@ impl House {
                 self.edit(self.present_instance(*id)?, &document, Edit::Merge, Codes::Always)
             }
             Subject::New(text) => {
-                let mut document = elements::parse(text.expose()).map_err(CommandError::Invalid)?;
+                let (mut document, problems) = read(text.expose())?;
                 document.code = code;
                 document.code_verifier = verifier;
-                self.create_from(&document)
+                self.create(&document, problems)
             }
         }
     }
@@ -130,21 +128,8 @@ impl House {
 
     /// The settings of the instance that `text` describes, checked as if the code were there already.
     fn settings_to_come(&self, text: &str) -> Result<Settings, CommandError> {
-        let with_code = match serde_json::from_str::<Value>(text) {
-            Ok(Value::Object(mut fields)) => {
-                fields.insert("providerData".to_owned(), json!({"code": STANDS_FOR_THE_CODE}));
-                Value::Object(fields).to_string()
-            }
-            // Whatever else it is, its reader tells.
-            _ => text.to_owned(),
-        };
-        let (_, new) = elements::parse_new(&with_code, self.client.base(), super::unknown_zones)
-            .map_err(CommandError::Invalid)?;
-        // Written anew, a key that is there twice stood once.
-        elements::parse(text).map_err(CommandError::Invalid)?;
-        if let Ok(taken) = self.store.find_instance(&new.name) {
-            return Err(StoreError::NameTaken(taken.name).into());
-        }
-        Ok(new.settings)
+        let (mut document, problems) = read(text)?;
+        document.code = Some(Secret::new(STANDS_FOR_THE_CODE));
+        Ok(self.checked(&document, problems)?.settings)
     }
 }

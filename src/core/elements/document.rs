@@ -72,7 +72,7 @@ pub fn parse(text: &str) -> Result<Document, Vec<Problem>> {
 ///
 /// # Errors
 /// Where nothing can be read: it is not a JSON object.
-pub(super) fn read(text: &str) -> Result<(Document, Vec<Problem>), Problem> {
+pub fn read(text: &str) -> Result<(Document, Vec<Problem>), Problem> {
     let value = json::parse(text).map_err(|message| Problem::new("", message))?;
     let Value::Object(fields) = value else {
         let message = format!(

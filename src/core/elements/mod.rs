@@ -21,7 +21,7 @@ mod tests;
 mod values;
 
 pub use crate::core::problem::Problem;
-pub use document::{Document, parse, set};
+pub use document::{Document, parse, read, set};
 pub use entries::{entries, entry_of};
 pub use graph_path::refuse_detour;
 pub use json::{parse as parse_json, parsed_bytes};
@@ -29,4 +29,4 @@ pub use keys::SECRET_KEYS;
 pub use merge::{merge, replace};
 pub use render::render;
 pub use secrets::{join, mask, split, withheld};
-pub use settings::{NewInstance, check_code, check_new, notes, parse_new, settings, zones};
+pub use settings::{NewInstance, check_code, check_new, check_read, notes, settings, zones};

@@ -9,7 +9,7 @@ use crate::core::model::{
     Configuration, ElementKey, EventType, Filter, Format, GrantKind, Interval, MASK, Secret, Settings,
 };
 
-use super::document::{self, Document};
+use super::document::Document;
 use super::keys::{
     API_KEY, API_SECRET, CALLBACK_URL, CODE, EVENTS_ENABLED, FILTER_OBJECTS, FILTER_PATHS, FILTER_TYPES,
     FORMAT, GRANT, HEADERS, REDIRECT_URL, REFRESH_INTERVAL, REFRESH_TOKEN, RESOURCES, SCHEDULE, SCOPE,
@@ -135,20 +135,19 @@ fn narrow_scope(settings: &Settings) -> Option<String> {
     })
 }
 
-/// Reads the document of an instance that is to be created.
+/// Checks a document that was read with `problems` for the creation of an instance.
 ///
 /// # Errors
-/// Everything that is wrong in it or missing, together, and what `unknown_zones` finds: what is missing is told beside what
+/// The problems, with everything else that is wrong or missing and the `unknown_zones`: what is missing is told beside what
 /// cannot be read, unless that may be it.
-pub fn parse_new(
-    text: &str,
+pub fn check_read(
+    document: &Document,
+    mut problems: Vec<Problem>,
+    unknown_zones: Vec<Problem>,
     graph_base: &str,
-    unknown_zones: impl FnOnce(&Configuration) -> Vec<Problem>,
-) -> Result<(Document, NewInstance), Vec<Problem>> {
-    let (document, mut problems) = document::read(text).map_err(|problem| vec![problem])?;
-    let unknown = unknown_zones(&document.configuration);
-    let missing = match check_new(&document, graph_base) {
-        Ok(new) if problems.is_empty() && unknown.is_empty() => return Ok((document, new)),
+) -> Result<NewInstance, Vec<Problem>> {
+    let missing = match check_new(document, graph_base) {
+        Ok(new) if problems.is_empty() && unknown_zones.is_empty() => return Ok(new),
         Ok(_) => Vec::new(),
         Err(missing) => missing,
     };
@@ -167,7 +166,7 @@ pub fn parse_new(
                 || (found.key == CODE && ways_in.contains(&told.key.as_str()))
         })
     };
-    let missing: Vec<Problem> = missing.into_iter().chain(unknown).filter(is_new).collect();
+    let missing: Vec<Problem> = missing.into_iter().chain(unknown_zones).filter(is_new).collect();
     problems.extend(missing);
     Err(problems)
 }

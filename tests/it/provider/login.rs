@@ -101,6 +101,24 @@ fn a_sign_in_that_comes_to_nothing_changes_nothing() {
 }
 
 #[test]
+fn a_new_instance_is_refused_with_the_same_problems_whether_created_or_applied() {
+    let bench = bench();
+    let mut document = bench.document(
+        &bench.drive(),
+        "Docs",
+        json!({"event.poller.refresh_interval": "often"}),
+    );
+    document["element"] = json!({});
+    let document = document.to_string();
+    let created = bench.house().create_instance(&document).unwrap_err().to_string();
+    let applied = bench.house().apply_instance(&document).unwrap_err().to_string();
+    for problem in ["element.key", "refresh_interval"] {
+        assert!(created.contains(problem), "{created}");
+    }
+    assert_eq!(applied, created);
+}
+
+#[test]
 fn an_instance_can_be_made_for_a_sign_in_later() {
     let bench = bench();
     let mut document = bench.document(&bench.drive(), "Docs", json!({}));

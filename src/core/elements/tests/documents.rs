@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{BASE, SEED, parsed, problems};
-use crate::core::elements::{Problem, check_new, parse, parse_new, set};
+use crate::core::elements::{Problem, check_new, check_read, parse, read, set};
 use crate::core::model::{BaselineMode, ElementKey, GrantKind, Interval};
 
 /// The seed's document with `event.poller.configuration` replaced.
@@ -53,7 +53,8 @@ fn what_is_missing_is_told_together_with_what_is_wrong() {
             vec!["element", "providerData"],
         ),
     ] {
-        let told = parse_new(&text.to_string(), BASE, |_| Vec::new()).unwrap_err();
+        let (document, problems) = read(&text.to_string()).unwrap();
+        let told = check_read(&document, problems, Vec::new(), BASE).unwrap_err();
         let mut told: Vec<&str> = told.iter().map(|problem| problem.key.as_str()).collect();
         let mut expect = expect;
         told.sort_unstable();
