@@ -47,16 +47,6 @@ pub struct Alert {
     pub message: String,
 }
 
-/// Something that needs a person at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    pub kind: AlertKind,
-    pub key: String,
-    pub subject: String,
-    pub since: Timestamp,
-    pub message: String,
-}
-
 /// What alerts are decided from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -157,8 +147,8 @@ pub struct Disk {
 
 /// Everything that needs a person at `now`. What `stands` already is given up later than it was raised, so that a value
 /// that wavers about its bound tells nobody twice.
-pub fn standing(facts: &Facts, stands: impl Fn(AlertKind, &str) -> bool, now: Timestamp) -> Vec<Standing> {
-    let mut all: Vec<Standing> = facts.disabled.iter().map(DisabledEndpoint::standing).collect();
+pub fn standing(facts: &Facts, stands: impl Fn(AlertKind, &str) -> bool, now: Timestamp) -> Vec<Alert> {
+    let mut all: Vec<Alert> = facts.disabled.iter().map(DisabledEndpoint::standing).collect();
     all.extend(facts.logins.iter().map(|login| login.standing(now)));
     all.extend(facts.paused.iter().map(PausedInstance::standing));
     let long = |resource: &&FailingResource| now.duration_since(resource.since) >= FAILING;
@@ -186,7 +176,7 @@ pub fn standing(facts: &Facts, stands: impl Fn(AlertKind, &str) -> bool, now: Ti
 /// `next_id`.
 pub fn changes<'a>(
     stood: impl Iterator<Item = &'a Alert> + Clone,
-    standing: &[Standing],
+    standing: &[Alert],
     next_id: i64,
     now: Timestamp,
 ) -> Vec<Alert> {
@@ -195,28 +185,18 @@ pub fn changes<'a>(
             .clone()
             .any(|old| (old.kind, &old.key) == (new.kind, &new.key))
     });
-    let raised = raised.map(|new| Alert {
-        id: 0,
-        kind: new.kind,
-        key: new.key.clone(),
-        subject: new.subject.clone(),
-        state: AlertState::Raised,
-        since: new.since,
-        message: new.message.clone(),
-    });
     let over = stood.clone().filter(|old| {
         !standing
             .iter()
             .any(|new| (old.kind, &old.key) == (new.kind, &new.key))
     });
     let cleared = over.map(|old| Alert {
-        id: 0,
         state: AlertState::Cleared,
         since: now,
         message: all_clear(old.kind).to_owned(),
         ..old.clone()
     });
-    let mut changes: Vec<Alert> = cleared.chain(raised).collect();
+    let mut changes: Vec<Alert> = cleared.chain(raised.cloned()).collect();
     for (id, change) in (next_id..).zip(&mut changes) {
         change.id = id;
     }
@@ -240,81 +220,94 @@ impl Alert {
     }
 }
 
+/// An alert that has no number yet.
+fn raised(kind: AlertKind, key: String, subject: String, since: Timestamp, message: String) -> Alert {
+    Alert {
+        id: 0,
+        kind,
+        key,
+        subject,
+        state: AlertState::Raised,
+        since,
+        message,
+    }
+}
+
 const DATABASE: &str = "database";
 const DISK: &str = "disk";
 
 impl DisabledEndpoint {
-    fn standing(&self) -> Standing {
-        Standing {
-            kind: AlertKind::EndpointDisabled,
-            key: format!("endpoint/{}", self.id),
-            subject: self.url.clone(),
-            since: self.since,
-            message: format!(
+    fn standing(&self) -> Alert {
+        raised(
+            AlertKind::EndpointDisabled,
+            format!("endpoint/{}", self.id),
+            self.url.clone(),
+            self.since,
+            format!(
                 "nothing is delivered to this URL until it accepts a probe, or `deltapost outbox resume`; {} {} there",
                 counted(self.waiting_events, "event"),
                 wait(self.waiting_events)
             ),
-        }
+        )
     }
 }
 
 impl LostLogin {
-    fn standing(&self, now: Timestamp) -> Standing {
+    fn standing(&self, now: Timestamp) -> Alert {
         let because = self
             .error
             .as_ref()
             .map_or_else(String::new, |error| format!(": {error}"));
-        Standing {
-            kind: AlertKind::LoginRequired,
-            key: format!("instance/{}", self.instance_id),
-            subject: self.instance.clone(),
-            since: now,
-            message: format!("nothing is polled until somebody signs in, with `deltapost login`{because}"),
-        }
+        raised(
+            AlertKind::LoginRequired,
+            format!("instance/{}", self.instance_id),
+            self.instance.clone(),
+            now,
+            format!("nothing is polled until somebody signs in, with `deltapost login`{because}"),
+        )
     }
 }
 
 impl PausedInstance {
-    fn standing(&self) -> Standing {
-        Standing {
-            kind: AlertKind::OutboxFull,
-            key: format!("instance/{}", self.instance_id),
-            subject: self.instance.clone(),
-            since: self.since,
-            message: format!(
+    fn standing(&self) -> Alert {
+        raised(
+            AlertKind::OutboxFull,
+            format!("instance/{}", self.instance_id),
+            self.instance.clone(),
+            self.since,
+            format!(
                 "polling waits until the outbox is below 90 % of `[outbox] {}`; {} {} for delivery",
                 self.by,
                 counted(self.waiting_events, "event"),
                 wait(self.waiting_events)
             ),
-        }
+        )
     }
 }
 
 impl FailingResource {
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> Alert {
         let error = self.error.as_deref().unwrap_or("for a reason that is not known");
-        Standing {
-            kind: AlertKind::ResourceFailing,
-            key: format!("resource/{}", self.resource_id),
-            subject: format!("{} / {}", self.instance, self.resource),
-            since: self.since,
-            message: format!("every poll has failed for an hour or more: {error}"),
-        }
+        raised(
+            AlertKind::ResourceFailing,
+            format!("resource/{}", self.resource_id),
+            format!("{} / {}", self.instance, self.resource),
+            self.since,
+            format!("every poll has failed for an hour or more: {error}"),
+        )
     }
 }
 
 impl HeldResource {
-    fn standing(&self, now: Timestamp) -> Standing {
+    fn standing(&self, now: Timestamp) -> Alert {
         let error = self.error.as_deref().unwrap_or("for a reason that is not known");
-        Standing {
-            kind: AlertKind::ResourceHeld,
-            key: format!("resource/{}", self.resource_id),
-            subject: format!("{} / {}", self.instance, self.resource),
-            since: now,
-            message: format!("it waits for a person, and `deltapost poll` says what to do: {error}"),
-        }
+        raised(
+            AlertKind::ResourceHeld,
+            format!("resource/{}", self.resource_id),
+            format!("{} / {}", self.instance, self.resource),
+            now,
+            format!("it waits for a person, and `deltapost poll` says what to do: {error}"),
+        )
     }
 }
 
@@ -323,25 +316,25 @@ impl OverdueResource {
         format!("resource/{}", self.resource_id)
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> Alert {
         let last = self.last_poll_at.map_or_else(
             || "it has never been polled".to_owned(),
             |last| format!("its last poll began at {}", time_text(last)),
         );
-        Standing {
-            kind: AlertKind::ResourceOverdue,
-            key: self.key(),
-            subject: format!("{} / {}", self.instance, self.resource),
-            since: self.since,
-            message: format!(
+        raised(
+            AlertKind::ResourceOverdue,
+            self.key(),
+            format!("{} / {}", self.instance, self.resource),
+            self.since,
+            format!(
                 "it is scheduled and is not polled, {last}: restart the agent, and report it with its log if it recurs"
             ),
-        }
+        )
     }
 }
 
 impl Disk {
-    fn standing(&self, stands: bool, now: Timestamp) -> Option<Standing> {
+    fn standing(&self, stands: bool, now: Timestamp) -> Option<Alert> {
         let low = self.space.is_some_and(|(free, total)| {
             let floor = LOW_SPACE.max(total / 100);
             free < if stands { floor + floor / 4 } else { floor }
@@ -355,26 +348,27 @@ impl Disk {
             (false, true) => format!("space runs short; {free}"),
             (false, false) => return None,
         };
-        Some(Standing {
-            kind: AlertKind::Disk,
-            key: DISK.to_owned(),
-            subject: self.path.clone(),
-            since: now,
+        Some(raised(
+            AlertKind::Disk,
+            DISK.to_owned(),
+            self.path.clone(),
+            now,
             message,
-        })
+        ))
     }
 }
 
-fn full_of_items(now: Timestamp) -> Standing {
-    Standing {
-        kind: AlertKind::OutboxFull,
-        key: DATABASE.to_owned(),
-        subject: DATABASE.to_owned(),
-        since: now,
-        message: "the database is at `[outbox] max_bytes`, and what it knows of the drives takes the room, not what waits \
-                  for delivery: polling goes on, so raise the bound"
-            .to_owned(),
-    }
+fn full_of_items(now: Timestamp) -> Alert {
+    let message = "the database is at `[outbox] max_bytes`, and what it knows of the drives takes the room, not what waits \
+                   for delivery: polling goes on, so raise the bound";
+    let database = || DATABASE.to_owned();
+    raised(
+        AlertKind::OutboxFull,
+        database(),
+        database(),
+        now,
+        message.to_owned(),
+    )
 }
 
 fn all_clear(kind: AlertKind) -> &'static str {
