@@ -228,3 +228,12 @@ fn a_pending_body_keeps_its_format() {
     );
     check_verified(&site.receiver);
 }
+
+#[test]
+fn what_is_delivered_waits_for_nothing() {
+    let site = site(PATIENT);
+    create_files(&site, 2);
+    site.once().code(0);
+    assert_eq!(states(&site), "delivered delivered");
+    assert_eq!(site.cell("SELECT count(waits_since) FROM outbox"), "0");
+}
