@@ -204,24 +204,18 @@ fn run_of(
 ) -> Result<Vec<Due>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, event_id, format, event_count, attempts, next_attempt_at <= ?2 AS due,
-                iif(length(body) <= ?7, body, NULL) AS body
+                iif(length(body) <= ?6, body, NULL) AS body
            FROM outbox INDEXED BY outbox_pending_by_instance
           WHERE instance_id = ?1 AND state = 'pending' AND id % ?5 = ?4 AND (?3 OR next_attempt_at <= ?2)
-          ORDER BY id LIMIT ?6",
+          ORDER BY id",
     )?;
     let largest = i64::try_from(most.largest).unwrap_or(i64::MAX);
-    let mut rows = statement.query((
-        lane.instance_id,
-        now,
-        ordered,
-        lane.number,
-        lanes,
-        most.notifications as i64,
-        largest,
-    ))?;
+    let mut rows = statement.query((lane.instance_id, now, ordered, lane.number, lanes, largest))?;
     let mut run = Vec::new();
     let mut bytes = 0;
-    while let Some(row) = rows.next()? {
+    while run.len() < most.notifications
+        && let Some(row) = rows.next()?
+    {
         let body: Option<Vec<u8>> = get(row, "body")?;
         let Some(body) = body.filter(|_| bytes == 0 || bytes < most.bytes) else {
             break;
