@@ -271,22 +271,21 @@ fn write_fate(statement: &mut CachedStatement<'_>, attempt: &Attempt, fate: &Fat
     Ok(())
 }
 
+/// Not a join: SQLite looks at the id that is bound to one, and prepares it anew for each other id.
+const TRIALS: &str = "SELECT attempts, refusals, failures, last_failed_at,
+                             (SELECT endpoint_id FROM instance WHERE id = instance_id) AS endpoint_id
+                        FROM outbox WHERE id = ?1 AND state = 'pending'";
+
 /// The attempts made of a pending notification, what is known of them, and the endpoint that its instance has now.
 fn trials_of(
     connection: &Connection,
     outbox_id: i64,
 ) -> Result<Option<(u32, Trials, Option<i64>)>, StoreError> {
-    connection.first(
-        "SELECT o.attempts, o.refusals, o.failures, o.last_failed_at, i.endpoint_id
-           FROM outbox o JOIN instance i ON i.id = o.instance_id
-          WHERE o.id = ?1 AND o.state = 'pending'",
-        [outbox_id],
-        |row| {
-            let last_failed_at = time(row, "last_failed_at")?;
-            let trials = row!(row => Trials { refusals, failures, last_failed_at: last_failed_at })?;
-            Ok((get(row, "attempts")?, trials, get(row, "endpoint_id")?))
-        },
-    )
+    connection.first(TRIALS, [outbox_id], |row| {
+        let last_failed_at = time(row, "last_failed_at")?;
+        let trials = row!(row => Trials { refusals, failures, last_failed_at: last_failed_at })?;
+        Ok((get(row, "attempts")?, trials, get(row, "endpoint_id")?))
+    })
 }
 
 fn forget_old_attempts(connection: &Connection, outbox_id: i64, made: u32) -> Result<(), StoreError> {
@@ -376,4 +375,24 @@ pub(super) fn forget_unused(connection: &Connection) -> Result<(), StoreError> {
         "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint_id FROM instance WHERE endpoint_id IS NOT NULL)",
         [],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_each_notification_is_prepared_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(&crate::store::migrate::STEPS.concat())
+            .unwrap();
+        for id in 1..4 {
+            assert!(trials_of(&connection, id).unwrap().is_none());
+        }
+        let statement = connection.prepare_cached(TRIALS).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

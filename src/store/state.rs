@@ -63,8 +63,8 @@ impl Store {
 /// that is being deleted.
 pub(super) fn state_of(connection: &Connection, resource: &Resource) -> Result<State, StoreError> {
     let is_there = connection.value(
-        "SELECT EXISTS (SELECT 1 FROM resource r JOIN instance i ON i.id = r.instance_id
-                         WHERE r.id = ?1 AND r.cursor_seq = ?2 AND i.deleting_since IS NULL)",
+        "SELECT EXISTS (SELECT 1 FROM resource r WHERE r.id = ?1 AND r.cursor_seq = ?2
+                         AND (SELECT deleting_since FROM instance WHERE id = r.instance_id) IS NULL)",
         (resource.id, resource.cursor_seq),
     )?;
     match is_there {
