@@ -257,11 +257,14 @@ impl Box {
             "Authorization",
             format!("User {}, Organization storm", token.trim()),
         );
-        match request.send(document) {
-            Ok(mut answer) => Ran {
-                code: i32::from(answer.status().as_u16() >= 300),
-                stdout: answer.body_mut().read_to_string().unwrap_or_default(),
-            },
+        let sent = request.send(document).and_then(|mut answer| {
+            let stdout = answer.body_mut().read_to_string()?;
+            let code = i32::from(answer.status().as_u16() >= 300);
+            Ok(Ran { code, stdout })
+        });
+        match sent {
+            Ok(ran) => ran,
+            // The agent was killed before the answer was whole: nothing is known of that instance.
             Err(_) => Ran {
                 code: -1,
                 stdout: String::new(),
