@@ -1,5 +1,6 @@
 //! Which log lines are repeats: of one event a few are told within a minute, and the rest are counted, so that a thousand
-//! failing instances don't fill a small disk. How a line looks, and where it goes, is not decided here.
+//! failing instances don't fill a small disk. What says the same again and again is told more and more seldom, once an
+//! hour in the end. How a line looks, and where it goes, is not decided here.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,9 @@ use log::Level;
 
 /// How long lines of one event are counted together.
 const SPAN: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long one line that comes again and again is counted at most.
+const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
 /// How many of them are told.
 const TOLD: u32 = 20;
@@ -20,7 +24,12 @@ pub(super) struct Repeats(BTreeMap<String, Span>);
 struct Span {
     level: Level,
     began: Timestamp,
+    length: SignedDuration,
     lines: u32,
+    /// How many are told.
+    told: u32,
+    /// The one line that all of them were.
+    same: Option<String>,
 }
 
 impl Repeats {
@@ -34,11 +43,20 @@ impl Repeats {
         let new = || Span {
             level,
             began: now,
+            length: SPAN,
             lines: 0,
+            told: TOLD,
+            same: Some(message.to_owned()),
         };
         let span = self.0.entry(event(message).to_owned()).or_insert_with(new);
+        if span.same.as_deref().is_some_and(|same| same != message) {
+            span.same = None;
+            if span.length > SPAN {
+                (span.length, span.told) = (SPAN, span.lines.saturating_add(TOLD));
+            }
+        }
         span.lines = span.lines.saturating_add(1);
-        span.lines <= TOLD
+        span.lines <= span.told
     }
 
     /// What is to be told of the events whose time is over, or of all at the `end`: the level, and the line.
@@ -47,14 +65,20 @@ impl Repeats {
         self.0.retain(|event, span| {
             let age = now.duration_since(span.began);
             // A clock that was set back ends it, too.
-            let is_over = end || age >= SPAN || age.is_negative();
-            if is_over && span.lines > TOLD {
-                let (more, seconds) = (span.lines - TOLD, age.as_secs());
+            let is_over = end || age >= span.length || age.is_negative();
+            let is_more = is_over && span.lines > span.told;
+            if is_more {
+                let (more, seconds) = (span.lines - span.told, age.as_secs());
                 let line =
                     format!("repeated, and only counted event={event:?} times={more} within_s={seconds}");
                 told.push((span.level, line));
             }
-            !is_over
+            let goes_on = is_more && !end && span.same.is_some();
+            if goes_on {
+                (span.began, span.lines, span.told) = (now, 0, 1);
+                span.length = (span.length * 2).min(LONGEST);
+            }
+            goes_on || !is_over
         });
         told
     }
@@ -110,6 +134,22 @@ mod tests {
             repeats.is_told(Level::Warn, "poll failed instance=1", at(61)),
             "told again"
         );
+    }
+
+    #[test]
+    fn one_line_that_comes_every_second_is_told_once_an_hour_in_the_end_and_another_at_once() {
+        let mut repeats = Repeats::new();
+        let mut told = Vec::new();
+        for second in 0..6 * 3_600 {
+            if repeats.is_told(Level::Error, "the disk is full path=\"a\"", at(second)) {
+                told.push(second);
+            }
+            repeats.over(at(second), false);
+        }
+        assert_eq!(told.len(), 20 + 10, "{told:?}");
+        assert_eq!(told[29] - told[28], 3_600, "{told:?}");
+        let other = "the disk is full path=\"b\"";
+        assert!((0..20).all(|_| repeats.is_told(Level::Error, other, at(6 * 3_600))));
     }
 
     #[test]
