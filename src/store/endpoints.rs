@@ -256,6 +256,8 @@ fn write_fate(statement: &mut CachedStatement<'_>, attempt: &Attempt, fate: &Fat
         Fate::Pending { at, trials } => ("pending", Some(time_text(*at)), None, *trials),
         Fate::Dead { trials } => ("dead", None, None, *trials),
     };
+    // Only what waits has a begin of its wait: a row that grew as it is delivered would split its page.
+    let waits_since = next.is_some().then(|| time_text(attempt.ended_at));
     statement.execute((
         attempt.outbox_id,
         attempt.status,
@@ -266,7 +268,7 @@ fn write_fate(statement: &mut CachedStatement<'_>, attempt: &Attempt, fate: &Fat
         trials.refusals,
         trials.failures,
         trials.last_failed_at.map(time_text),
-        time_text(attempt.ended_at),
+        waits_since,
     ))?;
     Ok(())
 }
