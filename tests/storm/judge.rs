@@ -211,7 +211,7 @@ fn completeness(
         let base = observer.base.get(&item.id);
         let same_size = base.is_some_and(|state| state.size == item.latest().size);
         let by_date = !anchored && (same_size || !item.latest().live);
-        if (gone_with_it || by_date) && !views.contains_key(&item.id) {
+        if (gone_with_it || by_date || came_back_unread(observer, item)) && !views.contains_key(&item.id) {
             continue;
         }
         if let Some(problem) = shortfall(item, item.latest().version, sight.as_ref()) {
@@ -222,6 +222,20 @@ fn completeness(
             });
         }
     }
+}
+
+/// Whether the item is a folder that came back soon after the creation. Folders come by whenever something in them changes, so
+/// that nobody who read it only then can know that it had been gone.
+fn came_back_unread(observer: &Observer, item: &Item) -> bool {
+    let was_gone = !observer.plan.emit && !observer.base.contains_key(&item.id);
+    let mut since = item
+        .states
+        .iter()
+        .filter(|state| state.version > observer.journal);
+    let back = since
+        .next()
+        .is_some_and(|state| state.live && state.at < observer.since + 30.0);
+    item.folder && was_gone && back && item.states[0].version <= observer.journal
 }
 
 /// Whether the item went with its folder soon after the creation. Where the feed lists the folder alone, nobody who had not
