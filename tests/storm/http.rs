@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use super::dice::pause;
+use super::dice::{now, pause};
 
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -161,9 +161,12 @@ fn read(mut stream: &TcpStream) -> Option<Request> {
 }
 
 fn write(mut stream: &TcpStream, reply: &Reply, bytes: usize) -> Option<()> {
+    // The true time, whatever the box's clock shows.
+    let date = jiff::Timestamp::from_second(now() as i64).unwrap();
     let mut out = format!(
-        "HTTP/1.1 {} Storm\r\nContent-Length: {}\r\n",
+        "HTTP/1.1 {} Storm\r\nDate: {}\r\nContent-Length: {}\r\n",
         reply.status,
+        date.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         reply.body.len()
     );
     if !reply.headers.iter().any(|(name, _)| *name == "Content-Type") {
