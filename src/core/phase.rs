@@ -408,6 +408,10 @@ impl State {
     }
 
     fn begin(&mut self, since: Timestamp, link: Option<Link>) {
+        // It reads nothing whole, with or without a link: what an older reading has seen is not gone by that.
+        if self.baseline == BaselineMode::Latest {
+            self.swept_generation = self.generation;
+        }
         match self.baseline {
             // All that exists is announced as it is by then.
             BaselineMode::Emit => {}
@@ -415,7 +419,6 @@ impl State {
             BaselineMode::Latest if link.is_some() => {
                 self.follow(link);
                 self.started_at = since;
-                self.swept_generation = self.generation;
             }
             BaselineMode::Latest | BaselineMode::Snapshot => {
                 self.since = Some(since);

@@ -219,6 +219,33 @@ fn a_baseline_that_becomes_latest_in_the_middle_of_a_comparison_sweeps_nothing()
 }
 
 #[test]
+fn a_first_reading_that_becomes_latest_without_a_cursor_sweeps_nothing() {
+    for baseline in ["emit", "snapshot"] {
+        let site = site(Account::business(), baseline, 2);
+        let drive = site.drive();
+        site.cloud.fail_after(Endpoint::Delta, 2, Fault::Html);
+        site.once().code(1);
+        assert_eq!(site.cell("SELECT phase FROM resource"), "baseline");
+        assert_ne!(site.cell("SELECT count(*) FROM item"), "0");
+        site.cloud.fail_next(Endpoint::Delta, Fault::status(500));
+        let settings =
+            json!({"events": {"url": "/hubs/documents/events", "pageSize": 2, "baseline": "latest"}});
+        let set = format!("event.poller.configuration={settings}");
+        site.cli(&["instance", "update", "Docs", "--set", &set]).code(0);
+        let none = "SELECT anchor IS NULL AND cursor IS NULL FROM resource";
+        assert_eq!(site.cell(none), "1");
+        site.once().code(0);
+        assert_eq!(site.cell("SELECT phase FROM resource"), "following");
+        let deleted = "SELECT count(*) FROM event WHERE event_type = 'DELETED'";
+        assert_eq!(site.cell(deleted), "0", "{baseline}");
+        drive.create_file(&drive.root_id(), "new.txt", 1);
+        site.once().code(0);
+        let last = "SELECT count(*) FROM event WHERE event_type = 'CREATED' AND path = '/new.txt'";
+        assert_eq!(site.cell(last), "1");
+    }
+}
+
+#[test]
 fn what_leaves_a_folder_that_vanishes_during_a_silent_reading_is_not_new() {
     for page in 2..=7 {
         let site = site(Account::business(), "snapshot", 1);
